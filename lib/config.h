@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The config as the hypervisor and the loader see it: a typed view of the flattened tree, defaults applied.
+// Reading checks every type and range again; it says only yes or no. lib/config_check.h says what is wrong.
+#ifndef SAGUARO_LIB_CONFIG_H
+#define SAGUARO_LIB_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_MAX_BLOB         (1024u * 1024) /* bytes of a flattened tree */
+#define CONFIG_MAX_GUESTS       32u
+#define CONFIG_MAX_CPUS         64u  /* CPUs of the host that a config can name: 0..63 */
+#define CONFIG_MAX_VCPUS        16u  /* of one guest */
+#define CONFIG_MAX_MODULES      16u  /* multiboot modules of one guest */
+#define CONFIG_MAX_NAME         32u  /* bytes of the name of a guest or host */
+#define CONFIG_MAX_PATH         200u /* bytes of a file name */
+#define CONFIG_MAX_CMDLINE      2047u
+#define CONFIG_MAX_PRIORITY     99u
+#define CONFIG_MIN_PERIOD       1000u    /* microseconds */
+#define CONFIG_MAX_PERIOD       1000000u /* microseconds */
+#define CONFIG_MIN_BUDGET       100u     /* microseconds */
+#define CONFIG_MIN_MEMORY       (1ull << 20)
+#define CONFIG_MAX_MEMORY       (64ull << 30)
+#define CONFIG_MAX_FIRMWARE     (16ull << 20) /* bytes of a firmware image */
+#define CONFIG_DEFAULT_PRIORITY 10u
+
+enum config_when_idle { /* what the host does once every guest has stopped */
+                        CONFIG_IDLE_STAY = 0,
+                        CONFIG_IDLE_POWEROFF,
+                        CONFIG_IDLE_REBOOT,
+};
+
+enum config_log_level {
+    CONFIG_LOG_ERROR = 0,
+    CONFIG_LOG_WARNING,
+    CONFIG_LOG_INFO, /* the default */
+    CONFIG_LOG_DEBUG,
+};
+
+enum config_console { /* the host's serial port, or the guest's that the monitor shows */
+                      CONFIG_CONSOLE_COM1 = 0,
+                      CONFIG_CONSOLE_NONE,
+};
+
+enum config_image {                          /* how a guest starts */
+                    CONFIG_IMAGE_KERNEL = 0, /* a Linux bzImage */
+                    CONFIG_IMAGE_MULTIBOOT,  /* multiboot 1, ELF32 or with addresses in the header */
+                    CONFIG_IMAGE_PVH,        /* ELF with a PVH entry note */
+                    CONFIG_IMAGE_FIRMWARE,   /* a raw ROM image that ends at 4 GiB; the guest starts at the
+                                                reset vector */
+                    CONFIG_IMAGES,
+};
+
+enum config_restart { /* what follows when a guest ends by itself */
+                      CONFIG_RESTART_NEVER = 0,
+                      CONFIG_RESTART_ON_CRASH,
+                      CONFIG_RESTART_ALWAYS,
+};
+
+enum config_cpu_model {
+    CONFIG_CPU_X86_64_V1 = 0,
+    CONFIG_CPU_X86_64_V2, /* the default */
+    CONFIG_CPU_X86_64_V3,
+    CONFIG_CPU_HOST,
+};
+
+/* One guest. Strings lie in the tree. */
+struct config_guest {
+    const char *name;                  /* [a-z0-9-], 1..CONFIG_MAX_NAME bytes, unlike every other guest's */
+    uint32_t image_kind;               /* enum config_image */
+    const char *image;                 /* file name; the one of `images` that is given */
+    const char *images[CONFIG_IMAGES]; /* by enum config_image; NULL but for image_kind */
+    const char *initrd;                /* file name or NULL; with KERNEL and PVH only */
+    const char *cmdline;               /* "" if none; at most CONFIG_MAX_CMDLINE bytes; "" with FIRMWARE */
+    const char *modules[CONFIG_MAX_MODULES]; /* "FILE ARGUMENTS" each; with MULTIBOOT only; see
+                                                config_module_file() */
+    uint32_t module_count;
+    uint64_t memory;   /* bytes; a multiple of 4 KiB; CONFIG_MIN_MEMORY..CONFIG_MAX_MEMORY */
+    uint32_t vcpus;    /* 1..CONFIG_MAX_VCPUS */
+    uint64_t cpus;     /* bit n: may run on host CPU n; all ones if the config does not say */
+    uint32_t priority; /* 0..CONFIG_MAX_PRIORITY; higher runs first */
+    uint32_t budget;   /* microseconds of CPU time per period and vCPU; 0: no limit */
+    uint32_t
+        period; /* microseconds; 0 if budget is 0, else CONFIG_MIN_PERIOD..CONFIG_MAX_PERIOD, >= budget */
+    uint32_t restart;   /* enum config_restart */
+    uint32_t cpu_model; /* enum config_cpu_model */
+    uint32_t console;   /* enum config_console */
+    uint32_t autostart; /* 1: starts with the host */
+    uint32_t exit_port; /* 1: writing port 0xF4 ends the guest */
+};
+
+/* The whole config: about 12 KiB, too much for a small stack. */
+struct config {
+    const char *host_name; /* "saguaro" if the config does not say */
+    uint32_t when_idle;    /* enum config_when_idle */
+    uint32_t log_level;    /* enum config_log_level */
+    uint32_t console;      /* enum config_console: the host's serial port */
+    uint32_t frame_buffer; /* 1: messages are drawn on the screen too */
+    uint32_t guest_count;  /* 1..CONFIG_MAX_GUESTS */
+    struct config_guest guests[CONFIG_MAX_GUESTS];
+};
+
+/*
+ * Fills in `out` from a flattened tree of `size` bytes (8-byte aligned; totalsize may be smaller). The
+ * strings of `out` point into it. Everything is checked: returns -EINVAL if any node, property, type or range
+ * is not what docs/config.md says, and then `out` holds nothing of use.
+ */
+int config_read(const void *fdt, size_t size, struct config *out);
+
+/* One file that the config names. */
+struct config_file {
+    uint32_t guest;       /* index in config.guests */
+    const char *property; /* "kernel", "initrd", "modules", ... */
+    uint32_t index;       /* in a list of strings, from 0 */
+    bool repeated;        /* the same name was given to the callback before: read it once */
+    const char *name;     /* NUL-terminated, relative to the config; valid during the call only if property is
+                             "modules" */
+    uint64_t max_size;    /* bytes; larger is an error; UINT64_MAX: no limit of its own */
+};
+
+/*
+ * Calls `each` for every file that the config names, guests in order, image first. Stops at the first call
+ * that returns other than 0 and returns that; else 0.
+ */
+int config_files(const struct config *config, int (*each)(void *context, const struct config_file *file),
+                 void *context);
+
+/* Writes the file's part of a module ("FILE ARGUMENTS") into `name`; at most CONFIG_MAX_PATH bytes and a NUL.
+ */
+void config_module_file(const char *module, char name[CONFIG_MAX_PATH + 1]);
+
+/* Reads a size: digits (decimal or 0x) and an optional K, M or G (powers of 1024). -EINVAL: not one; -ERANGE:
+ * over 2^64 - 1. */
+int config_parse_size(const char *text, uint64_t *bytes);
+
+#endif
