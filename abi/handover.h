@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The hand-over block: what the loader leaves in memory for the hypervisor when it jumps to it.
-// Every address is physical. Arrays and strings lie in ranges that the memory map marks HANDOVER_MEMORY_LOADER.
+// Every address is physical. Arrays and strings lie in ranges that the memory map marks
+// HANDOVER_MEMORY_LOADER.
 #ifndef SAGUARO_ABI_HANDOVER_H
 #define SAGUARO_ABI_HANDOVER_H
 
@@ -61,32 +62,32 @@ struct handover_framebuffer {
 struct handover {
     uint64_t magic;
     uint32_t version;
-    uint32_t size;                  /* sizeof(struct handover) as the loader knows it */
-    uint64_t hypervisor_base;       /* where the image's first page lies */
-    uint64_t hypervisor_size;       /* bytes, page-rounded; contiguous in physical memory */
-    uint64_t config;                /* flattened device tree, already checked */
-    uint64_t config_size;           /* bytes */
-    uint64_t config_name;           /* string: "saguaro.dts" or "saguaro.dtb" */
-    uint64_t memory_map;            /* struct handover_memory[] */
-    uint64_t files;                 /* struct handover_file[] */
-    uint64_t cpus;                  /* struct handover_cpu[]; count 0: MP Services absent */
+    uint32_t size;            /* sizeof(struct handover) as the loader knows it */
+    uint64_t hypervisor_base; /* where the image's first page lies */
+    uint64_t hypervisor_size; /* bytes, page-rounded; contiguous in physical memory */
+    uint64_t config;          /* flattened device tree, already checked */
+    uint64_t config_size;     /* bytes */
+    uint64_t config_name;     /* string: "saguaro.dts" or "saguaro.dtb" */
+    uint64_t memory_map;      /* struct handover_memory[] */
+    uint64_t files;           /* struct handover_file[] */
+    uint64_t cpus;            /* struct handover_cpu[]; count 0: MP Services absent */
     uint32_t memory_map_count;
     uint32_t file_count;
     uint32_t cpu_count;
     uint32_t reserved;
-    uint64_t acpi_rsdp;             /* 0: none */
-    uint64_t smbios;                /* SMBIOS entry point, 0: none */
-    uint64_t command_line;          /* string: the loader's own load options, "" if none */
-    uint64_t low_page;              /* one free 4 KiB page under 1 MiB, for starting other CPUs; 0: none */
-    uint64_t efi_system_table;      /* for the runtime services' reset; 0: none */
-    uint64_t tsc_loader;            /* TSC when the loader began */
-    uint64_t tsc_jump;              /* TSC right before the jump */
+    uint64_t acpi_rsdp;        /* 0: none */
+    uint64_t smbios;           /* SMBIOS entry point, 0: none */
+    uint64_t command_line;     /* string: the loader's own load options, "" if none */
+    uint64_t low_page;         /* one free 4 KiB page under 1 MiB, for starting other CPUs; 0: none */
+    uint64_t efi_system_table; /* for the runtime services' reset; 0: none */
+    uint64_t tsc_loader;       /* TSC when the loader began */
+    uint64_t tsc_jump;         /* TSC right before the jump */
     struct handover_framebuffer framebuffer;
 };
 
 /*
- * State at the jump on x86-64: long mode, interrupts off, boot services left, stack of at least 16 KiB in LOADER memory,
- * RDI = physical address of struct handover. Page tables of the loader (in LOADER memory) map
+ * State at the jump on x86-64: long mode, interrupts off, boot services left, stack of at least 16 KiB in
+ * LOADER memory, RDI = physical address of struct handover. Page tables of the loader (in LOADER memory) map
  *   - physical memory identity, read-write-execute, as far as the memory map goes and at least 4 GiB,
  *   - the hypervisor's image at its linked addresses with each segment's own rights.
  */

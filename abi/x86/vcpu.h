@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An x86 virtual CPU's architectural state: the master copy that every engine loads from and stores to, and what travels.
-// The layout is part of the saved-state format: append only, and raise X86_VCPU_STATE_VERSION.
+// An x86 virtual CPU's architectural state: the master copy that every engine loads from and stores to, and
+// what travels. The layout is part of the saved-state format: append only, and raise X86_VCPU_STATE_VERSION.
 #ifndef SAGUARO_ABI_X86_VCPU_H
 #define SAGUARO_ABI_X86_VCPU_H
 
@@ -10,15 +10,30 @@
 
 /* General registers in instruction-encoding order. */
 enum x86_gpr {
-    X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-    X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+    X86_RAX,
+    X86_RCX,
+    X86_RDX,
+    X86_RBX,
+    X86_RSP,
+    X86_RBP,
+    X86_RSI,
+    X86_RDI,
+    X86_R8,
+    X86_R9,
+    X86_R10,
+    X86_R11,
+    X86_R12,
+    X86_R13,
+    X86_R14,
+    X86_R15,
     X86_GPR_COUNT
 };
 
 /* Segment registers in instruction-encoding order (ModRM.reg of MOV Sreg), then the two system segments. */
 enum x86_segment_name { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_LDTR, X86_TR, X86_SEGMENT_COUNT };
 
-/* Attributes are descriptor bits 40-47 in bits 0-7 and bits 52-55 in bits 8-11 (AMD APM vol. 2, 15.5.1: the VMCB's form). */
+/* Attributes are descriptor bits 40-47 in bits 0-7 and bits 52-55 in bits 8-11 (AMD APM vol. 2, 15.5.1: the
+ * VMCB's form). */
 #define X86_SEG_TYPE_MASK 0x000fu
 #define X86_SEG_S         0x0010u /* code or data, not system */
 #define X86_SEG_DPL_SHIFT 5
@@ -82,13 +97,16 @@ enum x86_activity { X86_ACTIVE, X86_HALTED, X86_WAIT_FOR_SIPI, X86_SHUTDOWN };
 /* An event that was being delivered or waits for delivery. */
 struct x86_event {
     uint8_t valid;
-    uint8_t type; /* 0 external interrupt, 2 NMI, 3 exception, 4 software interrupt (both VMCB's and VMCS's numbers) */
+    uint8_t type; /* 0 external interrupt, 2 NMI, 3 exception, 4 software interrupt (both VMCB's and VMCS's
+                     numbers) */
     uint8_t vector;
     uint8_t has_error;
     uint32_t error;
 };
 
-#define X86_XSAVE_MAX 4096u /* standard format: legacy area, header, then AVX, MPX, AVX-512, PKRU at their CPUID 0xD offsets */
+#define X86_XSAVE_MAX                                                                                        \
+    4096u /* standard format: legacy area, header, then AVX, MPX, AVX-512, PKRU at their CPUID 0xD offsets   \
+           */
 
 struct x86_vcpu_state {
     struct x86_registers registers;
@@ -98,10 +116,10 @@ struct x86_vcpu_state {
     uint64_t dr6;
     uint64_t dr7;
     uint64_t xcr0;
-    uint64_t tsc;          /* the guest's TSC when the state was taken */
+    uint64_t tsc;           /* the guest's TSC when the state was taken */
     uint64_t tsc_frequency; /* Hz */
-    uint32_t activity;     /* enum x86_activity */
-    uint8_t nmi_blocked;   /* between an NMI's delivery and IRET */
+    uint32_t activity;      /* enum x86_activity */
+    uint8_t nmi_blocked;    /* between an NMI's delivery and IRET */
     uint8_t nmi_pending;
     uint8_t interrupt_shadow; /* after STI or MOV SS: one instruction */
     uint8_t reserved;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A vCPU's local APIC (Intel SDM vol. 3, ch. 11): the software model that every engine uses.
+#ifndef SAGUARO_ARCH_X86_GUEST_LAPIC_H
+#define SAGUARO_ARCH_X86_GUEST_LAPIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/part.h"
+
+struct vm;
+struct vcpu;
+struct lapic;
+
+extern const struct part lapic_part; /* "x86.lapic", per vCPU */
+
+/* Delivery modes of ICR, LVT, I/O APIC and MSI. */
+enum lapic_delivery {
+    LAPIC_FIXED = 0,
+    LAPIC_LOWEST = 1,
+    LAPIC_SMI = 2,
+    LAPIC_NMI = 4,
+    LAPIC_INIT = 5,
+    LAPIC_SIPI = 6,
+    LAPIC_EXTINT = 7
+};
+
+struct lapic_message {
+    uint32_t destination; /* 8-bit in xAPIC and I/O APIC form, 32-bit in x2APIC form */
+    bool logical;
+    bool x2apic;      /* destination is 32 bits wide */
+    bool level;       /* level-triggered */
+    bool assert;      /* level of INIT: false is the de-assert, ignored */
+    uint8_t delivery; /* enum lapic_delivery */
+    uint8_t vector;
+};
+
+/* Delivers to all vCPUs of `vm` that match; `source` (NULL: a device) is for self and all-but-self, which the
+ * caller has already resolved with `shorthand` (0 none, 1 self, 2 all, 3 all but self). Any CPU, any context.
+ * Returns how many vCPUs took it. */
+unsigned lapic_deliver(struct vm *vm, struct vcpu *source, unsigned shorthand,
+                       const struct lapic_message *message);
+
+/* The highest vector that may be injected now (above PPR), or -1. Only by the vCPU's own run loop. */
+int lapic_pending(struct lapic *lapic);
+/* The engine injected `vector`: IRR to ISR. */
+void lapic_accept(struct lapic *lapic, uint8_t vector);
+/* True when a halted vCPU should wake: a deliverable vector. Any CPU. */
+bool lapic_has_work(struct lapic *lapic);
+/* Whether the 8259's INTR reaches this vCPU (APIC disabled, or LVT LINT0 = ExtINT and not masked). */
+bool lapic_accepts_pic(const struct lapic *lapic);
+/* LINT1 as NMI source etc. is by lapic_deliver(). */
+
+/* CR8 <-> TPR bits 7:4. */
+uint64_t lapic_cr8(const struct lapic *lapic);
+void lapic_set_cr8(struct lapic *lapic, uint64_t value);
+
+/* APIC_BASE (MSR 0x1b), TSC deadline (0x6e0) and the x2APIC MSRs 0x800-0x8ff. 0; -EINVAL: the guest gets
+ * #GP(0). */
+int lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
+int lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
+/* The hot path of lapic_msr_write(0x80b, 0): end of interrupt. */
+void lapic_eoi(struct lapic *lapic);
+
+/* xAPIC registers at APIC_BASE: offset 0..0xfff, 32-bit accesses at 16-byte steps (others as the SDM
+ * says: 11.4.1). The page is not on the VM's bus, because each vCPU has its own and may move it: the run loop
+ * asks lapic_mmio_base() first. */
+uint64_t lapic_mmio_base(const struct lapic *lapic); /* 0: not in xAPIC mode */
+int lapic_mmio_read(struct lapic *lapic, uint32_t offset, unsigned size, uint64_t *value);
+int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64_t value);
+
+/* INIT: everything but the APIC ID and APIC_BASE to reset values. */
+void lapic_init_reset(struct lapic *lapic);
+uint32_t lapic_id(const struct lapic *lapic);
+
+#endif

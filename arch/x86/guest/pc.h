@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The PC that a guest sees: its parts, its interrupt lines, and the map of its memory and ports.
+#ifndef SAGUARO_ARCH_X86_GUEST_PC_H
+#define SAGUARO_ARCH_X86_GUEST_PC_H
+
+#include "core/vm.h"
+
+/* Where things are (a q35-like PC). */
+#define PC_RAM_LOW_MAX   0xb0000000ull /* RAM below 4 GiB ends here at the latest; the rest starts at 4 GiB */
+#define PC_ECAM_BASE     0xb0000000ull /* 256 buses; PCIEXBAR's reset value here, as OVMF sets it on q35 */
+#define PC_ECAM_SIZE     0x10000000ull
+#define PC_PCI_HOLE_BASE 0xc0000000ull
+#define PC_PCI_HOLE_END  0xfec00000ull
+#define PC_IOAPIC_BASE   0xfec00000ull
+#define PC_LAPIC_BASE    0xfee00000ull
+#define PC_FIRMWARE_END  0x100000000ull
+#define PC_PMBASE        0x600
+#define PC_EXIT_PORT     0xf4
+#define PC_ISA_LINES     16
+#define PC_GSI_COUNT     24
+
+struct pic;
+struct ioapic;
+struct lapic;
+struct pit;
+struct rtc;
+struct pm;
+struct uart;
+struct pci_host;
+struct fw_cfg;
+struct keyboard;
+
+/* One of each per VM; a part's create() fills its pointer in. The local APICs hang on their vCPUs
+ * (x86_vcpu.lapic). */
+struct pc {
+    struct pic *pic;
+    struct ioapic *ioapic;
+    struct pit *pit;
+    struct rtc *rtc;
+    struct pm *pm;
+    struct uart *uart;
+    struct pci_host *pci;
+    struct fw_cfg *fw_cfg;
+    struct keyboard *keyboard;
+};
+
+/* The table of parts, in order of creation. */
+extern const struct platform pc_platform;
+
+/* Drives an interrupt line: GSI 0-15 reach the PIC and the I/O APIC (ISA line 0 arrives at I/O APIC pin 2),
+ * 16-23 the I/O APIC alone. */
+void pc_line_set(struct vm *vm, unsigned gsi, bool level);
+/* A line that goes up and down: one edge. */
+void pc_line_pulse(struct vm *vm, unsigned gsi);
+
+/* Delivers a message-signalled interrupt (Intel SDM vol. 3, 11.11): 0, or -EINVAL when address is outside
+ * FEEx_xxxx. */
+int pc_msi(struct vm *vm, uint64_t address, uint32_t data);
+
+/* Bytes of RAM below and above 4 GiB. */
+uint64_t pc_ram_low(const struct vm *vm);
+uint64_t pc_ram_high(const struct vm *vm);
+
+/* The memory map as BIOS function E820 gives it; also used by the Linux loader and fw_cfg. */
+struct pc_e820_entry {
+    uint64_t base;
+    uint64_t size;
+    uint32_t type; /* 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS */
+} __attribute__((packed));
+#define PC_E820_MAX 16
+unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]);
+
+/* Guest-physical addresses of the ACPI tables, written by pc_acpi_write() into guest RAM at reset (0xE0000..
+ * and the RSDP in the BIOS area). */
+#define PC_ACPI_BASE 0xe0000ull
+#define PC_ACPI_SIZE 0x10000ull
+#define PC_RSDP      0xf0000ull
+int pc_acpi_write(struct vm *vm);
+
+#endif

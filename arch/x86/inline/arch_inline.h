@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The x86 inlines behind core/arch.h: per-CPU data through GS, the clock from the TSC, interrupt flag.
+#ifndef SAGUARO_ARCH_X86_INLINE_H
+#define SAGUARO_ARCH_X86_INLINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* time_now() = ((tsc - clock_tsc_base) * clock_multiplier) >> 32; set once by the calibration, before other
+ * CPUs start. */
+extern uint64_t clock_tsc_base;
+extern uint64_t clock_multiplier;
+
+static inline struct cpu *cpu_this(void) {
+    struct cpu *cpu;
+    __asm__("movq %%gs:0, %0" : "=r"(cpu));
+    return cpu;
+}
+
+static inline void cpu_relax(void) {
+    __asm__ volatile("pause" ::: "memory");
+}
+
+static inline uint64_t tsc_read(void) {
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static inline uint64_t time_now(void) {
+    return (uint64_t)(((unsigned __int128)(tsc_read() - clock_tsc_base) * clock_multiplier) >> 32);
+}
+
+static inline bool interrupts_save(void) {
+    uint64_t flags;
+    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory");
+    return (flags & 0x200u) != 0;
+}
+
+static inline void interrupts_restore(bool enabled) {
+    if (enabled)
+        __asm__ volatile("sti" ::: "memory");
+}
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that core/ asks of an architecture: the few functions that each one defines, and the inlines
+// that it supplies. <arch_inline.h> comes from arch/ARCH/inline/ (unit tests on the host use
+// tests/unit/host/); it defines, as static inline:
+//   struct cpu *cpu_this(void);        the CPU that runs this code
+//   void cpu_relax(void);              a pause in a spin loop
+//   uint64_t time_now(void);           nanoseconds since the clock was started; the same on all CPUs, never
+//   backwards bool interrupts_save(void) / void interrupts_restore(bool);  for the few places that run with
+//   interrupts on
+#ifndef SAGUARO_CORE_ARCH_H
+#define SAGUARO_CORE_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cpu;
+struct vm;
+struct vcpu;
+struct config_guest;
+struct paging;
+
+#include <arch_inline.h>
+
+/*
+ * The hypervisor runs with interrupts off. It takes them at two places only: in arch_cpu_idle(), and between
+ * a guest's exit and its next entry when the exit was caused by one. So spin locks need no interrupt saving,
+ * and nothing is preempted.
+ */
+
+/* Sleeps until an interrupt, which is taken before this returns. A wake-up that is already pending ends the
+ * sleep at once. */
+void arch_cpu_idle(void);
+
+/* Makes `cpu` leave its guest or its idle sleep soon; may be called for the caller's own CPU (no effect
+ * there). */
+void arch_cpu_kick(struct cpu *cpu);
+
+/* Programs this CPU's one-shot timer; timer_interrupt() is called at or after `deadline` (time_now() units).
+ * UINT64_MAX: off. */
+void arch_timer_program(uint64_t deadline);
+
+/* Maps one 4 KiB page of physical memory that core/ does not own (guest RAM, files, firmware tables) into
+ * this CPU's window and returns its address. Valid until this CPU has mapped WINDOW_SLOTS other pages or runs
+ * a vCPU of another VM. */
+#define WINDOW_SLOTS 16
+void *arch_window_map(uint64_t physical);
+
+/* Maps the 2 MiB page at `physical` (2 MiB aligned) for scrubbing and bulk copies; valid until the next call
+ * on this CPU. */
+void *arch_window_map_large(uint64_t physical);
+
+/* Adds 2 MiB of physical memory to the hypervisor's own direct map, so that heap_page() may hand it out. 0,
+ * or -ENOMEM. */
+int arch_heap_map(uint64_t physical);
+
+/* Physical address of an object in the hypervisor's heap, and back. */
+uint64_t arch_heap_physical(const void *virtual_address);
+void *arch_heap_virtual(uint64_t physical);
+
+/*
+ * VMs and vCPUs: the architecture allocates its own structure, whose first member is the core's, fills the
+ * core's hooks and frees it again. core/ has set vm->name, id, config, vcpu_count and memory before
+ * arch_vm_create() is called.
+ */
+struct vm *arch_vm_allocate(void); /* zeroed; NULL: no memory */
+void arch_vm_free(struct vm *vm);
+int arch_vm_create(struct vm *vm); /* platform, bus, second-level tables; undone by arch_vm_destroy() */
+void arch_vm_destroy(struct vm *vm);
+int arch_vm_reset(
+    struct vm *vm); /* all parts and vCPUs to power-on state, images loaded; no vCPU runs meanwhile */
+struct vcpu *arch_vcpu_create(struct vm *vm, unsigned index); /* NULL: no memory */
+void arch_vcpu_destroy(struct vcpu *vcpu);
+
+/* Why arch_vcpu_run() came back. */
+enum vcpu_run_result {
+    VCPU_RUN_RESCHEDULE, /* still runnable: its slice is over, or the CPU has other work */
+    VCPU_RUN_BLOCK,      /* waits for an event: see arch_vcpu_pending() */
+    VCPU_RUN_PARK,       /* a stop or pause was requested: leaves the scheduler until vcpu_unpark() */
+};
+
+/* Runs a vCPU on this CPU until the scheduler is needed. cpu_this()->current is the vCPU. */
+enum vcpu_run_result arch_vcpu_run(struct vcpu *vcpu);
+
+/* True when a blocked vCPU has something to do (an interrupt it would take, NMI, INIT, ...). Called with the
+ * scheduler locked. */
+bool arch_vcpu_pending(struct vcpu *vcpu);
+
+/* Writes a vCPU's registers, its last exits and, where it can be walked, its backtrace, to the log. The vCPU
+ * is not running. */
+void arch_vcpu_report(struct vcpu *vcpu);
+
+/* Prints "exits by cause" of a VM through `print` (one call a line). */
+void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line));
+
+/* A panic's own part: registers of the caller where known, stops the other CPUs, never returns. */
+__attribute__((noreturn)) void arch_panic_stop(void);
+
+__attribute__((noreturn)) void arch_reboot(void);
+__attribute__((noreturn)) void arch_power_off(void);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A VM's guest-physical map: RAM and ROM and how the hypervisor reads and writes them. (Devices answer on the
+// bus, core/bus.h.)
+#ifndef SAGUARO_CORE_GUEST_MEMORY_H
+#define SAGUARO_CORE_GUEST_MEMORY_H
+
+#include <stdbool.h>
+#include "core/memory.h"
+
+enum guest_region_kind {
+    GUEST_RAM, /* read, write, execute */
+    GUEST_ROM, /* read and execute; a guest's writes trap and are dropped or go to the bus */
+};
+
+struct guest_region {
+    uint64_t base; /* guest-physical, 4 KiB aligned */
+    uint64_t size;
+    uint64_t offset; /* into the VM's RAM (the backing), 4 KiB aligned */
+    enum guest_region_kind kind;
+};
+
+#define GUEST_MAX_REGIONS 32
+
+/*
+ * The backing is `size` bytes of host frames: 1 GiB and 2 MiB blocks where they can be had, recorded for each
+ * 2 MiB, so that any offset is found in constant time. Regions place parts of it in guest-physical space and
+ * may change at run time (PAM, ROM).
+ */
+struct guest_memory {
+    struct memory_account account;
+    uint64_t size;        /* bytes of backing */
+    uint64_t *block;      /* host-physical address of each 2 MiB of backing */
+    uint8_t *block_shift; /* 30 for the blocks of a 1 GiB frame, else 21 */
+    unsigned region_count;
+    struct guest_region region[GUEST_MAX_REGIONS];
+    uint64_t *dirty; /* a bit for each 4 KiB of backing, or NULL: not logging */
+    /* Set by the architecture: a region appeared, changed or went. Called with all vCPUs parked or before any
+     * runs. 0 or -ENOMEM. */
+    int (*changed)(struct vm *vm, const struct guest_region *region, bool present);
+};
+
+/* Allocates the backing: `size` is rounded up to 2 MiB. 0 or -ENOMEM (all is given back). */
+int guest_memory_create(struct vm *vm, uint64_t size);
+void guest_memory_destroy(struct vm *vm);
+/* Zeroes all RAM, as power-on would. */
+void guest_memory_scrub(struct vm *vm);
+
+/* Places backing [offset, offset + size) at guest-physical `base`, replacing what the range held. 0, -EINVAL,
+ * -ENOSPC, -ENOMEM. */
+int guest_memory_place(struct vm *vm, uint64_t base, uint64_t size, uint64_t offset,
+                       enum guest_region_kind kind);
+int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size);
+
+/* Host-physical address behind a guest-physical one, and how many bytes follow contiguously (up to the end of
+ * its 2 MiB block or region). 0 or -EFAULT: neither RAM nor ROM there. */
+int guest_memory_translate(struct vm *vm, uint64_t gpa, uint64_t *physical, uint64_t *contiguous,
+                           enum guest_region_kind *kind);
+
+/* Copies out of and into guest memory; may cross pages. 0, or -EFAULT when any byte is neither RAM nor ROM
+ * (nothing is written then). */
+int guest_read(struct vm *vm, uint64_t gpa, void *buffer, size_t size);
+/* The one function through which everything but the guest's own CPU writes guest RAM; marks the pages dirty.
+ * ROM: -EFAULT. */
+int guest_write(struct vm *vm, uint64_t gpa, const void *buffer, size_t size);
+/* As guest_write(), for loaders: ROM is written too. */
+int guest_load(struct vm *vm, uint64_t gpa, const void *buffer, size_t size);
+/* Atomic compare and exchange of 1, 2, 4, 8 or 16 bytes that do not cross a 4 KiB page. 1: done; 0: *expected
+ * was updated; -EFAULT. */
+int guest_compare_exchange(struct vm *vm, uint64_t gpa, unsigned size, void *expected, const void *desired);
+/* A host address for one 4 KiB page of guest RAM through this CPU's window (see arch_window_map()); NULL: not
+ * RAM. Reading only; who writes calls guest_mark_dirty(). */
+void *guest_page(struct vm *vm, uint64_t gpa);
+void guest_mark_dirty(struct vm *vm, uint64_t gpa, uint64_t size);
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The paging engine: one walker for every radix table (host, NPT, EPT, shadow, IOMMU second level), driven by
+// a format.
+#ifndef SAGUARO_CORE_PAGING_H
+#define SAGUARO_CORE_PAGING_H
+
+#include "core/memory.h"
+#include "core/atomic.h"
+
+#define PAGING_READ       0x01u
+#define PAGING_WRITE      0x02u
+#define PAGING_EXECUTE    0x04u
+#define PAGING_USER       0x08u
+#define PAGING_UNCACHED   0x10u /* device memory */
+#define PAGING_GLOBAL     0x20u
+
+#define PAGING_MAX_LEVELS 5
+
+/* One level of a table; level 0 has the smallest pages. */
+struct paging_level {
+    uint8_t shift; /* of the region that one entry covers */
+    uint8_t bits;  /* log2 of the entries of a table */
+    bool leaf;     /* large pages allowed */
+};
+
+/* How entries are encoded. Entries are 64 bits, little-endian on x86. */
+struct paging_format {
+    const char *name;
+    unsigned levels;
+    struct paging_level level[PAGING_MAX_LEVELS];
+    uint64_t address_mask;
+    uint64_t present_mask; /* entry is present if any of these bits is set */
+    uint64_t table_bits;   /* what an entry that points at a table carries */
+    uint64_t leaf_bits;    /* what every leaf carries */
+    uint64_t large_bit;    /* marks a leaf above level 0 (0 where the encoding needs none) */
+    uint64_t accessed;     /* 0: the format has none */
+    uint64_t dirty;        /* 0: the format has none */
+    uint64_t (*rights_encode)(unsigned rights); /* PAGING_* to entry bits */
+    unsigned (*rights_decode)(uint64_t entry);
+};
+
+struct paging {
+    const struct paging_format *format;
+    uint64_t *root;                 /* heap page */
+    struct memory_account *account; /* who pays for the tables */
+    unsigned largest;               /* largest leaf's shift that may be used: 12, 21 or 30 */
+    void (*flush)(struct paging *paging, uint64_t address,
+                  uint64_t size); /* called after an entry lost rights; may be NULL */
+    struct spinlock lock;
+};
+
+/* Makes an empty table. 0 or -ENOMEM. */
+int paging_init(struct paging *paging, const struct paging_format *format, struct memory_account *account,
+                unsigned largest);
+/* Frees all tables (not what they map). */
+void paging_destroy(struct paging *paging);
+
+/* Maps [address, address + size) to physical with the largest pages that fit, replacing what was there. 4 KiB
+ * aligned. 0; -EINVAL: misaligned, wraps or outside the format; -ENOMEM: nothing was lost, a part may be
+ * mapped. */
+int paging_map(struct paging *paging, uint64_t address, uint64_t physical, uint64_t size, unsigned rights);
+/* Unmaps; large pages that are cut are split. Holes are no error. 0, -EINVAL, -ENOMEM (for a split). */
+int paging_unmap(struct paging *paging, uint64_t address, uint64_t size);
+/* Changes the rights of what is mapped. 0, -EINVAL, -ENOMEM. */
+int paging_protect(struct paging *paging, uint64_t address, uint64_t size, unsigned rights);
+/* Puts back large pages where a whole table maps one contiguous, equally entitled region. Returns how many
+ * tables were freed. */
+unsigned paging_merge(struct paging *paging, uint64_t address, uint64_t size);
+/* Looks an address up. 0, with physical address, rights and the leaf's shift (any may be NULL); -ENOENT. */
+int paging_lookup(const struct paging *paging, uint64_t address, uint64_t *physical, unsigned *rights,
+                  unsigned *shift);
+/* Collects and clears dirty bits: `found` is called for each dirty leaf. The flush hook is called once at the
+ * end if any was cleared. A format without dirty bits returns -ENOTSUP. */
+int paging_harvest(struct paging *paging, uint64_t address, uint64_t size,
+                   void (*found)(void *context, uint64_t address, uint64_t size), void *context);
+
+#endif

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The scheduler: fixed priorities, round robin inside one, an optional budget per period, affinity; one queue
+// for all CPUs.
+#ifndef SAGUARO_CORE_SCHED_H
+#define SAGUARO_CORE_SCHED_H
+
+#include "core/vm.h"
+
+#define SCHED_SLICE 10000000ull /* ns: round robin inside one priority */
+
+/* Each CPU ends its start-up here and never returns. */
+__attribute__((noreturn)) void sched_loop(void);
+
+/* Lets a parked vCPU run (ready at once). */
+void sched_unpark(struct vcpu *vcpu);
+/* A blocked vCPU may have something to do: makes it ready. Nothing happens to others. */
+void sched_wake(struct vcpu *vcpu);
+/* ns that a vCPU has run so far, the present slice included. */
+uint64_t sched_run_time(struct vcpu *vcpu);
+
+#endif

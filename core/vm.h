@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Virtual machines and their vCPUs: identity, life and death, requests to a running vCPU.
+#ifndef SAGUARO_CORE_VM_H
+#define SAGUARO_CORE_VM_H
+
+#include "core/bus.h"
+#include "core/cpu.h"
+#include "core/guest_memory.h"
+#include "core/paging.h"
+#include "core/part.h"
+#include "core/timer.h"
+
+#define VM_MAX       32
+#define VM_MAX_VCPUS 16
+#define VM_NAME_SIZE 33
+
+enum vm_state {
+    VM_OFF, /* not started, or ended */
+    VM_RUNNING,
+    VM_STOPPING, /* some vCPUs still have to park */
+    VM_PAUSED,
+};
+
+/* How a guest's run ended. */
+enum vm_end {
+    VM_END_NONE,
+    VM_END_POWER_OFF, /* the guest switched its machine off */
+    VM_END_RESET,     /* the guest asked for a reset: starts again at once */
+    VM_END_EXIT,      /* exit port; `end_code` is the value written */
+    VM_END_CRASH,     /* triple fault or something we cannot go on from; `end_text` says what */
+    VM_END_STOPPED,   /* by command */
+    VM_END_RESTART,   /* by command: reset */
+};
+
+/* Requests to a vCPU, looked at before every guest entry. Bits from 16 on belong to the architecture. */
+#define VCPU_REQUEST_PARK 0x1u
+#define VCPU_REQUEST_ARCH 0x10000u
+
+enum vcpu_state {
+    VCPU_PARKED,  /* outside the scheduler */
+    VCPU_BLOCKED, /* waits for an event */
+    VCPU_READY,   /* on a run queue */
+    VCPU_RUNNING,
+};
+
+/* The first member of the architecture's vCPU. */
+struct vcpu {
+    struct vm *vm;
+    unsigned index;    /* within the VM */
+    uint32_t requests; /* VCPU_REQUEST_*, atomic; looked at before each entry */
+    uint32_t in_guest; /* 1 from before the last look at `requests` until the exit */
+    struct cpu *cpu;   /* where it runs, or ran last */
+
+    /* scheduler */
+    struct list ready;     /* link in the run queue */
+    enum vcpu_state state; /* guarded by the scheduler's lock */
+    uint8_t priority;      /* 0..99, higher runs first */
+    uint64_t affinity;     /* bit n: may run on CPU n */
+    uint64_t budget;       /* ns in each period; 0: no budget */
+    uint64_t period;       /* ns */
+    uint64_t budget_left;
+    bool throttled; /* out of budget until the replenishment */
+    struct timer replenish;
+    uint64_t slice_start; /* when it was put on its CPU */
+    uint64_t run_time;    /* ns on a CPU, ever */
+};
+
+struct vm_console;
+
+/* The first member of the architecture's VM. */
+struct vm {
+    char name[VM_NAME_SIZE];
+    unsigned id;
+    const struct config_guest *config;
+    struct guest_memory memory;
+    struct bus bus[BUS_SPACE_COUNT];
+    const struct platform *platform;
+    unsigned vcpu_count;
+    struct vcpu *vcpu[VM_MAX_VCPUS];
+
+    struct spinlock lock; /* guards state, end*, unparked */
+    enum vm_state state;
+    unsigned unparked; /* vCPUs that the scheduler still has */
+    enum vm_end end;   /* why it stops; VM_END_NONE while it runs */
+    uint32_t end_code;
+    char end_text[96];
+    struct work ended;          /* on the boot CPU: all vCPUs are parked */
+    struct timer restart_timer; /* back-off before a restart */
+    unsigned restarts;          /* since it was last started by hand, or had run for a minute */
+    uint64_t started;           /* time_now() of the last start */
+    struct vm_console *console;
+};
+
+/* Makes a VM from its config: memory, platform, vCPUs; does not start it. NULL with *error a negative errno.
+ */
+struct vm *vm_create(const struct config_guest *config, int *error);
+unsigned vm_count(void);
+struct vm *vm_get(unsigned index);    /* index < vm_count() */
+struct vm *vm_find(const char *name); /* NULL: none */
+const char *vm_state_name(const struct vm *vm);
+
+/* Commands (boot CPU only; the monitor and, later, the service VM). 0 or -EBUSY/-EALREADY/-EINVAL when the
+ * state does not allow it. */
+int vm_start(struct vm *vm);
+int vm_stop(struct vm *vm);
+int vm_reset(struct vm *vm);
+int vm_pause(struct vm *vm);
+int vm_resume(struct vm *vm);
+
+/* Ends the guest's run from anywhere: its vCPUs park at their next exit, then its restart policy applies. The
+ * first caller counts. */
+void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text);
+/* vm_end(VM_END_CRASH) with a formatted reason. The vCPU's report goes to the log once it is parked. */
+void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Sets request bits (with release order) and makes the vCPU notice: it leaves the guest, or wakes up. Any
+ * CPU, any context. */
+void vcpu_request(struct vcpu *vcpu, uint32_t requests);
+/* Makes a vCPU look at what has become pending for it: out of the guest, out of its sleep. */
+void vcpu_kick(struct vcpu *vcpu);
+
+#endif
