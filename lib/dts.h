@@ -30,7 +30,7 @@ struct dts_file {
     size_t size;      /* bytes */
 };
 
-/* One error, or one line of a warning about a whole config. */
+/* One error. */
 struct dts_error {
     const char *file;    /* NULL: no file is known; else NUL-terminated */
     uint32_t line;       /* from 1; 0: not known (then `source` is NULL) */
@@ -73,7 +73,8 @@ struct dts_positions {
     uint32_t count;
     uint32_t file_count;
     struct dts_file files[DTS_MAX_FILES];
-    uint8_t value[DTS_MAX_VALUE]; /* scratch of the parser */
+    char names[DTS_MAX_FILES][DTS_MAX_PATH + 1]; /* of included files, as they were written */
+    uint8_t value[DTS_MAX_VALUE];                /* scratch of the parser */
 };
 
 /*
@@ -113,7 +114,7 @@ void dts_report_at_v(struct dts_report *report, const struct dts_positions *posi
  * cut around the column. Returns the bytes written without the NUL; always NUL-terminated when size > 0.
  * DTS_ERROR_TEXT bytes always suffice.
  */
-#define DTS_ERROR_TEXT 768u
+#define DTS_ERROR_TEXT 1024u
 size_t dts_error_format(char *buffer, size_t size, const struct dts_error *error);
 
 /* Why `path` may not name a file of a config (relative, '/' between parts, no "..", printable), or NULL if it
