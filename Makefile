@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# Saguaro's build. `make help` says what there is; mk/*.mk hold the rules, one file per product.
+
+all: hypervisor loader
+.DEFAULT_GOAL := all
+
+SAGUARO_CACHE ?= $(HOME)/.cache/saguaro
+export SAGUARO_CACHE
+BUILD         := build
+PYTHON        ?= /usr/bin/python3
+# V=1 shows each command.
+Q             := $(if $(V),,@)
+
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+include mk/setup.mk
+include mk/hypervisor.mk
+include mk/boot.mk
+include mk/host.mk
+-include mk/guests.mk
+-include mk/image.mk
+-include mk/lint.mk
+
+.PHONY: all clean help
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	$(Q)sed -n 's/^#: //p' mk/help.txt
+
