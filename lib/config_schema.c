@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of the config's nodes and properties, and lookup in it.
+#include "lib/config_schema.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Choices stand in the order of their enum. */
+static const char *const compatibles[] = {"saguaro,host", NULL};
+static const char *const when_idles[] = {"stay", "poweroff", "reboot", NULL};
+static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const consoles[] = {"com1", "none", NULL};
+static const char *const on_off[] = {"off", "on", NULL};
+static const char *const yes_no[] = {"no", "yes", NULL};
+static const char *const restarts[] = {"never", "on-crash", "always", NULL};
+static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
+
+static const struct config_property guest_properties[] = {
+    [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+                             .field = offsetof(struct config_guest, images[CONFIG_IMAGE_KERNEL]),
+                             .meaning = "image: a Linux kernel (bzImage, 64-bit boot protocol)"},
+    [CONFIG_GUEST_MULTIBOOT] = {"multiboot", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+                                .field = offsetof(struct config_guest, images[CONFIG_IMAGE_MULTIBOOT]),
+                                .meaning = "image: a multiboot 1 kernel"},
+    [CONFIG_GUEST_PVH] = {"pvh", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+                          .field = offsetof(struct config_guest, images[CONFIG_IMAGE_PVH]),
+                          .meaning = "image: an ELF file with a PVH entry (a Linux vmlinux has one)"},
+    [CONFIG_GUEST_FIRMWARE] =
+        {"firmware", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+         .field = offsetof(struct config_guest, images[CONFIG_IMAGE_FIRMWARE]),
+         .meaning = "image: raw ROM of at most 16 MiB that ends at 4 GiB; the guest starts at the "
+                    "reset vector in real mode"},
+    [CONFIG_GUEST_INITRD] = {"initrd", .type = CONFIG_TYPE_FILE, .otherwise = "none",
+                             .field = offsetof(struct config_guest, initrd),
+                             .meaning = "initial RAM disk; with `kernel` and `pvh` only"},
+    [CONFIG_GUEST_CMDLINE] = {"cmdline", .type = CONFIG_TYPE_TEXT, .max = CONFIG_MAX_CMDLINE,
+                              .preset_text = "", .field = offsetof(struct config_guest, cmdline),
+                              .meaning = "the kernel's command line; not with `firmware`"},
+    [CONFIG_GUEST_MODULES] = {"modules", .type = CONFIG_TYPE_MODULES, .min = 1, .max = CONFIG_MAX_MODULES,
+                              .otherwise = "none", .field = offsetof(struct config_guest, modules),
+                              .meaning =
+                                  "multiboot modules in order, a file name and after a space its arguments; "
+                                  "with `multiboot` only"},
+    [CONFIG_GUEST_MEMORY] = {"memory", .type = CONFIG_TYPE_SIZE, .flags = CONFIG_REQUIRED,
+                             .min = CONFIG_MIN_MEMORY, .max = CONFIG_MAX_MEMORY,
+                             .field = offsetof(struct config_guest, memory),
+                             .meaning =
+                                 "RAM of the guest, a multiple of 4K; taken in full when the guest starts"},
+    [CONFIG_GUEST_VCPUS] = {"vcpus", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_VCPUS,
+                            .preset = 1, .field = offsetof(struct config_guest, vcpus),
+                            .meaning = "virtual CPUs; there may be more of them than CPUs in the machine"},
+    [CONFIG_GUEST_CPUS] = {"cpus", .type = CONFIG_TYPE_CPUS, .max = CONFIG_MAX_CPUS - 1, .preset = UINT64_MAX,
+                           .otherwise = "all CPUs", .field = offsetof(struct config_guest, cpus),
+                           .meaning = "CPUs of the machine that the guest may run on, each named once"},
+    [CONFIG_GUEST_PRIORITY] = {"priority", .type = CONFIG_TYPE_NUMBER, .max = CONFIG_MAX_PRIORITY,
+                               .preset = CONFIG_DEFAULT_PRIORITY,
+                               .field = offsetof(struct config_guest, priority),
+                               .meaning = "the higher one runs first; equals take turns"},
+    [CONFIG_GUEST_BUDGET] = {"budget", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_BUDGET,
+                             .max = CONFIG_MAX_PERIOD, .otherwise = "no limit",
+                             .field = offsetof(struct config_guest, budget),
+                             .meaning =
+                                 "microseconds of CPU time that each virtual CPU gets in every `period`"},
+    [CONFIG_GUEST_PERIOD] = {"period", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_PERIOD,
+                             .max = CONFIG_MAX_PERIOD, .otherwise = "no limit",
+                             .field = offsetof(struct config_guest, period),
+                             .meaning = "microseconds after which a new `budget` is given; both or neither"},
+    [CONFIG_GUEST_RESTART] = {"restart", .type = CONFIG_TYPE_CHOICE, .choices = restarts,
+                              .preset = CONFIG_RESTART_NEVER, .field = offsetof(struct config_guest, restart),
+                              .meaning =
+                                  "whether the guest is started again after a crash, or after any end"},
+    [CONFIG_GUEST_CPU_MODEL] =
+        {"cpu-model", .type = CONFIG_TYPE_CHOICE, .choices = cpu_models, .preset = CONFIG_CPU_X86_64_V2,
+         .field = offsetof(struct config_guest, cpu_model),
+         .meaning = "CPU features that the guest sees; with `host` it cannot move to another CPU"},
+    [CONFIG_GUEST_CONSOLE] = {"console", .type = CONFIG_TYPE_CHOICE, .choices = consoles,
+                              .preset = CONFIG_CONSOLE_COM1, .field = offsetof(struct config_guest, console),
+                              .meaning = "the guest's serial port that the monitor shows"},
+    [CONFIG_GUEST_AUTOSTART] = {"autostart", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = 1,
+                                .field = offsetof(struct config_guest, autostart),
+                                .meaning = "whether the guest starts with the machine"},
+    [CONFIG_GUEST_EXIT_PORT] = {"exit-port", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = 1,
+                                .field = offsetof(struct config_guest, exit_port),
+                                .meaning =
+                                    "whether a write to I/O port 0xF4 ends the guest with that exit code"},
+    [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
+                                  .meaning = "devices of the machine that the guest owns"},
+    [CONFIG_GUEST_IDENTITY_MEMORY] = {"identity-memory", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
+                                      .meaning = "memory at the same address in guest and machine"},
+};
+
+static_assert(COUNT(guest_properties) == CONFIG_GUEST_PROPERTIES, "the guest's table has every property");
+static_assert(COUNT(guest_properties) <= 32, "a set of properties fits in 32 bits");
+
+static const struct config_node guest_nodes[] = {
+    {.name = "netN", .flags = CONFIG_LATER | CONFIG_NUMBERED, .meaning = "a network card of the guest"},
+    {.name = "diskN", .flags = CONFIG_LATER | CONFIG_NUMBERED, .meaning = "a disk of the guest"},
+};
+
+static const struct config_node guests_nodes[] = {
+    {.name = "NAME",
+     .flags = CONFIG_ANY_NAME,
+     .properties = guest_properties,
+     .property_count = COUNT(guest_properties),
+     .nodes = guest_nodes,
+     .node_count = COUNT(guest_nodes),
+     .meaning = "one guest"},
+};
+
+static const struct config_property host_properties[] = {
+    {"name", .type = CONFIG_TYPE_NAME, .max = CONFIG_MAX_NAME, .preset_text = "saguaro",
+     .field = offsetof(struct config, host_name), .meaning = "what this machine is called in messages"},
+    {"when-idle", .type = CONFIG_TYPE_CHOICE, .choices = when_idles, .preset = CONFIG_IDLE_STAY,
+     .field = offsetof(struct config, when_idle),
+     .meaning = "what the machine does once every guest has stopped"},
+    {"log-level", .type = CONFIG_TYPE_CHOICE, .choices = log_levels, .preset = CONFIG_LOG_INFO,
+     .field = offsetof(struct config, log_level), .meaning = "the least important messages that are shown"},
+    {"console", .type = CONFIG_TYPE_CHOICE, .choices = consoles, .preset = CONFIG_CONSOLE_COM1,
+     .field = offsetof(struct config, console),
+     .meaning = "the machine's serial port for messages and monitor"},
+    {"frame-buffer", .type = CONFIG_TYPE_CHOICE, .choices = on_off, .preset = 1,
+     .field = offsetof(struct config, frame_buffer),
+     .meaning = "whether messages are drawn on the screen too"},
+};
+
+static const struct config_property root_properties[] = {
+    {"compatible", .type = CONFIG_TYPE_CHOICE, .choices = compatibles, .flags = CONFIG_REQUIRED,
+     .field = CONFIG_NO_FIELD, .meaning = "marks the file as a config of Saguaro"},
+};
+
+static const struct config_node root_nodes[] = {
+    {.name = "host",
+     .properties = host_properties,
+     .property_count = COUNT(host_properties),
+     .meaning = "the machine itself; may be left out"},
+    {.name = "guests",
+     .flags = CONFIG_REQUIRED,
+     .nodes = guests_nodes,
+     .node_count = COUNT(guests_nodes),
+     .meaning = "the guests: one node for each, 1 to 32 of them"},
+    {.name = "service", .flags = CONFIG_LATER, .meaning = "the service VM"},
+    {.name = "networks", .flags = CONFIG_LATER, .meaning = "networks that guests share"},
+    {.name = "disks", .flags = CONFIG_LATER, .meaning = "disks that guests share"},
+    {.name = "policy", .flags = CONFIG_LATER, .meaning = "what this machine may do with others"},
+};
+
+const struct config_node config_schema = {
+    .name = "",
+    .properties = root_properties,
+    .property_count = COUNT(root_properties),
+    .nodes = root_nodes,
+    .node_count = COUNT(root_nodes),
+    .meaning = "the config",
+};
+
+const struct config_property *config_find_property(const struct config_node *node, const char *name) {
+    for (unsigned i = 0; i < node->property_count; i++) {
+        if (strcmp(node->properties[i].name, name) == 0) {
+            return &node->properties[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether `name` is the pattern's name without its "N", and then digits. */
+static bool is_numbered(const char *pattern, const char *name) {
+    size_t stem = strlen(pattern) - 1;
+
+    if (strncmp(pattern, name, stem) != 0 || name[stem] == '\0') {
+        return false;
+    }
+    for (name += stem; *name != '\0'; name++) {
+        if (*name < '0' || *name > '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct config_node *config_find_node(const struct config_node *node, const char *name) {
+    for (unsigned i = 0; i < node->node_count; i++) {
+        const struct config_node *child = &node->nodes[i];
+
+        if ((child->flags & CONFIG_ANY_NAME) != 0 ||
+            ((child->flags & CONFIG_NUMBERED) != 0 ? is_numbered(child->name, name)
+                                                   : strcmp(child->name, name) == 0)) {
+            return child;
+        }
+    }
+    return NULL;
+}
+
+void config_set_presets(const struct config_node *node, void *record) {
+    for (unsigned i = 0; i < node->property_count; i++) {
+        const struct config_property *property = &node->properties[i];
+        char *field = (char *)record + property->field;
+
+        if (property->field == CONFIG_NO_FIELD) {
+            continue;
+        }
+        switch ((enum config_type)property->type) {
+        case CONFIG_TYPE_CHOICE:
+        case CONFIG_TYPE_NUMBER:
+            *(uint32_t *)field = (uint32_t)property->preset;
+            break;
+        case CONFIG_TYPE_SIZE:
+        case CONFIG_TYPE_CPUS:
+            *(uint64_t *)field = property->preset;
+            break;
+        case CONFIG_TYPE_NAME:
+        case CONFIG_TYPE_TEXT:
+        case CONFIG_TYPE_FILE:
+            *(const char **)field = property->preset_text;
+            break;
+        case CONFIG_TYPE_MODULES: /* module_count, which a fresh record has at 0, says how many there are */
+            break;
+        }
+    }
+}
