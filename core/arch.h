@@ -32,6 +32,9 @@ struct paging;
  * sleep at once. */
 void arch_cpu_idle(void);
 
+/* Takes the interrupts that are pending and returns with interrupts off again. */
+void arch_interrupts_poll(void);
+
 /* Makes `cpu` leave its guest or its idle sleep soon; may be called for the caller's own CPU (no effect
  * there). */
 void arch_cpu_kick(struct cpu *cpu);

@@ -11,7 +11,7 @@
 /* Each CPU ends its start-up here and never returns. */
 __attribute__((noreturn)) void sched_loop(void);
 
-/* Lets a parked vCPU run (ready at once). */
+/* Lets a parked vCPU run (ready at once). The caller has cleared VCPU_REQUEST_PARK under the VM's lock. */
 void sched_unpark(struct vcpu *vcpu);
 /* A blocked vCPU may have something to do: makes it ready. Nothing happens to others. */
 void sched_wake(struct vcpu *vcpu);

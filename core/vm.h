@@ -29,11 +29,14 @@ enum vm_end {
     VM_END_EXIT,      /* exit port; `end_code` is the value written */
     VM_END_CRASH,     /* triple fault or something we cannot go on from; `end_text` says what */
     VM_END_STOPPED,   /* by command */
+    VM_END_REFUSED,   /* could not be started: `end_text` says why */
     VM_END_RESTART,   /* by command: reset */
 };
 
 /* Requests to a vCPU, looked at before every guest entry. Bits from 16 on belong to the architecture. */
 #define VCPU_REQUEST_PARK 0x1u
+#define VCPU_REQUEST_LOAD                                                                                    \
+    0x2u /* vCPU 0 of a VM that starts: prepare the machine (vm_prepare()) before the first guest entry */
 #define VCPU_REQUEST_ARCH 0x10000u
 
 enum vcpu_state {
@@ -59,8 +62,10 @@ struct vcpu {
     uint64_t budget;       /* ns in each period; 0: no budget */
     uint64_t period;       /* ns */
     uint64_t budget_left;
+    bool preempted; /* throttled while it still wanted to run */
     bool throttled; /* out of budget until the replenishment */
     struct timer replenish;
+    uint64_t slice_left;  /* ns before an equal has its turn */
     uint64_t slice_start; /* when it was put on its CPU */
     uint64_t run_time;    /* ns on a CPU, ever */
 };
@@ -84,6 +89,12 @@ struct vm {
     enum vm_end end;   /* why it stops; VM_END_NONE while it runs */
     uint32_t end_code;
     char end_text[96];
+    struct vcpu *crashed; /* whose report the log gets; NULL: all of them */
+    uint64_t scrubbed;    /* 2 MiB blocks of RAM that are zero already, while the VM starts */
+    bool pristine;        /* RAM has not been touched since it was allocated */
+    bool pausing;         /* VM_STOPPING on the way to VM_PAUSED */
+    bool prepared;        /* the machine is reset and loaded */
+    struct work restart_work;
     struct work ended;          /* on the boot CPU: all vCPUs are parked */
     struct timer restart_timer; /* back-off before a restart */
     unsigned restarts;          /* since it was last started by hand, or had run for a minute */
@@ -112,6 +123,16 @@ int vm_resume(struct vm *vm);
 void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text);
 /* vm_end(VM_END_CRASH) with a formatted reason. The vCPU's report goes to the log once it is parked. */
 void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* One step of a VM's start, in the context of its vCPU 0: scrubs a block of RAM, or resets and loads. True:
+ * more steps follow. */
+bool vm_prepare(struct vm *vm);
+/* A vCPU left the scheduler for good. Called with no lock held. */
+void vm_parked(struct vm *vm);
+/* What the host does when nothing runs any more; config_when_idle. Set once. */
+void vm_set_when_idle(uint32_t when_idle);
+/* Prints a line per guest: how it ended. */
+void vm_print_summary(void);
 
 /* Sets request bits (with release order) and makes the vCPU notice: it leaves the guest, or wakes up. Any
  * CPU, any context. */

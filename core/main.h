@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the architecture hands over to core/: the config and the files that the loader left in memory.
+#ifndef SAGUARO_CORE_MAIN_H
+#define SAGUARO_CORE_MAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct boot_file {
+    const char *name; /* as the config spells it */
+    uint64_t address; /* physical */
+    uint64_t size;
+};
+
+struct boot_info {
+    const void *config; /* flattened device tree in the hypervisor's own memory, kept for ever */
+    size_t config_size;
+    const struct boot_file *file;
+    unsigned file_count;
+};
+
+/* Reads the config, creates the VMs and starts those that want it. The caller then enters sched_loop(). */
+void core_start(const struct boot_info *info);
+
+/* The file of that name; NULL: the loader brought none. */
+const struct boot_file *boot_file_find(const char *name);
+
+/* Copies `size` bytes at `offset` of a file. 0 or -EINVAL: beyond its end. */
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t size);
+
+/* Copies a piece of a file into a VM's memory. 0; -EINVAL: beyond the file's end; -EFAULT: no RAM there. */
+struct vm;
+int boot_file_load(const struct boot_file *file, uint64_t offset, struct vm *vm, uint64_t gpa, uint64_t size);
+
+#endif

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+// Virtual machines: creation from the config, start and stop, and what follows when a guest's run ends.
+#include "core/vm.h"
+#include "core/log.h"
+#include "core/sched.h"
+#include "core/console.h"
+#include "lib/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND           1000000000ull
+#define RESTART_WAIT_MAX (60 * SECOND)
+#define RESTART_SETTLED  (60 * SECOND) /* a guest that ran this long starts again without a wait */
+
+static struct vm *vms[VM_MAX];
+static unsigned created;
+static uint32_t idle_action = CONFIG_IDLE_STAY;
+
+static void ended(struct work *work);
+static void restart(struct timer *timer);
+static void restart_work(struct work *work);
+
+struct vm *vm_create(const struct config_guest *config, int *error) {
+    *error = -ENOMEM;
+    if (created == VM_MAX) {
+        *error = -ENOSPC;
+        return NULL;
+    }
+    struct vm *vm = arch_vm_allocate();
+    if (!vm)
+        return NULL;
+    snprintf(vm->name, sizeof(vm->name), "%s", config->name);
+    vm->id = created;
+    vm->config = config;
+    vm->vcpu_count = config->vcpus;
+    vm->pristine = true;
+    vm->ended.function = ended;
+    vm->restart_work.function = restart_work;
+    timer_init(&vm->restart_timer, restart);
+
+    *error = console_guest_create(vm);
+    if (*error)
+        goto free_vm;
+    *error = arch_vm_create(vm);
+    if (*error)
+        goto free_console;
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *vcpu = arch_vcpu_create(vm, i);
+        if (!vcpu) {
+            *error = -ENOMEM;
+            goto free_vcpus;
+        }
+        vcpu->vm = vm;
+        vcpu->index = i;
+        list_init(&vcpu->ready);
+        vcpu->state = VCPU_PARKED;
+        vcpu->priority = (uint8_t)config->priority;
+        vcpu->affinity = config->cpus;
+        vcpu->budget = config->budget * 1000ull;
+        vcpu->period = config->period * 1000ull;
+        vcpu->budget_left = vcpu->budget;
+        vm->vcpu[i] = vcpu;
+    }
+    *error = platform_create(vm);
+    if (*error)
+        goto free_vcpus;
+    vms[created++] = vm;
+    return vm;
+
+free_vcpus:
+    for (unsigned i = vm->vcpu_count; i-- > 0;)
+        if (vm->vcpu[i])
+            arch_vcpu_destroy(vm->vcpu[i]);
+    arch_vm_destroy(vm);
+free_console:
+    console_guest_destroy(vm);
+free_vm:
+    arch_vm_free(vm);
+    return NULL;
+}
+
+unsigned vm_count(void) {
+    return created;
+}
+
+struct vm *vm_get(unsigned index) {
+    bug_if(index >= created);
+    return vms[index];
+}
+
+struct vm *vm_find(const char *name) {
+    for (unsigned i = 0; i < created; i++)
+        if (!strcmp(vms[i]->name, name))
+            return vms[i];
+    return NULL;
+}
+
+const char *vm_state_name(const struct vm *vm) {
+    switch (vm->state) {
+    case VM_OFF:
+        return timer_armed(&vm->restart_timer) ? "restarting" : vm->end == VM_END_CRASH ? "crashed" : "off";
+    case VM_RUNNING:
+        return "running";
+    case VM_STOPPING:
+        return "stopping";
+    case VM_PAUSED:
+        return "paused";
+    }
+    return "?";
+}
+
+/* With vm->lock held: the vCPUs from `first` on may run. They are handed to the scheduler by let_run(), after
+ * the lock. */
+static void clear_park(struct vm *vm, unsigned first, unsigned end) {
+    for (unsigned i = first; i < end; i++)
+        __atomic_and_fetch(&vm->vcpu[i]->requests, ~VCPU_REQUEST_PARK, __ATOMIC_RELEASE);
+}
+
+static void let_run(struct vm *vm, unsigned first, unsigned end) {
+    for (unsigned i = first; i < end; i++)
+        sched_unpark(vm->vcpu[i]);
+}
+
+static int begin(struct vm *vm) {
+    vm->end_code = 0;
+    vm->end_text[0] = 0;
+    vm->crashed = NULL;
+    vm->scrubbed = 0;
+    vm->started = time_now();
+    /* vCPU 0 prepares the machine in its own time and lets the others run when that is done. */
+    spin_lock(&vm->lock);
+    vm->end = VM_END_NONE;
+    vm->state = VM_RUNNING;
+    vm->unparked = 1;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        __atomic_store_n(&vm->vcpu[i]->requests, i == 0 ? VCPU_REQUEST_LOAD : 0, __ATOMIC_RELEASE);
+    spin_unlock(&vm->lock);
+    let_run(vm, 0, 1);
+    return 0;
+}
+
+bool vm_prepare(struct vm *vm) {
+    if (!vm->pristine && vm->scrubbed < vm->memory.size >> LARGE_PAGE_SHIFT) {
+        memset(arch_window_map_large(vm->memory.block[vm->scrubbed]), 0, LARGE_PAGE_SIZE);
+        vm->scrubbed++;
+        return true;
+    }
+    vm->pristine = false;
+    int error = arch_vm_reset(vm);
+    if (error) {
+        char text[sizeof(vm->end_text)];
+        snprintf(text, sizeof(text), "cannot be started: %s",
+                 vm->end_text[0]    ? vm->end_text
+                 : error == -ENOMEM ? "not enough memory"
+                                    : "bad image");
+        vm_end(vm, VM_END_REFUSED, 0, text);
+        return false;
+    }
+    spin_lock(&vm->lock);
+    bool go = vm->end == VM_END_NONE && !vm->pausing;
+    if (go) {
+        vm->unparked = vm->vcpu_count;
+        clear_park(vm, 1, vm->vcpu_count);
+    }
+    vm->prepared = true;
+    spin_unlock(&vm->lock);
+    if (go)
+        let_run(vm, 1, vm->vcpu_count);
+    return false;
+}
+
+int vm_start(struct vm *vm) {
+    if (vm->state != VM_OFF)
+        return vm->state == VM_RUNNING ? -EALREADY : -EBUSY;
+    timer_cancel(&vm->restart_timer);
+    vm->restarts = 0;
+    return begin(vm);
+}
+
+/* Asks every vCPU to leave the scheduler. With vm->lock held, so that no later run of the VM sees a belated
+ * request. */
+static void park_all(struct vm *vm) {
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpu[i], VCPU_REQUEST_PARK);
+}
+
+void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text) {
+    spin_lock(&vm->lock);
+    if (vm->end == VM_END_NONE && vm->state != VM_OFF) {
+        vm->end = end;
+        vm->end_code = code;
+        snprintf(vm->end_text, sizeof(vm->end_text), "%s", text ? text : "");
+        if (vm->state == VM_PAUSED) /* nobody is left to park */
+            work_queue(cpu_get(0), &vm->ended);
+        vm->state = VM_STOPPING;
+        park_all(vm);
+    }
+    spin_unlock(&vm->lock);
+}
+
+void vm_crash(struct vcpu *vcpu, const char *format, ...) {
+    char text[sizeof(vcpu->vm->end_text)];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (!vcpu->vm->crashed)
+        vcpu->vm->crashed = vcpu;
+    vm_end(vcpu->vm, VM_END_CRASH, 0, text);
+}
+
+int vm_stop(struct vm *vm) {
+    if (vm->state == VM_OFF) {
+        /* A stop also ends the wait for a restart. */
+        return timer_cancel(&vm->restart_timer) ? 0 : -EALREADY;
+    }
+    vm_end(vm, VM_END_STOPPED, 0, "stopped by command");
+    return 0;
+}
+
+int vm_reset(struct vm *vm) {
+    if (vm->state == VM_OFF)
+        return vm_start(vm);
+    vm_end(vm, VM_END_RESTART, 0, "reset by command");
+    return 0;
+}
+
+int vm_pause(struct vm *vm) {
+    spin_lock(&vm->lock);
+    if (vm->state != VM_RUNNING) {
+        int error = vm->state == VM_PAUSED ? -EALREADY : vm->state == VM_OFF ? -EINVAL : -EBUSY;
+        spin_unlock(&vm->lock);
+        return error;
+    }
+    vm->state = VM_STOPPING;
+    vm->pausing = true;
+    park_all(vm);
+    spin_unlock(&vm->lock);
+    return 0;
+}
+
+int vm_resume(struct vm *vm) {
+    spin_lock(&vm->lock);
+    if (vm->state != VM_PAUSED) {
+        int error = vm->state == VM_RUNNING ? -EALREADY : vm->state == VM_OFF ? -EINVAL : -EBUSY;
+        spin_unlock(&vm->lock);
+        return error;
+    }
+    /* Paused while vCPU 0 still prepared the machine: it goes on with that, alone. */
+    unsigned count = vm->prepared ? vm->vcpu_count : 1;
+    vm->state = VM_RUNNING;
+    vm->unparked = count;
+    clear_park(vm, 0, count);
+    spin_unlock(&vm->lock);
+    let_run(vm, 0, count);
+    return 0;
+}
+
+void vm_parked(struct vm *vm) {
+    spin_lock(&vm->lock);
+    bug_if(!vm->unparked);
+    bool last = --vm->unparked == 0;
+    spin_unlock(&vm->lock);
+    if (last)
+        work_queue(cpu_get(0), &vm->ended);
+}
+
+static void describe(const struct vm *vm, char *text, size_t size) {
+    switch (vm->end) {
+    case VM_END_POWER_OFF:
+        snprintf(text, size, "powered off");
+        break;
+    case VM_END_RESET:
+        snprintf(text, size, "reset itself");
+        break;
+    case VM_END_EXIT:
+        snprintf(text, size, "exit code %u", vm->end_code);
+        break;
+    case VM_END_CRASH:
+        snprintf(text, size, "crashed: %s", vm->end_text);
+        break;
+    case VM_END_REFUSED:
+    case VM_END_STOPPED:
+    case VM_END_RESTART:
+        snprintf(text, size, "%s", vm->end_text);
+        break;
+    case VM_END_NONE:
+        snprintf(text, size, vm->state == VM_OFF ? "not started" : "%s", vm_state_name(vm));
+        break;
+    }
+}
+
+void vm_set_when_idle(uint32_t when_idle) {
+    idle_action = when_idle;
+}
+
+void vm_print_summary(void) {
+    for (unsigned i = 0; i < created; i++) {
+        char text[128];
+        describe(vms[i], text, sizeof(text));
+        log_info("guest %s: %s", vms[i]->name, text);
+    }
+}
+
+/* Once nothing runs, nor will by itself: what the config wants. */
+static void check_idle(void) {
+    if (idle_action == CONFIG_IDLE_STAY)
+        return;
+    for (unsigned i = 0; i < created; i++)
+        if (vms[i]->state != VM_OFF || timer_armed(&vms[i]->restart_timer) || vms[i]->restart_work.queued)
+            return;
+    log_info("every guest has stopped: %s",
+             idle_action == CONFIG_IDLE_POWEROFF ? "powering off" : "rebooting");
+    vm_print_summary();
+    if (idle_action == CONFIG_IDLE_POWEROFF)
+        arch_power_off();
+    arch_reboot();
+}
+
+static bool wants_restart(const struct vm *vm) {
+    switch (vm->end) {
+    case VM_END_RESET:
+    case VM_END_RESTART:
+        return true;
+    case VM_END_CRASH:
+        return vm->config->restart != CONFIG_RESTART_NEVER;
+    case VM_END_POWER_OFF:
+    case VM_END_EXIT:
+        return vm->config->restart == CONFIG_RESTART_ALWAYS;
+    default:
+        return false;
+    }
+}
+
+static void report_crash(struct vm *vm) {
+    log_error("guest %s crashed: %s", vm->name, vm->end_text);
+    if (vm->crashed) {
+        arch_vcpu_report(vm->crashed);
+        return;
+    }
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        arch_vcpu_report(vm->vcpu[i]);
+}
+
+/* On the boot CPU, when the last vCPU has parked. */
+static void ended(struct work *work) {
+    struct vm *vm = container_of(work, struct vm, ended);
+
+    spin_lock(&vm->lock);
+    bool pause = vm->end == VM_END_NONE;
+    vm->pausing = false;
+    vm->state = pause ? VM_PAUSED : VM_OFF;
+    spin_unlock(&vm->lock);
+    if (pause)
+        return;
+
+    vm->prepared = false;
+    console_guest_flush(vm);
+    if (vm->end == VM_END_CRASH) {
+        report_crash(vm);
+    } else {
+        char text[128];
+        describe(vm, text, sizeof(text));
+        log_line(vm->end == VM_END_REFUSED ? LOG_ERROR : LOG_INFO, "guest %s: %s", vm->name, text);
+    }
+    if (!wants_restart(vm)) {
+        check_idle();
+        return;
+    }
+    if (vm->end == VM_END_RESTART || time_now() - vm->started >= RESTART_SETTLED)
+        vm->restarts = 0;
+    if (vm->restarts++ == 0) {
+        begin(vm);
+        return;
+    }
+    /* 1, 2, 4 ... seconds: a guest that dies at once does not take the machine's time. */
+    uint64_t wait = vm->restarts - 2 < 6 ? SECOND << (vm->restarts - 2) : RESTART_WAIT_MAX;
+    log_info("guest %s: starts again in %u s", vm->name, (unsigned)(wait / SECOND));
+    timer_arm(&vm->restart_timer, time_now() + wait);
+}
+
+static void restart(struct timer *timer) {
+    struct vm *vm = container_of(timer, struct vm, restart_timer);
+    work_queue(cpu_get(0), &vm->restart_work);
+}
+
+static void restart_work(struct work *work) {
+    struct vm *vm = container_of(work, struct vm, restart_work);
+    if (vm->state == VM_OFF)
+        begin(vm);
+}
+
+void vcpu_kick(struct vcpu *vcpu) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&vcpu->in_guest, __ATOMIC_ACQUIRE)) {
+        struct cpu *cpu = vcpu->cpu;
+        if (cpu != cpu_this())
+            arch_cpu_kick(cpu);
+    } else if (__atomic_load_n(&vcpu->state, __ATOMIC_ACQUIRE) == VCPU_BLOCKED) {
+        sched_wake(vcpu);
+    }
+}
+
+void vcpu_request(struct vcpu *vcpu, uint32_t requests) {
+    uint32_t before = __atomic_fetch_or(&vcpu->requests, requests, __ATOMIC_SEQ_CST);
+    if ((before & requests) != requests)
+        vcpu_kick(vcpu);
+}
