@@ -31,8 +31,8 @@ struct bus_range {
 
 #define BUS_MAX_RANGES 64
 
-/* Sorted by base, without overlaps. Changed under the lock; a change replaces the table, so that readers take
- * no lock. */
+/* Sorted by base, without overlaps. Changed under the lock; readers take none, and ranges may change while
+ * vCPUs run. */
 struct bus {
     struct spinlock lock;
     struct bus_table *table;
@@ -41,19 +41,20 @@ struct bus {
 int bus_init(struct bus *bus); /* 0 or -ENOMEM */
 void bus_destroy(struct bus *bus);
 
-/* Adds a range. 0; -EEXIST: overlaps another; -ENOSPC: full; -EINVAL: empty or wraps; -ENOMEM. */
+/* Adds a range. 0; -EEXIST: overlaps another; -ENOSPC: full; -EINVAL: empty or wraps. */
 int bus_add(struct bus *bus, uint64_t base, uint64_t size, const struct bus_ops *ops, void *device,
             const char *name);
-/* Removes the range that starts at `base`. 0 or -ENOENT. Readers may still be inside the device: the caller
- * has the vCPUs parked. */
+/* Removes the range that starts at `base`. 0 or -ENOENT. Another vCPU may still be inside the device, or
+ * about to enter it: who frees the device has the vCPUs parked; who only moves it need not. */
 int bus_remove(struct bus *bus, uint64_t base);
 
-/* Finds the range that holds `address`; NULL: none. */
+/* Finds the range that holds `address`; NULL: none. For reports; it holds until the bus is changed. */
 const struct bus_range *bus_find(const struct bus *bus, uint64_t address);
 
 /* Reads from whatever answers. An access that nobody claims, or that crosses a range's end, reads all ones
  * and -ENXIO is returned (the value is still set: a PC carries on). -EAGAIN as in bus_ops. */
 int bus_read(const struct bus *bus, struct vcpu *vcpu, uint64_t address, unsigned size, uint64_t *value);
+/* 0, -EAGAIN, or -ENXIO (nobody took it). */
 int bus_write(const struct bus *bus, struct vcpu *vcpu, uint64_t address, unsigned size, uint64_t value);
 
 #endif

@@ -23,8 +23,14 @@ void log_line_v(enum log_level level, const char *format, va_list arguments);
 /* Lines above this level are kept in the ring but not shown on the consoles. Default LOG_INFO. */
 void log_set_level(enum log_level shown);
 
+/* Shows lines that could not be shown while another CPU (or an interrupted caller) had the consoles.
+ * console.c calls it after it let go of them. */
+void log_show(void);
+
 /* Calls `print` for the newest `count` lines, oldest first, formatted as "[   12.345678] text". */
 void log_replay(unsigned count, void (*print)(const char *line));
+/* The same for the lines that the consoles were shown so far: for a console that is new. */
+void log_replay_shown(void (*print)(const char *line));
 
 /* At most `burst` lines a second from one place: `static struct log_limit limit = {.burst = 10}; if
  * (log_allowed(&limit)) ...`. When lines were withheld, the next allowed call logs how many. */

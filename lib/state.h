@@ -20,9 +20,11 @@ struct state_reader {
     const uint8_t *buffer;
     size_t size;
     size_t position;
-    const struct state_record *record; /* the current record */
-    size_t record_end;
-    int error;
+    const struct state_record *record; /* the current record's head, in the host's byte order */
+    size_t record_end;                 /* of its contents */
+    size_t record_next;                /* where the next record starts */
+    struct state_record head;
+    int error; /* -EINVAL once more was asked for than there was; the caller may clear it */
 };
 
 void state_writer_init(struct state_writer *writer, void *buffer, size_t size);
