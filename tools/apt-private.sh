@@ -4,13 +4,15 @@
 # cache takes mirror, proxy and keys from the machine's configuration, and apt checks every signature as usual.
 #
 #   apt-private.sh source  SUITE      PACKAGE DIR    a source package's upstream tarball into DIR, checked; prints its name
-#   apt-private.sh binary  SUITE:ARCH PACKAGE DIR    the .deb into DIR (SUITE "-" or ARCH "-": the machine's own)
+#   apt-private.sh binary  SUITE:ARCH PACKAGE DIR    the .deb into DIR; prints its name
+#   apt-private.sh depends SUITE:ARCH PACKAGE DIR    as binary, but the first package that PACKAGE (a metapackage) needs
+# SUITE or ARCH "-" is the machine's own.
 set -eu
 
 cache=${SAGUARO_CACHE:-${HOME:-/root}/.cache/saguaro}
 
 usage() {
-    sed -n 's/^#   //p' "$0" >&2
+    sed -n '/^#   /s/^# *//p' "$0" >&2
     exit 2
 }
 
@@ -18,7 +20,7 @@ usage() {
 kind=$1 suite=${2%%:*} package=$3 out=$4
 arch=-
 case $2 in *:*) arch=${2#*:} ;; esac
-case $kind in source | binary) ;; *) usage ;; esac
+case $kind in source | binary | depends) ;; *) usage ;; esac
 
 own_suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 [ "$suite" != - ] || suite=$own_suite
@@ -43,9 +45,12 @@ signed=
 
 root=$cache/apt/$suite-$arch
 mkdir -p "$root/lists/partial" "$root/archives/partial" "$root/sources.d" "$out"
+# One user of the root at a time.
+exec 9>"$root/lock"
+flock 9
 : >"$root/status"
 type=deb
-[ "$kind" = binary ] || type=deb-src
+[ "$kind" != source ] || type=deb-src
 {
     echo "$type [arch=$arch $signed] $mirror $suite main"
     if [ "$suite" = "$own_suite" ] && [ -n "$security" ]; then
@@ -53,29 +58,37 @@ type=deb
     fi
 } >"$root/$type.list.new"
 
+main_only=no
 private_apt() {
     command=$1
     shift
-    "$command" -q -o APT::Architecture="$arch" -o APT::Architectures::="$arch" \
-        -o APT::Sandbox::User="" -o Dir::Etc::sourcelist="$root/$type.list" -o Dir::Etc::sourceparts="$root/sources.d" \
+    list=$root/$type.list
+    [ "$main_only" = no ] || list=$root/$type.main.list
+    "$command" -q -o Acquire::Retries=3 -o APT::Architecture="$arch" -o APT::Architectures::="$arch" \
+        -o APT::Sandbox::User="" -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts="$root/sources.d" \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$root/sources.d" \
         -o Dir::State="$root" -o Dir::State::status="$root/status" -o Dir::State::lists="$root/lists-$type" \
         -o Dir::Cache="$root" -o Dir::Cache::archives="$root/archives" \
         -o Dir::Cache::pkgcache="" -o Dir::Cache::srcpkgcache="" -o Acquire::Languages=none "$@"
 }
 
-# One user of the root at a time; lists older than a day, or of another mirror, are fetched again.
-exec 9>"$root/lock"
-flock 9
+# Lists older than a day, or of another mirror, are fetched again.
 mkdir -p "$root/lists-$type/partial"
 if ! cmp -s "$root/$type.list.new" "$root/$type.list" ||
     [ -z "$(find "$root/$type.updated" -mmin -1440 2>/dev/null)" ]; then
     mv "$root/$type.list.new" "$root/$type.list"
     rm -f "$root/$type.updated"
-    private_apt apt-get update >&2
+    # A security archive that is in the middle of its own update need not stop us: the release itself has every package.
+    if ! private_apt apt-get update >&2; then
+        grep -v -e '-security main$' "$root/$type.list" >"$root/$type.main.list"
+        main_only=yes
+        private_apt apt-get update >&2
+    fi
+    echo "$main_only" >"$root/$type.main_only"
     touch "$root/$type.updated"
 fi
 rm -f "$root/$type.list.new"
+main_only=$(cat "$root/$type.main_only")
 
 cd "$out"
 if [ "$kind" = source ]; then
@@ -91,5 +104,9 @@ if [ "$kind" = source ]; then
     sha256sum --check --strict "$package.sha256" >&2
     sed 's/^[0-9a-f]*  //' "$package.sha256"
 else
+    if [ "$kind" = depends ]; then
+        package=$(private_apt apt-cache depends --important "$package" | sed -n 's/^ *Depends: *//p' | head -n 1)
+    fi
     private_apt apt-get download "$package" >&2
+    ls -t "${package}"_*.deb | head -n 1
 fi
