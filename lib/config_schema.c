@@ -18,17 +18,17 @@ static const char *const restarts[] = {"never", "on-crash", "always", NULL};
 static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
 
 static const struct config_property guest_properties[] = {
-    [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+    [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
                              .field = offsetof(struct config_guest, images[CONFIG_IMAGE_KERNEL]),
                              .meaning = "image: a Linux kernel (bzImage, 64-bit boot protocol)"},
-    [CONFIG_GUEST_MULTIBOOT] = {"multiboot", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+    [CONFIG_GUEST_MULTIBOOT] = {"multiboot", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
                                 .field = offsetof(struct config_guest, images[CONFIG_IMAGE_MULTIBOOT]),
                                 .meaning = "image: a multiboot 1 kernel"},
-    [CONFIG_GUEST_PVH] = {"pvh", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+    [CONFIG_GUEST_PVH] = {"pvh", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
                           .field = offsetof(struct config_guest, images[CONFIG_IMAGE_PVH]),
                           .meaning = "image: an ELF file with a PVH entry (a Linux vmlinux has one)"},
     [CONFIG_GUEST_FIRMWARE] =
-        {"firmware", .type = CONFIG_TYPE_FILE, .otherwise = "another image",
+        {"firmware", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
          .field = offsetof(struct config_guest, images[CONFIG_IMAGE_FIRMWARE]),
          .meaning = "image: raw ROM of at most 16 MiB that ends at 4 GiB; the guest starts at the "
                     "reset vector in real mode"},
