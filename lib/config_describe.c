@@ -43,7 +43,7 @@ const char *config_size_text(uint64_t bytes, char buffer[CONFIG_WORDS]) {
     unsigned unit = 0;
     uint64_t whole = bytes, scale = 1;
 
-    while (unit < 3 && whole >= 1024) {
+    while (unit < 3 && whole >= 1024 && (bytes / scale % 1024 == 0 || whole >= 10 * 1024)) {
         whole /= 1024;
         scale *= 1024;
         unit++;

@@ -14,7 +14,7 @@ const char *config_expected(const struct config_property *property, char buffer[
 /* What holds if a property is not given: `"stay"`, `1`, `all CPUs`, `required`, `not in this version`. */
 const char *config_default(const struct config_property *property, char buffer[CONFIG_WORDS]);
 
-/* A size in bytes for people: `512 MiB`, `1.5 GiB`, rounded down to a tenth. */
+/* A size in bytes for people: `512 MiB`, `1280 MiB`, `15.5 GiB`, rounded down to a tenth. */
 const char *config_size_text(uint64_t bytes, char buffer[CONFIG_WORDS]);
 
 /* Bytes of a row or a heading of the reference. */
