@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the emulator's own files share: opcode attributes, handlers, operands, flags. Nobody else includes this.
+// What the emulator's own files share: opcode attributes, handlers, operands, flags. Nobody else includes
+// this.
 #ifndef SAGUARO_ARCH_X86_EMULATE_INTERNAL_H
 #define SAGUARO_ARCH_X86_EMULATE_INTERNAL_H
 
@@ -113,51 +114,54 @@ enum emulate_result execute_in_out(struct emulate *emulate);
 enum emulate_result execute_vector(struct emulate *emulate);
 enum emulate_result execute_multiply_divide(struct emulate *emulate, uint64_t value);
 
-/* A handler did an iteration of a REP under RFLAGS.TF and more are left: the #DB trap comes with RIP at the instruction. */
-#define EMULATE_STAY ((enum emulate_result) 0x10)
+/* A handler did an iteration of a REP under RFLAGS.TF and more are left: the #DB trap comes with RIP at the
+ * instruction. */
+#define EMULATE_STAY    ((enum emulate_result)0x10)
 /* operand_update(): another CPU changed the locked operand; .value is what it holds now. */
-#define EMULATE_CHANGED ((enum emulate_result) 0x11)
+#define EMULATE_CHANGED ((enum emulate_result)0x11)
+/* A handler that went elsewhere: RIP is set. */
+#define EMULATE_JUMPED  ((enum emulate_result)0x12)
 
-#define VECTOR_DE 0u
-#define VECTOR_UD 6u
-#define VECTOR_NM 7u
-#define VECTOR_TS 10u
-#define VECTOR_NP 11u
-#define VECTOR_SS 12u
-#define VECTOR_GP 13u
-#define VECTOR_PF 14u
-#define VECTOR_AC 17u
+#define VECTOR_DE       0u
+#define VECTOR_UD       6u
+#define VECTOR_NM       7u
+#define VECTOR_TS       10u
+#define VECTOR_NP       11u
+#define VECTOR_SS       12u
+#define VECTOR_GP       13u
+#define VECTOR_PF       14u
+#define VECTOR_AC       17u
 
-#define FLAG_CF    0x00000001u
-#define FLAG_FIXED 0x00000002u
-#define FLAG_PF    0x00000004u
-#define FLAG_AF    0x00000010u
-#define FLAG_ZF    0x00000040u
-#define FLAG_SF    0x00000080u
-#define FLAG_TF    0x00000100u
-#define FLAG_DF    0x00000400u
-#define FLAG_OF    0x00000800u
-#define FLAG_IOPL  0x00003000u
-#define FLAG_RF    0x00010000u
-#define FLAG_VM    0x00020000u
-#define FLAG_AC    0x00040000u
-#define FLAG_STATUS (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define FLAG_CF         0x00000001u
+#define FLAG_FIXED      0x00000002u
+#define FLAG_PF         0x00000004u
+#define FLAG_AF         0x00000010u
+#define FLAG_ZF         0x00000040u
+#define FLAG_SF         0x00000080u
+#define FLAG_TF         0x00000100u
+#define FLAG_DF         0x00000400u
+#define FLAG_OF         0x00000800u
+#define FLAG_IOPL       0x00003000u
+#define FLAG_RF         0x00010000u
+#define FLAG_VM         0x00020000u
+#define FLAG_AC         0x00040000u
+#define FLAG_STATUS     (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
-#define CR0_PE 0x00000001u
-#define CR0_EM 0x00000004u
-#define CR0_TS 0x00000008u
-#define CR0_WP 0x00010000u
-#define CR0_AM 0x00040000u
-#define CR0_PG 0x80000000u
-#define CR4_PSE     0x00000010u
-#define CR4_PAE     0x00000020u
-#define CR4_OSFXSR  0x00000200u
-#define CR4_LA57    0x00001000u
-#define CR4_OSXSAVE 0x00040000u
-#define CR4_SMEP    0x00100000u
-#define CR4_SMAP    0x00200000u
-#define EFER_LMA 0x00000400u
-#define EFER_NXE 0x00000800u
+#define CR0_PE          0x00000001u
+#define CR0_EM          0x00000004u
+#define CR0_TS          0x00000008u
+#define CR0_WP          0x00010000u
+#define CR0_AM          0x00040000u
+#define CR0_PG          0x80000000u
+#define CR4_PSE         0x00000010u
+#define CR4_PAE         0x00000020u
+#define CR4_OSFXSR      0x00000200u
+#define CR4_LA57        0x00001000u
+#define CR4_OSXSAVE     0x00040000u
+#define CR4_SMEP        0x00100000u
+#define CR4_SMAP        0x00200000u
+#define EFER_LMA        0x00000400u
+#define EFER_NXE        0x00000800u
 
 /* Sets .fault; the error code is dropped where the vector has none and in real mode. */
 enum emulate_result emulate_raise(struct emulate *emulate, unsigned vector, uint32_t error);
@@ -173,21 +177,26 @@ struct span {
     uint8_t size;  /* 1-32 */
 };
 
-/* Segment and canonical checks: offset within segment -> linear address. The whole of `size` bytes is checked. */
-enum emulate_result segment_linear(struct emulate *emulate, unsigned segment, uint64_t offset, unsigned size, unsigned access,
-                                   uint64_t *linear);
+/* Segment and canonical checks: offset within segment -> linear address. The whole of `size` bytes is
+ * checked. */
+enum emulate_result segment_linear(struct emulate *emulate, unsigned segment, uint64_t offset, unsigned size,
+                                   unsigned access, uint64_t *linear);
 /* Linear address -> span, translating every page before any is touched. */
-enum emulate_result span_translate(struct emulate *emulate, uint64_t linear, unsigned size, unsigned access, struct span *span);
+enum emulate_result span_translate(struct emulate *emulate, uint64_t linear, unsigned size, unsigned access,
+                                   struct span *span);
 /* Both, with the alignment check. */
-enum emulate_result span_prepare(struct emulate *emulate, unsigned segment, uint64_t offset, unsigned size, unsigned access,
-                                 struct span *span);
+enum emulate_result span_prepare(struct emulate *emulate, unsigned segment, uint64_t offset, unsigned size,
+                                 unsigned access, struct span *span);
 enum emulate_result span_read(struct emulate *emulate, const struct span *span, void *value);
 enum emulate_result span_write(struct emulate *emulate, const struct span *span, const void *value);
-/* Compare and exchange on RAM. EMULATE_OK, EMULATE_CHANGED (`expected` is new), or EMULATE_UNHANDLED: not RAM in one piece. */
-enum emulate_result span_exchange(struct emulate *emulate, const struct span *span, void *expected, const void *desired);
+/* Compare and exchange on RAM. EMULATE_OK, EMULATE_CHANGED (`expected` is new), or EMULATE_UNHANDLED: not RAM
+ * in one piece. */
+enum emulate_result span_exchange(struct emulate *emulate, const struct span *span, void *expected,
+                                  const void *desired);
 bool span_is_ram(struct emulate *emulate, const struct span *span);
 /* One device access, by replay if it was answered before. */
-enum emulate_result device_access(struct emulate *emulate, uint64_t address, unsigned size, bool write, uint64_t *value);
+enum emulate_result device_access(struct emulate *emulate, uint64_t address, unsigned size, bool write,
+                                  uint64_t *value);
 #define DEVICE_PORT (1ull << 63) /* added to a port number for device_access() */
 
 /* Reads supervisor data (TSS, descriptor tables) at a linear address. */
@@ -200,7 +209,6 @@ enum emulate_result segment_load(struct emulate *emulate, unsigned segment, uint
 struct operand {
     bool memory;
     bool locked;
-    bool ram; /* locked operand that lies in RAM: updated by compare and exchange */
     uint8_t reg;
     uint8_t size;
     struct span span;
@@ -208,11 +216,13 @@ struct operand {
 
 uint64_t operand_address(const struct emulate *emulate);
 /* The ModRM.rm operand with size bytes; access is 0 or EMULATE_WRITE. Translated, not yet read. */
-enum emulate_result operand_rm(struct emulate *emulate, unsigned size, unsigned access, struct operand *operand);
+enum emulate_result operand_rm(struct emulate *emulate, unsigned size, unsigned access,
+                               struct operand *operand);
 enum emulate_result operand_read(struct emulate *emulate, struct operand *operand, uint64_t *value);
 enum emulate_result operand_write(struct emulate *emulate, const struct operand *operand, uint64_t value);
 /* Writes a value computed from `*old`. EMULATE_CHANGED: compute again from `*old`. */
-enum emulate_result operand_update(struct emulate *emulate, const struct operand *operand, uint64_t *old, uint64_t value);
+enum emulate_result operand_update(struct emulate *emulate, const struct operand *operand, uint64_t *old,
+                                   uint64_t value);
 /* How often a locked operation tries before it gives EMULATE_RETRY. */
 #define LOCK_TRIES 64u
 
@@ -230,7 +240,7 @@ static inline uint64_t size_sign(unsigned size) {
 
 static inline uint64_t sign_extend(uint64_t value, unsigned size) {
     unsigned shift = 64 - 8 * size;
-    return (uint64_t) ((int64_t) (value << shift) >> shift);
+    return (uint64_t)((int64_t)(value << shift) >> shift);
 }
 
 /* Zero, sign and parity flags of a result. */
@@ -238,7 +248,7 @@ static inline uint64_t flags_result(uint64_t value, unsigned size) {
     uint64_t flags = (value & size_mask(size)) == 0 ? FLAG_ZF : 0;
     if (value & size_sign(size))
         flags |= FLAG_SF;
-    unsigned fold = (unsigned) (value ^ value >> 4) & 15;
+    unsigned fold = (unsigned)(value ^ value >> 4) & 15;
     if (0x9669u >> fold & 1)
         flags |= FLAG_PF;
     return flags;
