@@ -130,6 +130,10 @@ int config_files(const struct config *config, int (*each)(void *context, const s
  */
 void config_module_file(const char *module, char name[CONFIG_MAX_PATH + 1]);
 
+/* Why `path` may not name a file of a config (relative, '/' between parts, no "..", printable), or NULL if it
+ * may. */
+const char *config_path_problem(const char *path);
+
 /* Reads a size: digits (decimal or 0x) and an optional K, M or G (powers of 1024). -EINVAL: not one; -ERANGE:
  * over 2^64 - 1. */
 int config_parse_size(const char *text, uint64_t *bytes);

@@ -2,8 +2,8 @@
 // The config's checker: walks the tree beside the schema and puts every difference into words.
 #include "lib/config_check.h"
 
-#include "lib/config_complain.h"
-#include "lib/config_describe.h"
+#include "lib/config_check_place.h"
+#include "lib/config_check_words.h"
 #include "lib/config_schema.h"
 
 #include <errno.h>
@@ -144,7 +144,7 @@ static void bad_path(struct checker *c, struct config_place place, const struct 
             path, name); /* without its arguments; cut if it is too long, which then is the problem */
         path = name;
     }
-    problem = dts_path_problem(path);
+    problem = config_path_problem(path);
     complain(c, place, "\"%s\" cannot name the file \"%.60s\": %s", property->name, path,
              problem != NULL ? problem : "it is longer than 200 bytes");
 }

@@ -97,7 +97,7 @@ enum config_fault {
     CONFIG_FAULT_MULTIPLE,  /* a size that is no multiple of 4 KiB */
     CONFIG_FAULT_LENGTH,    /* empty where something must be, or too long, or too many */
     CONFIG_FAULT_CHARACTER, /* a byte that may not be in it */
-    CONFIG_FAULT_PATH,      /* dts_path_problem() says why */
+    CONFIG_FAULT_PATH,      /* config_path_problem() says why */
     CONFIG_FAULT_REPEATED,  /* the same CPU again */
 };
 

@@ -163,7 +163,7 @@ static enum config_fault store_modules(const struct config_property *property, c
             return CONFIG_FAULT_PATH;
         }
         config_module_file(text, name);
-        if (dts_path_problem(name) != NULL) {
+        if (config_path_problem(name) != NULL) {
             return CONFIG_FAULT_PATH;
         }
         guest->modules[*element - 1] = text;
@@ -200,7 +200,7 @@ static enum config_fault store_strings(const struct config_property *property, c
         fault = check_text(property, text);
         break;
     case CONFIG_TYPE_FILE:
-        fault = dts_path_problem(text) != NULL ? CONFIG_FAULT_PATH : CONFIG_FAULT_NONE;
+        fault = config_path_problem(text) != NULL ? CONFIG_FAULT_PATH : CONFIG_FAULT_NONE;
         break;
     default:
         return CONFIG_FAULT_TYPE;

@@ -3,6 +3,7 @@
 // come.
 #include "lib/dts.h"
 
+#include "lib/config.h"
 #include "lib/dts_scan.h"
 
 #include <assert.h>
@@ -489,7 +490,7 @@ static bool is_open(const struct parser *p, const char *name) {
 /* Fetches the file and notes it; `text` is where its name stands. */
 static int open_include(struct parser *p, uint32_t text, const char *name) {
     struct dts_positions *positions = p->positions;
-    const char *problem = dts_path_problem(name);
+    const char *problem = config_path_problem(name);
     unsigned index = positions->file_count;
     struct dts_file file = {0};
     int error;

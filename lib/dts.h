@@ -78,9 +78,9 @@ struct dts_positions {
 };
 
 /*
- * Fetches an included file: `name` is checked (dts_path_problem()) and relative to the config's folder. Fills
- * in text and size (name is filled in by the parser) and returns 0, or a negative errno (-ENOENT: there is
- * none).
+ * Fetches an included file: `name` is checked (config_path_problem()) and relative to the config's folder.
+ * Fills in text and size (name is filled in by the parser) and returns 0, or a negative errno (-ENOENT: there
+ * is none).
  */
 typedef int (*dts_include_fn)(void *context, const char *name, struct dts_file *file);
 
@@ -116,9 +116,5 @@ void dts_report_at_v(struct dts_report *report, const struct dts_positions *posi
  */
 #define DTS_ERROR_TEXT 1024u
 size_t dts_error_format(char *buffer, size_t size, const struct dts_error *error);
-
-/* Why `path` may not name a file of a config (relative, '/' between parts, no "..", printable), or NULL if it
- * may. */
-const char *dts_path_problem(const char *path);
 
 #endif

@@ -2,7 +2,7 @@
 // check-config: the config's checker as a host tool. Says what the loader would say, without a boot; writes a
 // compiled tree if asked to, and the reference tables of docs/config.md.
 #include "lib/config_check.h"
-#include "lib/config_describe.h"
+#include "lib/config_check_words.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -3,8 +3,8 @@
 // there.
 #include "lib/config_check.h"
 
-#include "lib/config_complain.h"
-#include "lib/config_describe.h"
+#include "lib/config_check_place.h"
+#include "lib/config_check_words.h"
 
 #include <errno.h>
 #include <libfdt.h>

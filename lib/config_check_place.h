@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the config's checks point at a place: source position where there is one, else the node's path.
-#ifndef SAGUARO_LIB_CONFIG_COMPLAIN_H
-#define SAGUARO_LIB_CONFIG_COMPLAIN_H
+#ifndef SAGUARO_LIB_CONFIG_CHECK_PLACE_H
+#define SAGUARO_LIB_CONFIG_CHECK_PLACE_H
 
 #include "lib/config_check.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts the schema into words, and finds the name that a wrong one is nearest to.
-#include "lib/config_describe.h"
+#include "lib/config_check_words.h"
 
 #include <stdarg.h>
 #include <stdio.h>

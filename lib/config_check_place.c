@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reports errors at places of the config's tree, and finds such places.
-#include "lib/config_complain.h"
+#include "lib/config_check_place.h"
 
 #include <libfdt.h>
 #include <stdio.h>

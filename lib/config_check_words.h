@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Words for people about the schema: the reference's rows, what a value should be, the nearest known name,
 // sizes.
-#ifndef SAGUARO_LIB_CONFIG_DESCRIBE_H
-#define SAGUARO_LIB_CONFIG_DESCRIBE_H
+#ifndef SAGUARO_LIB_CONFIG_CHECK_WORDS_H
+#define SAGUARO_LIB_CONFIG_CHECK_WORDS_H
 
 #include "lib/config_schema.h"
 
