@@ -13,10 +13,10 @@ GNU_EFI_INCLUDE ?= /usr/include/efi
 
 BOOT_CODEGEN = -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
     -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
-    -fno-common -ffunction-sections -fdata-sections -DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args
+    -fno-common -DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args
 BOOT_CFLAGS  = $(BOOT_CODEGEN) $(WARNINGS) $(FREESTANDING_INCLUDES) \
     -isystem $(GNU_EFI_INCLUDE) -isystem $(GNU_EFI_INCLUDE)/x86_64 -isystem $(GNU_EFI_INCLUDE)/protocol -MMD -MP
-BOOT_LDFLAGS = -nostdlib -z noexecstack --build-id=none --gc-sections -znocombreloc -shared -Bsymbolic \
+BOOT_LDFLAGS = -nostdlib -z noexecstack --build-id=none -znocombreloc -shared -Bsymbolic \
     --no-undefined -T $(GNU_EFI_LIB)/elf_x86_64_efi.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o
 
 $(EFI)/lib/freestanding/%.o: EXTRA_CFLAGS := -fno-tree-loop-distribute-patterns
