@@ -32,5 +32,5 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	$(Q)sed -n 's/^#: //p' mk/help.txt
+	$(Q)sed -n 's/^#: \{0,1\}//p' mk/help.txt
 

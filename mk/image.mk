@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a machine boots from, and an emulated machine that boots it.
+
+CONFIG ?= examples/two-guests/saguaro.dts
+STAGE  := $(BUILD)/stage/$(notdir $(patsubst %/,%,$(dir $(CONFIG))))
+
+# An example names kernels that the build provides; it is staged beside them. Anyone else's config is taken where it lies.
+EXAMPLE := $(if $(filter examples/% ./examples/%,$(CONFIG)),yes)
+CONFIG_USED := $(if $(EXAMPLE),$(STAGE)/$(notdir $(CONFIG)),$(CONFIG))
+
+CHECK_CONFIG         := $(HOST)/check-config
+CHECK_CONFIG_SOURCES := $(wildcard tools/check-config.c) $(wildcard lib/dts*.c lib/config*.c)
+CHECK_CONFIG_OBJECTS := $(addprefix $(HOST)/obj/,$(CHECK_CONFIG_SOURCES:.c=.o))
+
+$(HOST)/obj/%.o: %.c | $(LIBFDT_HEADER) setup-build
+	@echo "  HOSTCC  $<"
+	@mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(HOST_FLAGS) -O2 -c -o $@ $<
+
+$(HOST)/libfdt.a: $(LIBFDT_HEADER) mk/setup.mk | setup-build
+	$(call build-libfdt,$(HOST_CC) $(HOST_FLAGS) -O2)
+
+$(CHECK_CONFIG): $(CHECK_CONFIG_OBJECTS) $(HOST)/libfdt.a
+	@echo "  HOSTLD  $@"
+	$(Q)$(HOST_CC) -o $@ $^
+
+-include $(CHECK_CONFIG_OBJECTS:.o=.d)
+
+MAKE_IMAGE = $(PYTHON) tools/make-image.py
+MAKE_IMAGE_ARGUMENTS = --config "$(CONFIG_USED)" --loader $(X86)/saguaro.efi --checker $(CHECK_CONFIG)
+
+.PHONY: stage image pxe check-config run need-config need-out
+need-config:
+	@test -e '$(CONFIG)' || { echo "make: there is no config $(CONFIG); name one with CONFIG=path/to/saguaro.dts" >&2; exit 1; }
+need-out:
+	@test -n '$(OUT)' || { echo "make: say where to, with OUT=..." >&2; exit 1; }
+
+stage: need-config $(if $(EXAMPLE),guests)
+	$(if $(EXAMPLE),$(Q)tools/stage-config.sh "$(CONFIG)" $(GUESTS) $(STAGE))
+
+image: need-out need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image
+	$(Q)$(MAKE_IMAGE) image $(MAKE_IMAGE_ARGUMENTS) --out "$(OUT)"
+
+pxe: need-out need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image
+	$(Q)$(MAKE_IMAGE) pxe $(MAKE_IMAGE_ARGUMENTS) --out "$(OUT)"
+
+check-config: need-config stage $(CHECK_CONFIG)
+	$(Q)$(CHECK_CONFIG) "$(CONFIG_USED)"
+
+# MACHINE names the emulated machine; this is the one that has SVM.
+MACHINE ?= qemu-svm
+ifneq ($(MACHINE),qemu-svm)
+$(error MACHINE=$(MACHINE): the machine that this version runs on is qemu-svm)
+endif
+
+RUN := $(BUILD)/run
+run: need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image setup-run
+	@mkdir -p $(RUN)
+	$(Q)$(MAKE_IMAGE) image $(MAKE_IMAGE_ARGUMENTS) --out $(RUN)/run.img >/dev/null
+	$(Q)tools/run-qemu.sh $(RUN)/run.img $(RUN) $(QEMU_OPTIONS)

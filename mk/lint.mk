@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# Checks of the source itself, and the order in which `make test` does things.
+
+C_FILES := $(sort $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' 2>/dev/null))
+LINT    := $(BUILD)/lint
+
+# abi/x86/vcpu.h and the like are laid out by hand where a table reads better: a file may say "clang-format off" inside.
+.PHONY: format lint lint-format lint-cppcheck lint-layers lint-headers lint-files
+format: | setup-test
+	$(Q)clang-format -i $(C_FILES)
+
+lint: lint-format lint-files lint-layers lint-headers lint-cppcheck
+	@echo "lint: clean"
+
+lint-format: | setup-test
+	@echo "  LINT    format"
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+
+# Length, SPDX lines, white space, traces of one machine.
+lint-files: | setup-build
+	@echo "  LINT    files"
+	$(Q)$(PYTHON) tools/lint-files.py
+
+lint-layers: | setup-build
+	@echo "  LINT    layers"
+	$(Q)$(PYTHON) tools/lint-layers.py
+
+# Each header compiles by itself, as the part that it belongs to is compiled.
+HEADERS := $(filter %.h,$(C_FILES))
+FREESTANDING_HEADERS := $(filter abi/% lib/% core/% arch/x86/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
+EFI_HEADERS := $(filter boot/%,$(HEADERS))
+
+$(LINT)/%.h.ok: %.h | $(LIBFDT_HEADER) setup-build
+	@mkdir -p $(@D)
+	$(Q)printf '#include "%s"\n#include "%s"\n' $< $< >$(@:.ok=.c)
+	$(Q)$(CC) $(if $(filter boot/%,$<),$(BOOT_CFLAGS),$(HYPERVISOR_CFLAGS)) -MT $@ -MF $(@:.ok=.d) -fsyntax-only $(@:.ok=.c)
+	$(Q)touch $@
+
+lint-headers: $(patsubst %,$(LINT)/%.ok,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
+	@echo "  LINT    headers"
+
+-include $(patsubst %,$(LINT)/%.d,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
+
+# Only files that changed are looked at again.
+CPPCHECK_SOURCES := $(filter core/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c,$(C_FILES))
+lint-cppcheck: | $(LIBFDT_HEADER) setup-test
+	@echo "  LINT    cppcheck"
+	@mkdir -p $(LINT)/cppcheck
+	$(Q)cppcheck --quiet --std=c11 --platform=unix64 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	    --suppressions-list=tools/cppcheck-suppressions.txt --cppcheck-build-dir=$(LINT)/cppcheck -j $(shell nproc) \
+	    -D__x86_64__ -D__GNUC__=12 -DGNU_EFI_USE_MS_ABI -I. -Iarch/x86/inline --template=gcc $(CPPCHECK_SOURCES)
+
+# ---- everything
+
+BOOT_TESTS ?=
+PYTEST = $(PYTHON) -m pytest -p no:cacheprovider -c tests/boot/pytest.ini --rootdir=. tests/boot
+
+.PHONY: test test-boot test-long bench
+test:
+	+$(Q)$(MAKE) --no-print-directory lint
+	+$(Q)$(MAKE) --no-print-directory test-unit
+	+$(Q)$(MAKE) --no-print-directory test-fuzz
+	+$(Q)$(MAKE) --no-print-directory test-boot
+
+# The tests make their images by themselves, from what is built here.
+BOOT_PRODUCTS := $(X86)/saguaro.efi $(X86)/saguaro.elf $(CHECK_CONFIG) guests-all
+test-boot: $(BOOT_PRODUCTS) | setup-test setup-image setup-run
+	$(Q)$(PYTEST) -v -m "not long" $(BOOT_TESTS)
+
+test-long: $(BOOT_PRODUCTS) fuzz | setup-test setup-image setup-run
+	$(Q)$(PYTEST) -v -m long $(BOOT_TESTS)
+
+bench: $(BOOT_PRODUCTS) | setup-image setup-run setup-test
+	$(Q)$(PYTHON) tests/bench/bench.py --out $(BUILD)/bench.json
