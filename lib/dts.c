@@ -440,7 +440,7 @@ static int parse_top(struct parser *p, struct frame *frame) {
             error = expect_semicolon(p, "the version", "/dts-v1/", 8);
         } else if (dts_accept(&p->scan, "/include/")) {
             error = parse_include(p, frame);
-        } else if (dts_is_name(dts_peek(&p->scan))) {
+        } else if (dts_is_name(dts_peek(&p->scan)) && dts_peek(&p->scan) != '#') {
             error = dts_fail(&p->scan, text, "nodes and properties stand inside the root node: / { ... };");
         } else if (dts_accept(&p->scan, "/")) {
             error = dts_skip(&p->scan);
