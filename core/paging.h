@@ -4,8 +4,8 @@
 #ifndef SAGUARO_CORE_PAGING_H
 #define SAGUARO_CORE_PAGING_H
 
-#include "core/memory.h"
 #include "core/atomic.h"
+#include "core/memory.h"
 
 #define PAGING_READ       0x01u
 #define PAGING_WRITE      0x02u
@@ -35,6 +35,7 @@ struct paging_format {
     uint64_t large_bit;    /* marks a leaf above level 0 (0 where the encoding needs none) */
     uint64_t accessed;     /* 0: the format has none */
     uint64_t dirty;        /* 0: the format has none */
+    bool physical;         /* addresses are physical: they start at 0 and are not sign-extended */
     uint64_t (*rights_encode)(unsigned rights); /* PAGING_* to entry bits */
     unsigned (*rights_decode)(uint64_t entry);
 };
@@ -44,8 +45,11 @@ struct paging {
     uint64_t *root;                 /* heap page */
     struct memory_account *account; /* who pays for the tables */
     unsigned largest;               /* largest leaf's shift that may be used: 12, 21 or 30 */
-    void (*flush)(struct paging *paging, uint64_t address,
-                  uint64_t size); /* called after an entry lost rights; may be NULL */
+    /* Called after entries lost rights, before what they led to is used otherwise: no CPU may use an old
+     * translation of the range when it returns. The lock is held: it must not wait for a CPU that may wait
+     * for the lock (one in its guest never does). NULL: no CPU uses the table yet, or the caller flushes by
+     * itself. */
+    void (*flush)(struct paging *paging, uint64_t address, uint64_t size);
     struct spinlock lock;
 };
 
@@ -55,13 +59,19 @@ int paging_init(struct paging *paging, const struct paging_format *format, struc
 /* Frees all tables (not what they map). */
 void paging_destroy(struct paging *paging);
 
+/*
+ * CPUs and devices may walk the table while it is changed, and set accessed and dirty bits. `rights` contains
+ * PAGING_READ (-EINVAL else). An empty range is no error.
+ */
+
 /* Maps [address, address + size) to physical with the largest pages that fit, replacing what was there. 4 KiB
  * aligned. 0; -EINVAL: misaligned, wraps or outside the format; -ENOMEM: nothing was lost, a part may be
  * mapped. */
 int paging_map(struct paging *paging, uint64_t address, uint64_t physical, uint64_t size, unsigned rights);
-/* Unmaps; large pages that are cut are split. Holes are no error. 0, -EINVAL, -ENOMEM (for a split). */
+/* Unmaps; large pages that are cut are split. Holes are no error. 0, -EINVAL, or -ENOMEM (for a
+ * split; nothing was changed). */
 int paging_unmap(struct paging *paging, uint64_t address, uint64_t size);
-/* Changes the rights of what is mapped. 0, -EINVAL, -ENOMEM. */
+/* Changes the rights of what is mapped. 0, -EINVAL, or -ENOMEM (nothing was changed). */
 int paging_protect(struct paging *paging, uint64_t address, uint64_t size, unsigned rights);
 /* Puts back large pages where a whole table maps one contiguous, equally entitled region. Returns how many
  * tables were freed. */
@@ -69,8 +79,9 @@ unsigned paging_merge(struct paging *paging, uint64_t address, uint64_t size);
 /* Looks an address up. 0, with physical address, rights and the leaf's shift (any may be NULL); -ENOENT. */
 int paging_lookup(const struct paging *paging, uint64_t address, uint64_t *physical, unsigned *rights,
                   unsigned *shift);
-/* Collects and clears dirty bits: `found` is called for each dirty leaf. The flush hook is called once at the
- * end if any was cleared. A format without dirty bits returns -ENOTSUP. */
+/* Collects and clears dirty bits: `found` is called, with the lock held, for each dirty leaf, whole even when
+ * only a part of it lies in the range. The flush hook is called once at the end if any was cleared. A format
+ * without dirty bits returns -ENOTSUP. */
 int paging_harvest(struct paging *paging, uint64_t address, uint64_t size,
                    void (*found)(void *context, uint64_t address, uint64_t size), void *context);
 

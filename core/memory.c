@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+// Physical memory: a buddy allocator of blocks from 2 MiB to 1 GiB, and a pool of blocks that are given out
+// in smaller frames. Its records lie in the first free blocks; what these have left over is the first of the
+// heap.
+#include "core/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include "core/log.h"
+#include "core/memory_internal.h"
+
+#define MAX_RANGES 64
+#define LOW_MEMORY 0x100000ull /* what firmware and start-up code of other CPUs may use is left alone */
+
+struct memory memory;
+
+/* Usable memory, sorted, with neighbours joined; and spans of blocks that hold it. A block's index counts
+ * through all spans. */
+static struct memory_range usable[MAX_RANGES];
+static unsigned usable_count;
+static struct span {
+    uint64_t first; /* block number: physical address / 2 MiB */
+    uint64_t end;
+    uint32_t index; /* of the first */
+} spans[MAX_RANGES];
+static unsigned span_count;
+
+/* --- addresses --- */
+
+static const struct span *span_of_index(uint32_t index) {
+    unsigned i = span_count - 1;
+    while (spans[i].index > index)
+        i--;
+    return &spans[i];
+}
+
+uint64_t block_physical(uint32_t index) {
+    const struct span *span = span_of_index(index);
+    return (span->first + (index - span->index)) << LARGE_PAGE_SHIFT;
+}
+
+uint32_t block_index(uint64_t physical) {
+    uint64_t number = physical >> LARGE_PAGE_SHIFT;
+    for (unsigned i = 0; i < span_count; i++) {
+        if (number >= spans[i].first && number < spans[i].end)
+            return spans[i].index + (uint32_t)(number - spans[i].first);
+    }
+    panic("bug: no memory of ours at %#llx", (unsigned long long)physical);
+}
+
+/* --- lists --- */
+
+void block_list_add(uint32_t *list, uint32_t index) {
+    struct block *block = &memory.block[index];
+    block->next = *list;
+    block->previous = BLOCK_NONE;
+    block->listed = 1;
+    if (*list != BLOCK_NONE)
+        memory.block[*list].previous = index;
+    *list = index;
+}
+
+void block_list_remove(uint32_t *list, uint32_t index) {
+    struct block *block = &memory.block[index];
+    if (block->previous != BLOCK_NONE)
+        memory.block[block->previous].next = block->next;
+    else
+        *list = block->next;
+    if (block->next != BLOCK_NONE)
+        memory.block[block->next].previous = block->previous;
+    block->listed = 0;
+}
+
+/* --- blocks: the buddies --- */
+
+static void free_run_add(uint32_t index, unsigned order) {
+    memory.block[index].state = BLOCK_FREE;
+    memory.block[index].order = (uint8_t)order;
+    block_list_add(&memory.free_list[order], index);
+}
+
+uint32_t block_take(unsigned order) {
+    unsigned from = order;
+    while (from < MEMORY_ORDERS && memory.free_list[from] == BLOCK_NONE)
+        from++;
+    if (from >= MEMORY_ORDERS)
+        return BLOCK_NONE;
+    uint32_t index = memory.free_list[from];
+    block_list_remove(&memory.free_list[from], index);
+    while (from > order) {
+        from--;
+        free_run_add(index + (1u << from), from);
+    }
+    memory.block[index].state = BLOCK_USED;
+    memory.block[index].order = (uint8_t)order;
+    memory.free -= LARGE_PAGE_SIZE << order;
+    return index;
+}
+
+void block_give(uint32_t index, unsigned order) {
+    const struct span *span = span_of_index(index);
+    memory.free += LARGE_PAGE_SIZE << order;
+    while (order < MEMORY_ORDERS - 1) {
+        uint64_t number = span->first + (index - span->index);
+        uint64_t buddy_number = number ^ (1ull << order);
+        if (buddy_number < span->first || buddy_number + (1ull << order) > span->end)
+            break;
+        uint32_t buddy = span->index + (uint32_t)(buddy_number - span->first);
+        if (memory.block[buddy].state != BLOCK_FREE || memory.block[buddy].order != order)
+            break;
+        block_list_remove(&memory.free_list[order], buddy);
+        memory.block[buddy].state = BLOCK_INNER;
+        memory.block[index].state = BLOCK_INNER;
+        if (buddy < index)
+            index = buddy;
+        order++;
+    }
+    free_run_add(index, order);
+}
+
+/* --- pages of a block --- */
+
+/* The first aligned run of 2^order ones, or BLOCK_PAGES. */
+static unsigned map_find(const uint64_t *map, unsigned order) {
+    static const uint64_t aligned[] = {UINT64_MAX,
+                                       0x5555555555555555ull,
+                                       0x1111111111111111ull,
+                                       0x0101010101010101ull,
+                                       0x0001000100010001ull,
+                                       0x0000000100000001ull};
+    if (order >= array_count(aligned)) {
+        unsigned words = 1u << (order - 6);
+        for (unsigned i = 0; i < BLOCK_PAGES / 64; i += words) {
+            uint64_t all = UINT64_MAX;
+            for (unsigned j = 0; j < words; j++)
+                all &= map[i + j];
+            if (all == UINT64_MAX)
+                return i * 64;
+        }
+        return BLOCK_PAGES;
+    }
+    for (unsigned i = 0; i < BLOCK_PAGES / 64; i++) {
+        uint64_t runs = map[i];
+        for (unsigned k = 0; k < order; k++)
+            runs &= runs >> (1u << k);
+        runs &= aligned[order];
+        if (runs != 0)
+            return i * 64 + (unsigned)__builtin_ctzll(runs);
+    }
+    return BLOCK_PAGES;
+}
+
+bool pages_take(uint32_t *list, unsigned order, uint32_t *index, unsigned *page) {
+    unsigned count = 1u << order;
+    for (uint32_t at = *list; at != BLOCK_NONE; at = memory.block[at].next) {
+        struct block *block = &memory.block[at];
+        if (block->free_pages < count)
+            continue;
+        unsigned first = map_find(block->map, order);
+        if (first == BLOCK_PAGES)
+            continue;
+        for (unsigned i = first; i < first + count; i++)
+            block->map[i / 64] &= ~(1ull << i % 64);
+        block->free_pages -= count;
+        if (block->free_pages == 0)
+            block_list_remove(list, at);
+        *index = at;
+        *page = first;
+        return true;
+    }
+    return false;
+}
+
+void pages_give(uint32_t *list, uint32_t index, unsigned page, unsigned count) {
+    struct block *block = &memory.block[index];
+    bug_if(page + count > BLOCK_PAGES);
+    for (unsigned i = page; i < page + count; i++) {
+        bug_if((block->map[i / 64] & 1ull << i % 64) != 0);
+        block->map[i / 64] |= 1ull << i % 64;
+    }
+    block->free_pages += count;
+    if (!block->listed)
+        block_list_add(list, index);
+}
+
+/* --- frames --- */
+
+static void scrub_block(uint64_t physical) {
+    memset(arch_window_map_large(physical), 0, LARGE_PAGE_SIZE);
+}
+
+static void scrub_page(uint64_t physical) {
+    memset(arch_window_map(physical), 0, PAGE_SIZE);
+}
+
+static uint64_t blocks_allocate(unsigned order, struct memory_account *account) {
+    spin_lock(&memory.lock);
+    uint32_t index = block_take(order);
+    if (index != BLOCK_NONE && account != NULL)
+        account->frames += LARGE_PAGE_SIZE << order;
+    spin_unlock(&memory.lock);
+    if (index == BLOCK_NONE)
+        return 0;
+    uint64_t physical = block_physical(index);
+    for (uint32_t i = 0; i < 1u << order; i++) {
+        if (!memory.block[index + i].clean)
+            scrub_block(physical + i * LARGE_PAGE_SIZE);
+        memory.block[index + i].clean = 0; /* it will be written to */
+    }
+    return physical;
+}
+
+static void blocks_free(uint64_t physical, unsigned order, struct memory_account *account) {
+    uint32_t index = block_index(physical);
+    bug_if(memory.block[index].state != BLOCK_USED || memory.block[index].order != order);
+    for (uint32_t i = 0; i < 1u << order; i++) {
+        scrub_block(physical + i * LARGE_PAGE_SIZE);
+        memory.block[index + i].clean = 1;
+    }
+    spin_lock(&memory.lock);
+    block_give(index, order);
+    if (account != NULL)
+        account->frames -= LARGE_PAGE_SIZE << order;
+    spin_unlock(&memory.lock);
+}
+
+/* Turns a free block into one for frames. */
+static bool frames_grow(void) {
+    uint32_t index = block_take(0);
+    if (index == BLOCK_NONE)
+        return false;
+    struct block *block = &memory.block[index];
+    block->state = BLOCK_FRAMES;
+    block->free_pages = BLOCK_PAGES;
+    memset(block->map, 0xff, sizeof(block->map));
+    memset(block->zero, block->clean ? 0xff : 0, sizeof(block->zero));
+    block->clean = 0;
+    block_list_add(&memory.frames_list, index);
+    memory.free += LARGE_PAGE_SIZE;
+    return true;
+}
+
+/* Turns a block for frames that are all free back into an ordinary one. */
+static void frames_shrink(uint32_t index) {
+    struct block *block = &memory.block[index];
+    block_list_remove(&memory.frames_list, index);
+    block->clean = 1;
+    for (unsigned i = 0; i < array_count(block->zero); i++)
+        block->clean &= block->zero[i] == UINT64_MAX;
+    memory.free -= LARGE_PAGE_SIZE;
+    block_give(index, 0);
+}
+
+uint64_t frame_allocate(unsigned shift, struct memory_account *account) {
+    bug_if(shift < PAGE_SHIFT || shift > HUGE_PAGE_SHIFT);
+    if (shift >= LARGE_PAGE_SHIFT)
+        return blocks_allocate(shift - LARGE_PAGE_SHIFT, account);
+    unsigned order = shift - PAGE_SHIFT, page;
+    uint32_t index;
+    spin_lock(&memory.lock);
+    bool found = pages_take(&memory.frames_list, order, &index, &page) ||
+                 (frames_grow() && pages_take(&memory.frames_list, order, &index, &page));
+    uint64_t physical = 0, dirty[BLOCK_PAGES / 64] = {0};
+    if (found) {
+        struct block *block = &memory.block[index];
+        physical = block_physical(index) + page * PAGE_SIZE;
+        for (unsigned i = page; i < page + (1u << order); i++) {
+            dirty[i / 64] |= ~block->zero[i / 64] & 1ull << i % 64;
+            block->zero[i / 64] &= ~(1ull << i % 64);
+        }
+        memory.free -= 1ull << shift;
+        if (account != NULL)
+            account->frames += 1ull << shift;
+    }
+    spin_unlock(&memory.lock);
+    for (unsigned i = 0; found && i < 1u << order; i++) {
+        if ((dirty[(page + i) / 64] & 1ull << (page + i) % 64) != 0)
+            scrub_page(physical + i * PAGE_SIZE);
+    }
+    return physical;
+}
+
+void frame_free(uint64_t physical, unsigned shift, struct memory_account *account) {
+    bug_if(shift < PAGE_SHIFT || shift > HUGE_PAGE_SHIFT || (physical & ((1ull << shift) - 1)) != 0);
+    if (shift >= LARGE_PAGE_SHIFT) {
+        blocks_free(physical, shift - LARGE_PAGE_SHIFT, account);
+        return;
+    }
+    uint32_t index = block_index(physical);
+    struct block *block = &memory.block[index];
+    unsigned page = (unsigned)((physical >> PAGE_SHIFT) % BLOCK_PAGES), count = 1u << (shift - PAGE_SHIFT);
+    bug_if(block->state != BLOCK_FRAMES);
+    for (unsigned i = 0; i < count; i++)
+        scrub_page(physical + i * PAGE_SIZE);
+    spin_lock(&memory.lock);
+    pages_give(&memory.frames_list, index, page, count);
+    for (unsigned i = page; i < page + count; i++)
+        block->zero[i / 64] |= 1ull << i % 64;
+    memory.free += 1ull << shift;
+    if (account != NULL)
+        account->frames -= 1ull << shift;
+    if (block->free_pages == BLOCK_PAGES)
+        frames_shrink(index);
+    spin_unlock(&memory.lock);
+}
+
+void memory_statistics(struct memory_statistics *out) {
+    spin_lock(&memory.lock);
+    *out = (struct memory_statistics){
+        .total = memory.total, .free = memory.free, .heap = memory.heap, .heap_used = memory.heap_used};
+    for (unsigned order = MEMORY_ORDERS; order-- > 0 && out->largest == 0;) {
+        if (memory.free_list[order] != BLOCK_NONE)
+            out->largest = LARGE_PAGE_SIZE << order;
+    }
+    for (unsigned order = LARGE_PAGE_SHIFT - PAGE_SHIFT; order-- > 0 && out->largest == 0;) {
+        for (uint32_t at = memory.frames_list; at != BLOCK_NONE; at = memory.block[at].next) {
+            if (map_find(memory.block[at].map, order) != BLOCK_PAGES)
+                out->largest = PAGE_SIZE << order;
+        }
+    }
+    spin_unlock(&memory.lock);
+}
+
+/* --- start --- */
+
+/* Sorts the ranges into `usable`, whole pages above LOW_MEMORY alone. */
+static int usable_add(const struct memory_range *range) {
+    uint64_t end = range->base + range->size;
+    if (end < range->base)
+        return -EINVAL;
+    memory.total += range->size;
+    uint64_t base = range->base < LOW_MEMORY ? LOW_MEMORY : range->base;
+    if (base > UINT64_MAX - PAGE_SIZE)
+        return 0;
+    base = (base + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+    end &= ~(PAGE_SIZE - 1);
+    if (base >= end)
+        return 0;
+    unsigned at = usable_count++;
+    for (; at > 0 && usable[at - 1].base > base; at--)
+        usable[at] = usable[at - 1];
+    usable[at] = (struct memory_range){.base = base, .size = end - base};
+    return 0;
+}
+
+static int usable_join(void) {
+    unsigned out = 0;
+    for (unsigned i = 0; i < usable_count; i++) {
+        struct memory_range *last = out != 0 ? &usable[out - 1] : NULL;
+        if (last != NULL && last->base + last->size > usable[i].base)
+            return -EINVAL;
+        if (last != NULL && last->base + last->size == usable[i].base)
+            last->size += usable[i].size;
+        else
+            usable[out++] = usable[i];
+    }
+    usable_count = out;
+    return 0;
+}
+
+/* Makes spans of blocks; returns how many blocks there are. */
+static uint64_t spans_make(void) {
+    uint64_t count = 0;
+    for (unsigned i = 0; i < usable_count; i++) {
+        uint64_t first = usable[i].base >> LARGE_PAGE_SHIFT;
+        uint64_t end = ((usable[i].base + usable[i].size - 1) >> LARGE_PAGE_SHIFT) + 1;
+        struct span *last = span_count != 0 ? &spans[span_count - 1] : NULL;
+        if (last != NULL && first <= last->end) {
+            count += end - last->end;
+            last->end = end;
+        } else {
+            spans[span_count++] = (struct span){.first = first, .end = end, .index = (uint32_t)count};
+            count += end - first;
+        }
+    }
+    return count;
+}
+
+/* Maps the first `blocks` free blocks in a row that can be mapped; returns their address, or 0. */
+static uint64_t records_map(uint64_t blocks) {
+    for (unsigned i = 0; i < usable_count; i++) {
+        uint64_t base = (usable[i].base + LARGE_PAGE_SIZE - 1) & ~(LARGE_PAGE_SIZE - 1);
+        uint64_t end = (usable[i].base + usable[i].size) & ~(LARGE_PAGE_SIZE - 1);
+        if (base >= end || (end - base) >> LARGE_PAGE_SHIFT < blocks)
+            continue;
+        uint64_t mapped = 0;
+        while (mapped < blocks && arch_heap_map(base + mapped * LARGE_PAGE_SIZE) == 0)
+            mapped++;
+        if (mapped == blocks)
+            return base;
+    }
+    return 0;
+}
+
+/* The pages of one block that are in a usable range go into its map. */
+static void block_fill(uint32_t index, uint64_t base, uint64_t end) {
+    struct block *block = &memory.block[index];
+    uint64_t start = block_physical(index);
+    for (uint64_t at = base; at < end; at += PAGE_SIZE) {
+        uint64_t page = (at - start) >> PAGE_SHIFT;
+        block->map[page / 64] |= 1ull << page % 64;
+    }
+    block->free_pages += (uint32_t)((end - base) >> PAGE_SHIFT);
+    memory.free += end - base;
+}
+
+/* Hands everything that is free to the pools; [skip, skip_end) holds the records. */
+static void blocks_release(uint64_t skip, uint64_t skip_end) {
+    for (unsigned i = 0; i < usable_count; i++) {
+        uint64_t at = usable[i].base, end = usable[i].base + usable[i].size;
+        while (at < end) {
+            uint64_t next = (at | (LARGE_PAGE_SIZE - 1)) + 1;
+            if (next > end)
+                next = end;
+            uint32_t index = block_index(at);
+            if (at >= skip && at < skip_end) {
+                /* heap.c has it */
+            } else if (next - at == LARGE_PAGE_SIZE) {
+                block_give(index, 0);
+            } else {
+                block_fill(index, at, next);
+                if (memory.block[index].state == BLOCK_HOLE) {
+                    memory.block[index].state = BLOCK_FRAMES;
+                    block_list_add(&memory.frames_list, index);
+                }
+            }
+            at = next;
+        }
+    }
+}
+
+int memory_init(const struct memory_range *ranges, unsigned count) {
+    memset(&memory, 0, sizeof(memory));
+    usable_count = span_count = 0;
+    for (unsigned i = 0; i < MEMORY_ORDERS; i++)
+        memory.free_list[i] = BLOCK_NONE;
+    memory.frames_list = memory.heap_list = BLOCK_NONE;
+    if (count > MAX_RANGES)
+        return -EINVAL;
+    for (unsigned i = 0; i < count; i++) {
+        int error = usable_add(&ranges[i]);
+        if (error != 0)
+            return error;
+    }
+    int error = usable_join();
+    if (error != 0)
+        return error;
+    uint64_t blocks = spans_make();
+    if (blocks == 0)
+        return -ENOMEM;
+    if (blocks >= BLOCK_NONE)
+        return -EINVAL;
+    uint64_t bytes = blocks * sizeof(struct block);
+    uint64_t needed = (bytes + LARGE_PAGE_SIZE - 1) >> LARGE_PAGE_SHIFT;
+    uint64_t records = records_map(needed);
+    if (records == 0)
+        return -ENOMEM;
+    memory.block = arch_heap_virtual(records);
+    memset(memory.block, 0, bytes);
+
+    uint64_t end = records + needed * LARGE_PAGE_SIZE;
+    for (uint64_t at = records; at < end; at += LARGE_PAGE_SIZE)
+        memory.block[block_index(at)].state = BLOCK_HEAP;
+    memory.heap = end - records;
+    memory.heap_used = (bytes + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+    unsigned spare = (unsigned)((memory.heap - memory.heap_used) >> PAGE_SHIFT);
+    if (spare != 0)
+        pages_give(&memory.heap_list, block_index(end - 1), BLOCK_PAGES - spare, spare);
+    blocks_release(records, end);
+    return 0;
+}
