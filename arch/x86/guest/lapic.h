@@ -40,7 +40,12 @@ struct lapic_message {
 unsigned lapic_deliver(struct vm *vm, struct vcpu *source, unsigned shorthand,
                        const struct lapic_message *message);
 
-/* The highest vector that may be injected now (above PPR), or -1. Only by the vCPU's own run loop. */
+/*
+ * The highest vector that may be injected now (above PPR), or -1. Only by the vCPU's own run loop.
+ * X86_REQUEST_EVENT is raised once for each change that may make a vector deliverable (a new IRR bit, EOI,
+ * TPR, enabling, LINT0, ...): a run loop that cannot inject (IF clear, interrupt shadow) keeps the request or
+ * opens an interrupt window.
+ */
 int lapic_pending(struct lapic *lapic);
 /* The engine injected `vector`: IRR to ISR. */
 void lapic_accept(struct lapic *lapic, uint8_t vector);
@@ -67,6 +72,21 @@ void lapic_eoi(struct lapic *lapic);
 uint64_t lapic_mmio_base(const struct lapic *lapic); /* 0: not in xAPIC mode */
 int lapic_mmio_read(struct lapic *lapic, uint32_t offset, unsigned size, uint64_t *value);
 int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64_t value);
+
+/* Whether APIC_BASE.EN is set: CPUID.1:EDX.APIC follows it. */
+bool lapic_enabled(const struct lapic *lapic);
+
+/* The PIC's INTR went up (or is still up after an acknowledge). To all LINT0 inputs: ExtINT asks the run loop
+ * to look, fixed and NMI take it as an edge. Any CPU. */
+void lapic_pic_output(struct vm *vm);
+
+/* What firmware leaves on the bootstrap processor: enabled, LINT0 = ExtINT, LINT1 = NMI. For loaders that
+ * start an operating system directly (after reset). */
+void lapic_virtual_wire(struct lapic *lapic);
+
+/* x86_vcpu.tsc_offset was changed: a TSC deadline that is armed is moved. Also called after a load, once the
+ * vCPU's TSC has been set: before that a loaded deadline does not run. The vCPU's run loop, or parked. */
+void lapic_tsc_changed(struct lapic *lapic);
 
 /* INIT: everything but the APIC ID and APIC_BASE to reset values. */
 void lapic_init_reset(struct lapic *lapic);

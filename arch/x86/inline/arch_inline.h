@@ -27,6 +27,13 @@ static inline uint64_t tsc_read(void) {
     return (uint64_t)high << 32 | low;
 }
 
+/* What time_now() is when the TSC reads `tsc` (not before the clock was started); UINT64_MAX: beyond what it
+ * can count. */
+static inline uint64_t time_from_tsc(uint64_t tsc) {
+    unsigned __int128 time = ((unsigned __int128)(tsc - clock_tsc_base) * clock_multiplier) >> 32;
+    return time > UINT64_MAX ? UINT64_MAX : (uint64_t)time;
+}
+
 static inline uint64_t time_now(void) {
     return (uint64_t)(((unsigned __int128)(tsc_read() - clock_tsc_base) * clock_multiplier) >> 32);
 }

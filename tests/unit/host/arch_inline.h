@@ -27,5 +27,8 @@ static inline void interrupts_restore(bool enabled) {
 static inline uint64_t tsc_read(void) {
     return test_time;
 }
+static inline uint64_t time_from_tsc(uint64_t tsc) {
+    return tsc;
+}
 
 #endif
