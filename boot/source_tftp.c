@@ -10,11 +10,15 @@
 #include "boot/console.h"
 #include "boot/dhcp.h"
 #include "boot/memory.h"
+#include "boot/tftp.h"
 
 #define FIRST_GUESS    (4ull << 20) /* bytes to try when the server does not tell sizes */
 #define LAST_GUESS     (4ull << 30)
-#define TFTP_NOT_FOUND 1u    /* RFC 1350, error codes */
 #define BLOCK_SIZE     1432u /* fits an Ethernet frame, also through a tunnel; servers may answer with less */
+#define QUERY_ATTEMPTS 4u
+#define QUERY_TIMEOUT  20000000ull /* in units of 100 ns */
+
+static EFI_BOOT_SERVICES *services;
 
 /* What the firmware's callback tells of the transfer in progress. */
 static struct {
@@ -113,6 +117,7 @@ bool source_tftp_open(EFI_BOOT_SERVICES *boot, EFI_HANDLE device, struct source 
         return false;
     }
     source->pxe = pxe;
+    services = boot;
     install_callback(boot, device, pxe);
     return true;
 }
@@ -128,15 +133,28 @@ static EFI_STATUS mtftp(struct source *source, EFI_PXE_BASE_CODE_TFTP_OPCODE ope
                               NULL, FALSE);
 }
 
+static void locate(const struct source *source, const char *path, char *text, size_t size) {
+    snprintf(text, size, "tftp://%u.%u.%u.%u/%s", source->server & 0xff, source->server >> 8 & 0xff,
+             source->server >> 16 & 0xff, source->server >> 24, path[0] == '/' ? path + 1 : path);
+}
+
+static EFI_STATUS server_refuses(const struct source *source, const char *path, const char *said,
+                                 unsigned int code, char *why) {
+    char text[PATH_MAX_BYTES + 32];
+
+    locate(source, path, text, sizeof(text));
+    snprintf(why, SOURCE_WHY, "the server says: %s (TFTP error %u): %s", said, code, text);
+    return code == TFTP_ERROR_NOT_FOUND ? EFI_NOT_FOUND : EFI_TFTP_ERROR;
+}
+
 /* The firmware's status, and the server's own words if it sent an error packet. */
-static EFI_STATUS explain(struct source *source, EFI_STATUS status, const char *path, char *why) {
+static EFI_STATUS explain(const struct source *source, EFI_STATUS status, const char *path, char *why) {
     const EFI_PXE_BASE_CODE_MODE *mode = source->pxe->Mode;
     char text[PATH_MAX_BYTES + 32];
     char said[sizeof(mode->TftpError.ErrorString) + 1];
 
-    snprintf(text, sizeof(text), "tftp://%u.%u.%u.%u/%s", source->server & 0xff, source->server >> 8 & 0xff,
-             source->server >> 16 & 0xff, source->server >> 24, path[0] == '/' ? path + 1 : path);
     if (!mode->TftpErrorReceived) {
+        locate(source, path, text, sizeof(text));
         snprintf(why, SOURCE_WHY, "%s: %s", source_status_text(status), text);
         return status;
     }
@@ -145,9 +163,71 @@ static EFI_STATUS explain(struct source *source, EFI_STATUS status, const char *
     for (char *c = said; *c != '\0'; c++) {
         *c = *c < 0x20 || *c > 0x7e ? '.' : *c;
     }
-    snprintf(why, SOURCE_WHY, "the server says: %s (TFTP error %u): %s", said, mode->TftpError.ErrorCode,
-             text);
-    return mode->TftpError.ErrorCode == TFTP_NOT_FOUND ? EFI_NOT_FOUND : status;
+    return server_refuses(source, path, said, mode->TftpError.ErrorCode, why);
+}
+
+/*
+ * Ask the server for the size of `path` over plain UDP. Network boot programs such as iPXE (1.0.0 to 1.21)
+ * implement neither the size query nor the returned size of a read. EFI_SUCCESS with *size; EFI_UNSUPPORTED:
+ * this server does not tell sizes; else what went wrong, in `why`.
+ */
+static EFI_STATUS ask_size(const struct source *source, const char *path, uint64_t *size, char *why) {
+    EFI_PXE_BASE_CODE_PROTOCOL *pxe = source->pxe;
+    EFI_IP_ADDRESS server = {.Addr = {source->server}};
+    static uint8_t packet[TFTP_PACKET];
+    EFI_EVENT timer;
+    EFI_PXE_BASE_CODE_UDP_PORT own_port = 0;
+    EFI_STATUS status = EFI_TIMEOUT;
+
+    if (services->CreateEvent(EVT_TIMER, 0, NULL, NULL, &timer) != EFI_SUCCESS) {
+        return EFI_OUT_OF_RESOURCES;
+    }
+    for (unsigned int attempt = 0; attempt < QUERY_ATTEMPTS && status == EFI_TIMEOUT; attempt++) {
+        EFI_PXE_BASE_CODE_UDP_PORT port = TFTP_PORT;
+        UINTN length = tftp_size_request(path, packet);
+
+        if (length == 0 || services->SetTimer(timer, TimerRelative, QUERY_TIMEOUT) != EFI_SUCCESS ||
+            pxe->UdpWrite(pxe, EFI_PXE_BASE_CODE_UDP_OPFLAGS_ANY_SRC_PORT, &server, &port, NULL, NULL,
+                          &own_port, NULL, NULL, &length, packet) != EFI_SUCCESS) {
+            break;
+        }
+        while (status == EFI_TIMEOUT && services->CheckEvent(timer) == EFI_NOT_READY) {
+            EFI_IP_ADDRESS from = server;
+            EFI_IP_ADDRESS to;
+            char said[128];
+            uint16_t code;
+
+            length = sizeof(packet);
+            if (pxe->UdpRead(pxe,
+                             EFI_PXE_BASE_CODE_UDP_OPFLAGS_ANY_SRC_PORT |
+                                 EFI_PXE_BASE_CODE_UDP_OPFLAGS_ANY_DEST_IP,
+                             &to, &own_port, &from, &port, NULL, NULL, &length, packet) != EFI_SUCCESS) {
+                continue;
+            }
+            switch (tftp_answer_read(packet, length, size, &code, said, sizeof(said))) {
+            case TFTP_ANSWER_SIZE:
+                status = EFI_SUCCESS;
+                break;
+            case TFTP_ANSWER_NO_SIZE:
+                status = EFI_UNSUPPORTED;
+                break;
+            case TFTP_ANSWER_ERROR:
+                status = server_refuses(source, path, said, code, why);
+                break;
+            default:
+                continue;
+            }
+            if (status == EFI_SUCCESS || status == EFI_UNSUPPORTED) { /* the server has begun to send */
+                length = tftp_abort(packet);
+                pxe->UdpWrite(pxe, 0, &server, &port, NULL, NULL, &own_port, NULL, NULL, &length, packet);
+            }
+        }
+    }
+    services->CloseEvent(timer);
+    if (status == EFI_TIMEOUT) {
+        explain(source, status, path, why);
+    }
+    return status;
 }
 
 static EFI_STATUS read_known(struct source *source, const char *path, uint64_t max_size, uint32_t type,
@@ -164,6 +244,7 @@ static EFI_STATUS read_known(struct source *source, const char *path, uint64_t m
     }
     file->size = size;
     transfer.total = size;
+    console_progress(transfer.name, 0, size);
     status = mtftp(source, EFI_PXE_BASE_CODE_TFTP_READ_FILE, file->data, &done, path);
     if (status == EFI_SUCCESS && done == size) {
         return EFI_SUCCESS;
@@ -229,11 +310,18 @@ EFI_STATUS source_tftp_read(struct source *source, const char *path, const char 
 
     transfer.name = NULL;
     status = mtftp(source, EFI_PXE_BASE_CODE_TFTP_GET_FILE_SIZE, NULL, &size, path);
+    if (status == EFI_BUFFER_TOO_SMALL && size != 0) {
+        status = EFI_SUCCESS; /* early EDK II answers the query in this way */
+    }
     if (status != EFI_SUCCESS) {
         EFI_STATUS meaning = explain(source, status, path, why);
 
         if (meaning == EFI_NOT_FOUND || status == EFI_TIMEOUT || status == EFI_NO_RESPONSE) {
             return meaning;
+        }
+        status = ask_size(source, path, &size, why);
+        if (status != EFI_SUCCESS && status != EFI_UNSUPPORTED) {
+            return status;
         }
     }
     transfer.name = name;
