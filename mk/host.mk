@@ -10,8 +10,8 @@ FUZZ_FLAGS   = $(HOST_FLAGS) -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-li
     -fno-sanitize-recover=all
 
 # $(call head-line,FILE,WORD): what follows "// WORD:" in the head of FILE.
-# A pattern stands for the files that match it.
-head-line = $(foreach word,$(shell sed -n 's,^// $(2):,,p' $(1)),$(if $(findstring *,$(word)),$(wildcard $(word)),$(word)))
+# A pattern in it stands for the files that match it.
+head-line = $(foreach word,$(shell awk -v word=$(2) -f tools/head-line.awk $(1)),$(if $(findstring *,$(word)),$(wildcard $(word)),$(word)))
 
 # ---- unit tests: tests/unit/test_*.c, with "// unit-sources:" and perhaps "// unit-libs:" in their heads
 

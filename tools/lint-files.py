@@ -10,7 +10,7 @@ MAX_LINES = 700
 # Files that may be longer, each with its reason.
 LONG_FILES = {}
 
-CODE = (".c", ".h", ".S", ".lds", ".py", ".sh", ".mk", ".dts")
+CODE = (".awk", ".c", ".h", ".S", ".lds", ".py", ".sh", ".mk", ".dts")
 MACHINE_PATHS = re.compile(r"(^|[\s\"'=:(])/(work|home|root|tmp/sg)/")
 
 
