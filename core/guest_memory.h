@@ -5,6 +5,7 @@
 #define SAGUARO_CORE_GUEST_MEMORY_H
 
 #include <stdbool.h>
+#include "core/atomic.h"
 #include "core/memory.h"
 
 enum guest_region_kind {
@@ -31,11 +32,14 @@ struct guest_memory {
     uint64_t size;        /* bytes of backing */
     uint64_t *block;      /* host-physical address of each 2 MiB of backing */
     uint8_t *block_shift; /* 30 for the blocks of a 1 GiB frame, else 21 */
-    unsigned region_count;
-    struct guest_region region[GUEST_MAX_REGIONS];
-    uint64_t *dirty; /* a bit for each 4 KiB of backing, or NULL: not logging */
-    /* Set by the architecture: a region appeared, changed or went. Called with all vCPUs parked or before any
-     * runs. 0 or -ENOMEM. */
+    uint64_t block_count;
+    struct spinlock lock; /* held by who changes regions; readers take none and look at `sequence` twice */
+    uint32_t sequence;    /* odd while the regions change */
+    uint32_t region_count;
+    struct guest_region region[GUEST_MAX_REGIONS]; /* sorted by base, without overlaps */
+    uint64_t *dirty;                               /* a bit for each 4 KiB of backing, or NULL: not logging */
+    /* Set by the architecture, may be NULL: `present` says whether the region is there now (what it covers is
+     * replaced) or not. Called after the regions were changed, with `lock` held. 0, -EINVAL or -ENOMEM. */
     int (*changed)(struct vm *vm, const struct guest_region *region, bool present);
 };
 
@@ -45,14 +49,21 @@ void guest_memory_destroy(struct vm *vm);
 /* Zeroes all RAM, as power-on would. */
 void guest_memory_scrub(struct vm *vm);
 
-/* Places backing [offset, offset + size) at guest-physical `base`, replacing what the range held. 0, -EINVAL,
- * -ENOSPC, -ENOMEM. */
+/*
+ * Places backing [offset, offset + size) at guest-physical `base`, replacing what the range held. All 4 KiB
+ * aligned. 0, -EINVAL or -ENOSPC: nothing was changed. -ENOMEM, or what changed() said: the regions are as
+ * before, but their mapping may not be; the guest is to be ended.
+ */
 int guest_memory_place(struct vm *vm, uint64_t base, uint64_t size, uint64_t offset,
                        enum guest_region_kind kind);
 int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size);
 
+/* Host-physical address of the backing at `offset`, and how many bytes follow contiguously: up to the end of
+ * its 2 MiB or 1 GiB frame. `offset` lies inside the backing. */
+uint64_t guest_memory_backing(const struct guest_memory *memory, uint64_t offset, uint64_t *contiguous);
+
 /* Host-physical address behind a guest-physical one, and how many bytes follow contiguously (up to the end of
- * its 2 MiB block or region). 0 or -EFAULT: neither RAM nor ROM there. */
+ * its 2 MiB block or region). 0 or -EFAULT: neither RAM nor ROM there. Any but gpa may be NULL. */
 int guest_memory_translate(struct vm *vm, uint64_t gpa, uint64_t *physical, uint64_t *contiguous,
                            enum guest_region_kind *kind);
 
@@ -64,11 +75,11 @@ int guest_read(struct vm *vm, uint64_t gpa, void *buffer, size_t size);
 int guest_write(struct vm *vm, uint64_t gpa, const void *buffer, size_t size);
 /* As guest_write(), for loaders: ROM is written too. */
 int guest_load(struct vm *vm, uint64_t gpa, const void *buffer, size_t size);
-/* Atomic compare and exchange of 1, 2, 4, 8 or 16 bytes that do not cross a 4 KiB page. 1: done; 0: *expected
- * was updated; -EFAULT. */
+/* Atomic compare and exchange of 1, 2, 4, 8 or 16 bytes of RAM that do not cross a 4 KiB page; 16 bytes are
+ * aligned. 1: done; 0: *expected was updated; -EFAULT. */
 int guest_compare_exchange(struct vm *vm, uint64_t gpa, unsigned size, void *expected, const void *desired);
-/* A host address for one 4 KiB page of guest RAM through this CPU's window (see arch_window_map()); NULL: not
- * RAM. Reading only; who writes calls guest_mark_dirty(). */
+/* A host address for one 4 KiB page of guest RAM through this CPU's window (see arch_window_map()); NULL:
+ * neither RAM nor ROM. Reading only; who writes calls guest_mark_dirty(). */
 void *guest_page(struct vm *vm, uint64_t gpa);
 void guest_mark_dirty(struct vm *vm, uint64_t gpa, uint64_t size);
 

@@ -49,4 +49,17 @@ static inline void interrupts_restore(bool enabled) {
         __asm__ volatile("sti" ::: "memory");
 }
 
+/* Compares 16 bytes at `at` (aligned) with *expected and, when equal, replaces them by *desired, atomically.
+ * False: they were not equal, and *expected is what is there. */
+static inline bool arch_compare_exchange_16(void *at, void *expected, const void *desired) {
+    uint64_t *old = expected;
+    const uint64_t *new = desired;
+    bool equal;
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(equal), "+m"(*(char(*)[16])at), "+a"(old[0]), "+d"(old[1])
+                     : "b"(new[0]), "c"(new[1])
+                     : "memory");
+    return equal;
+}
+
 #endif

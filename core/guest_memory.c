@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guest memory: the backing frames, the regions that place them, and every access of the hypervisor's to
+// them. Readers of the regions take no lock (see bus.c): a stale answer concerns the guest's own memory
+// alone.
+#include "core/guest_memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include "core/log.h"
+#include "core/vm.h"
+
+struct place {
+    uint64_t offset;
+    uint64_t physical;
+    uint64_t contiguous; /* bytes to the end of the region or of the 2 MiB block */
+    enum guest_region_kind kind;
+};
+
+/* --- the backing --- */
+
+static void backing_free(struct guest_memory *memory) {
+    for (uint64_t i = 0; memory->block != NULL && i < memory->block_count;) {
+        unsigned shift = memory->block_shift[i];
+        if (shift == 0)
+            break; /* as far as it was allocated */
+        frame_free(memory->block[i], shift, &memory->account);
+        i += 1ull << (shift - LARGE_PAGE_SHIFT);
+    }
+    heap_free(memory->block, memory->block_count * sizeof(memory->block[0]), &memory->account);
+    heap_free(memory->block_shift, memory->block_count, &memory->account);
+    heap_free(memory->dirty, memory->size / PAGE_SIZE / 8, &memory->account);
+    memory->block = NULL;
+    memory->block_shift = NULL;
+    memory->dirty = NULL;
+    memory->block_count = memory->size = 0;
+    memory->region_count = 0;
+}
+
+/* Takes a frame for the backing from block `i` on; returns how many blocks it holds, 0: no memory. */
+static uint64_t backing_add(struct guest_memory *memory, uint64_t i, unsigned shift) {
+    uint64_t physical = frame_allocate(shift, &memory->account);
+    if (physical == 0)
+        return 0;
+    uint64_t count = 1ull << (shift - LARGE_PAGE_SHIFT);
+    for (uint64_t j = 0; j < count; j++) {
+        memory->block[i + j] = physical + j * LARGE_PAGE_SIZE;
+        memory->block_shift[i + j] = (uint8_t)shift;
+    }
+    return count;
+}
+
+int guest_memory_create(struct vm *vm, uint64_t size) {
+    struct guest_memory *memory = &vm->memory;
+    if (size == 0 || size > UINT64_MAX - LARGE_PAGE_SIZE)
+        return -EINVAL;
+    uint64_t count = (size + LARGE_PAGE_SIZE - 1) >> LARGE_PAGE_SHIFT;
+    if (count > LARGE_PAGE_SIZE / sizeof(memory->block[0]))
+        return -ENOMEM; /* 512 GiB: as much as one heap object can describe */
+    memory->block = heap_allocate(count * sizeof(memory->block[0]), &memory->account);
+    memory->block_shift = heap_allocate(count, &memory->account);
+    memory->block_count = count;
+    memory->size = count << LARGE_PAGE_SHIFT;
+    bool complete = memory->block != NULL && memory->block_shift != NULL;
+    const uint64_t huge = 1ull << (HUGE_PAGE_SHIFT - LARGE_PAGE_SHIFT);
+    for (uint64_t i = 0; complete && i < count;) {
+        uint64_t added = 0;
+        if (i % huge == 0 && count - i >= huge)
+            added = backing_add(memory, i, HUGE_PAGE_SHIFT);
+        if (added == 0)
+            added = backing_add(memory, i, LARGE_PAGE_SHIFT);
+        complete = added != 0;
+        i += added;
+    }
+    if (complete)
+        return 0;
+    if (memory->block_shift == NULL) {
+        heap_free(memory->block, count * sizeof(memory->block[0]), &memory->account);
+        memory->block = NULL;
+    }
+    backing_free(memory);
+    return -ENOMEM;
+}
+
+void guest_memory_destroy(struct vm *vm) {
+    backing_free(&vm->memory);
+}
+
+void guest_memory_scrub(struct vm *vm) {
+    struct guest_memory *memory = &vm->memory;
+    for (uint64_t i = 0; i < memory->block_count; i++)
+        memset(arch_window_map_large(memory->block[i]), 0, LARGE_PAGE_SIZE);
+    if (memory->dirty != NULL)
+        memset(memory->dirty, 0xff, memory->size / PAGE_SIZE / 8);
+}
+
+uint64_t guest_memory_backing(const struct guest_memory *memory, uint64_t offset, uint64_t *contiguous) {
+    uint64_t i = offset >> LARGE_PAGE_SHIFT;
+    uint64_t size = 1ull << memory->block_shift[i];
+    uint64_t physical = memory->block[i] + (offset & (LARGE_PAGE_SIZE - 1));
+    *contiguous = size - (physical & (size - 1));
+    return physical;
+}
+
+/* --- finding a place --- */
+
+static int memory_find(const struct guest_memory *memory, uint64_t gpa, struct place *place) {
+    uint32_t sequence;
+    struct guest_region region;
+    do {
+        sequence = __atomic_load_n(&memory->sequence, __ATOMIC_ACQUIRE) & ~1u;
+        unsigned at = 0;
+        for (unsigned count = memory->region_count; count > 1;) {
+            unsigned half = count / 2;
+            at += memory->region[at + half].base <= gpa ? half : 0;
+            count -= half;
+        }
+        region = memory->region[at];
+        if (memory->region_count == 0)
+            region.size = 0;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (__atomic_load_n(&memory->sequence, __ATOMIC_RELAXED) != sequence);
+    uint64_t within = gpa - region.base;
+    if (within >= region.size)
+        return -EFAULT;
+    uint64_t offset = region.offset + within;
+    uint64_t room = LARGE_PAGE_SIZE - (offset & (LARGE_PAGE_SIZE - 1));
+    place->offset = offset;
+    place->physical = memory->block[offset >> LARGE_PAGE_SHIFT] + (offset & (LARGE_PAGE_SIZE - 1));
+    place->contiguous = room < region.size - within ? room : region.size - within;
+    place->kind = region.kind;
+    return 0;
+}
+
+int guest_memory_translate(struct vm *vm, uint64_t gpa, uint64_t *physical, uint64_t *contiguous,
+                           enum guest_region_kind *kind) {
+    struct place place;
+    int error = memory_find(&vm->memory, gpa, &place);
+    if (error != 0)
+        return error;
+    if (physical != NULL)
+        *physical = place.physical;
+    if (contiguous != NULL)
+        *contiguous = place.contiguous;
+    if (kind != NULL)
+        *kind = place.kind;
+    return 0;
+}
+
+/* Whether all of a range is memory, and RAM alone if `ram`. */
+static bool range_is_memory(const struct guest_memory *memory, uint64_t gpa, uint64_t size, bool ram) {
+    if (size != 0 && gpa + (size - 1) < gpa)
+        return false;
+    while (size != 0) {
+        struct place place;
+        if (memory_find(memory, gpa, &place) != 0 || (ram && place.kind != GUEST_RAM))
+            return false;
+        uint64_t part = size < place.contiguous ? size : place.contiguous;
+        gpa += part;
+        size -= part;
+    }
+    return true;
+}
+
+/* --- reading and writing --- */
+
+/* Moves bytes; what a CPU would move in one piece is moved in one piece. */
+static inline void move(void *to, const void *from, size_t size) {
+    if (size <= 8 && (size & (size - 1)) == 0 && (((uintptr_t)to | (uintptr_t)from) & (size - 1)) == 0) {
+        switch (size) {
+        case 1:
+            *(volatile uint8_t *)to = *(const volatile uint8_t *)from;
+            return;
+        case 2:
+            *(volatile uint16_t *)to = *(const volatile uint16_t *)from;
+            return;
+        case 4:
+            *(volatile uint32_t *)to = *(const volatile uint32_t *)from;
+            return;
+        case 8:
+            *(volatile uint64_t *)to = *(const volatile uint64_t *)from;
+            return;
+        }
+    }
+    memcpy(to, from, size);
+}
+
+static void mark_page(struct guest_memory *memory, uint64_t offset) {
+    uint64_t *word = &memory->dirty[offset >> PAGE_SHIFT >> 6];
+    uint64_t bit = 1ull << (offset >> PAGE_SHIFT & 63);
+    if ((__atomic_load_n(word, __ATOMIC_RELAXED) & bit) == 0)
+        __atomic_fetch_or(word, bit, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t page_room(uint64_t address) {
+    return PAGE_SIZE - (address & (PAGE_SIZE - 1));
+}
+
+static inline void *window(uint64_t physical) {
+    return (char *)arch_window_map(physical & ~(PAGE_SIZE - 1)) + (physical & (PAGE_SIZE - 1));
+}
+
+int guest_read(struct vm *vm, uint64_t gpa, void *buffer, size_t size) {
+    char *to = buffer;
+    if (size != 0 && gpa + (size - 1) < gpa)
+        return -EFAULT;
+    while (size != 0) {
+        struct place place;
+        if (memory_find(&vm->memory, gpa, &place) != 0)
+            return -EFAULT;
+        uint64_t room = page_room(place.physical);
+        size_t part = size < room ? size : (size_t)room;
+        move(to, window(place.physical), part);
+        to += part;
+        gpa += part;
+        size -= part;
+    }
+    return 0;
+}
+
+static int memory_write(struct guest_memory *memory, uint64_t gpa, const void *buffer, size_t size,
+                        bool ram) {
+    const char *from = buffer;
+    /* Within one page the check below comes before anything is written. */
+    if (size > page_room(gpa) && !range_is_memory(memory, gpa, size, ram))
+        return -EFAULT;
+    while (size != 0) {
+        struct place place;
+        if (memory_find(memory, gpa, &place) != 0 || (ram && place.kind != GUEST_RAM))
+            return -EFAULT;
+        uint64_t room = page_room(place.physical);
+        size_t part = size < room ? size : (size_t)room;
+        move(window(place.physical), from, part);
+        if (memory->dirty != NULL)
+            mark_page(memory, place.offset);
+        from += part;
+        gpa += part;
+        size -= part;
+    }
+    return 0;
+}
+
+int guest_write(struct vm *vm, uint64_t gpa, const void *buffer, size_t size) {
+    return memory_write(&vm->memory, gpa, buffer, size, true);
+}
+
+int guest_load(struct vm *vm, uint64_t gpa, const void *buffer, size_t size) {
+    return memory_write(&vm->memory, gpa, buffer, size, false);
+}
+
+/* A locked instruction may be misaligned where the guest's was; the CPU sees to it (Intel SDM vol.
+ * 3, 8.1.2.2). */
+__attribute__((no_sanitize("alignment"))) static bool exchange(void *at, unsigned size, void *expected,
+                                                               const void *desired) {
+    switch (size) {
+    case 1:
+        return __atomic_compare_exchange_n((uint8_t *)at, (uint8_t *)expected, *(const uint8_t *)desired,
+                                           false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    case 2:
+        return __atomic_compare_exchange_n((uint16_t *)at, (uint16_t *)expected, *(const uint16_t *)desired,
+                                           false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    case 4:
+        return __atomic_compare_exchange_n((uint32_t *)at, (uint32_t *)expected, *(const uint32_t *)desired,
+                                           false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    case 8:
+        return __atomic_compare_exchange_n((uint64_t *)at, (uint64_t *)expected, *(const uint64_t *)desired,
+                                           false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    default:
+        return arch_compare_exchange_16(at, expected, desired);
+    }
+}
+
+int guest_compare_exchange(struct vm *vm, uint64_t gpa, unsigned size, void *expected, const void *desired) {
+    struct place place;
+    if (size == 0 || size > 16 || (size & (size - 1)) != 0 || size > page_room(gpa) ||
+        (size == 16 && (gpa & 15) != 0))
+        return -EFAULT;
+    if (memory_find(&vm->memory, gpa, &place) != 0 || place.kind != GUEST_RAM)
+        return -EFAULT;
+    bool done = exchange(window(place.physical), size, expected, desired);
+    if (done && vm->memory.dirty != NULL)
+        mark_page(&vm->memory, place.offset);
+    return done ? 1 : 0;
+}
+
+void *guest_page(struct vm *vm, uint64_t gpa) {
+    struct place place;
+    if (memory_find(&vm->memory, gpa & ~(PAGE_SIZE - 1), &place) != 0)
+        return NULL;
+    return arch_window_map(place.physical);
+}
+
+void guest_mark_dirty(struct vm *vm, uint64_t gpa, uint64_t size) {
+    struct guest_memory *memory = &vm->memory;
+    if (memory->dirty == NULL || size == 0 || gpa + (size - 1) < gpa)
+        return;
+    while (size != 0) {
+        struct place place;
+        uint64_t part = page_room(gpa);
+        if (memory_find(memory, gpa, &place) != 0)
+            return;
+        mark_page(memory, place.offset);
+        if (part >= size)
+            return;
+        gpa += part;
+        size -= part;
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guest-physical map: placing parts of the backing and taking them away.
+#include <errno.h>
+#include <string.h>
+#include "core/guest_memory.h"
+#include "core/vm.h"
+
+/* A list of regions under construction: a replaced range may leave two rests of a region. */
+struct regions {
+    unsigned count;
+    struct guest_region region[GUEST_MAX_REGIONS + 2];
+};
+
+static void regions_add(struct regions *out, uint64_t base, uint64_t end, const struct guest_region *of) {
+    if (base < end && out->count < array_count(out->region))
+        out->region[out->count++] = (struct guest_region){
+            .base = base, .size = end - base, .offset = of->offset + (base - of->base), .kind = of->kind};
+}
+
+/* The regions without what lies in [base, end), and with `added` in its place (NULL: nothing). */
+static void regions_without(const struct guest_memory *memory, uint64_t base, uint64_t end,
+                            const struct guest_region *added, struct regions *out) {
+    bool placed = added == NULL;
+    out->count = 0;
+    for (unsigned i = 0; i < memory->region_count; i++) {
+        const struct guest_region *old = &memory->region[i];
+        uint64_t old_end = old->base + old->size;
+        regions_add(out, old->base, old_end < base ? old_end : base, old);
+        if (!placed && old_end > base) {
+            regions_add(out, base, end, added);
+            placed = true;
+        }
+        regions_add(out, old->base > end ? old->base : end, old_end, old);
+    }
+    if (!placed)
+        regions_add(out, base, end, added);
+}
+
+static void regions_store(struct guest_memory *memory, const struct guest_region *region, unsigned count) {
+    __atomic_store_n(&memory->sequence, memory->sequence + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    memcpy(memory->region, region, count * sizeof(region[0]));
+    memory->region_count = count;
+    __atomic_store_n(&memory->sequence, memory->sequence + 1, __ATOMIC_RELEASE);
+}
+
+static int tell(struct vm *vm, const struct guest_region *region, bool present) {
+    return vm->memory.changed != NULL ? vm->memory.changed(vm, region, present) : 0;
+}
+
+/* The change failed half-way: the old regions come back, and their mapping as far as memory allows. */
+static void restore(struct vm *vm, const struct guest_region *old, unsigned count, uint64_t base,
+                    uint64_t end) {
+    struct guest_region hole = {.base = base, .size = end - base};
+    regions_store(&vm->memory, old, count);
+    tell(vm, &hole, false);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t from = old[i].base > base ? old[i].base : base;
+        uint64_t to = old[i].base + old[i].size < end ? old[i].base + old[i].size : end;
+        if (from < to) {
+            struct guest_region part = {.base = from,
+                                        .size = to - from,
+                                        .offset = old[i].offset + (from - old[i].base),
+                                        .kind = old[i].kind};
+            tell(vm, &part, true);
+        }
+    }
+}
+
+static int change(struct vm *vm, uint64_t base, uint64_t end, const struct guest_region *added) {
+    struct guest_memory *memory = &vm->memory;
+    struct regions new;
+    struct guest_region old[GUEST_MAX_REGIONS];
+    spin_lock(&memory->lock);
+    unsigned old_count = memory->region_count;
+    memcpy(old, memory->region, old_count * sizeof(old[0]));
+    regions_without(memory, base, end, added, &new);
+    int error = new.count > GUEST_MAX_REGIONS ? -ENOSPC : 0;
+    if (error == 0) {
+        struct guest_region hole = {.base = base, .size = end - base};
+        regions_store(memory, new.region, new.count);
+        error = tell(vm, added != NULL ? added : &hole, added != NULL);
+        if (error != 0)
+            restore(vm, old, old_count, base, end);
+    }
+    spin_unlock(&memory->lock);
+    return error;
+}
+
+static bool range_valid(uint64_t base, uint64_t size) {
+    return size != 0 && ((base | size) & (PAGE_SIZE - 1)) == 0 && base + size > base;
+}
+
+int guest_memory_place(struct vm *vm, uint64_t base, uint64_t size, uint64_t offset,
+                       enum guest_region_kind kind) {
+    if (!range_valid(base, size) || (offset & (PAGE_SIZE - 1)) != 0 || offset > vm->memory.size ||
+        size > vm->memory.size - offset)
+        return -EINVAL;
+    struct guest_region region = {.base = base, .size = size, .offset = offset, .kind = kind};
+    return change(vm, base, base + size, &region);
+}
+
+int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {
+    if (!range_valid(base, size))
+        return -EINVAL;
+    return change(vm, base, base + size, NULL);
+}
