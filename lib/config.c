@@ -19,7 +19,10 @@ bool config_tree_valid(const void *fdt, size_t size) {
         size = CONFIG_MAX_BLOB;
     }
     return size >= sizeof(struct fdt_header) && fdt_magic(fdt) == FDT_MAGIC &&
-           fdt_version(fdt) == TREE_VERSION && fdt_check_full(fdt, size) == 0;
+           fdt_version(fdt) == TREE_VERSION && fdt_off_dt_struct(fdt) % sizeof(fdt32_t) == 0 &&
+           fdt_off_mem_rsvmap(fdt) % sizeof(fdt64_t) == 0 &&
+           fdt_check_full(fdt, size) ==
+               0; /* libfdt reads both blocks in words without a look at their alignment */
 }
 
 /* Stores all properties of the node at `offset`; *given gets their set. */
