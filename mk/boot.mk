@@ -11,22 +11,23 @@ BOOT_OBJECTS     := $(addprefix $(EFI)/,$(addsuffix .o,$(basename $(BOOT_SOURCES
 GNU_EFI_LIB     ?= /usr/lib
 GNU_EFI_INCLUDE ?= /usr/include/efi
 
+# No -fdata-sections: the linker script of GNU-EFI does not know .bss.NAME.
 BOOT_CODEGEN = -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
     -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing \
     -fno-common -DGNU_EFI_USE_MS_ABI -maccumulate-outgoing-args
 BOOT_CFLAGS  = $(BOOT_CODEGEN) $(WARNINGS) $(FREESTANDING_INCLUDES) \
     -isystem $(GNU_EFI_INCLUDE) -isystem $(GNU_EFI_INCLUDE)/x86_64 -isystem $(GNU_EFI_INCLUDE)/protocol -MMD -MP
 BOOT_LDFLAGS = -nostdlib -z noexecstack --build-id=none -znocombreloc -shared -Bsymbolic \
-    --no-undefined -T $(GNU_EFI_LIB)/elf_x86_64_efi.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o
+    --no-undefined --fatal-warnings -T $(GNU_EFI_LIB)/elf_x86_64_efi.lds $(GNU_EFI_LIB)/crt0-efi-x86_64.o
 
 $(EFI)/lib/freestanding/%.o: EXTRA_CFLAGS := -fno-tree-loop-distribute-patterns
 
-$(EFI)/%.o: %.c | $(LIBFDT_HEADER) setup-build
+$(EFI)/%.o: %.c mk/boot.mk mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  EFICC   $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BOOT_CFLAGS) $(EXTRA_CFLAGS) -c -o $@ $<
 
-$(EFI)/%.o: %.S | setup-build
+$(EFI)/%.o: %.S mk/boot.mk mk/hypervisor.mk | setup-build
 	@echo "  EFIAS   $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BOOT_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<
@@ -49,6 +50,8 @@ $(EFI)/hypervisor-image.o: $(X86)/saguaro-stripped.elf mk/boot.mk
 $(X86)/saguaro-efi.so: $(BOOT_OBJECTS) $(EFI)/libfdt.a mk/boot.mk
 	@echo "  EFILD   $@"
 	$(Q)$(LD) $(BOOT_LDFLAGS) -o $@ $(BOOT_OBJECTS) $(EFI)/libfdt.a -L$(GNU_EFI_LIB) -lefi -lgnuefi
+	@if objdump -h $@ | grep -F ' .bss'; then \
+	    echo "$@: GNU-EFI's linker script left these sections out of the image" >&2; rm -f $@; exit 1; fi
 
 $(X86)/saguaro.efi: $(X86)/saguaro-efi.so
 	@echo "  EFI     $@"

@@ -18,7 +18,7 @@ head-line = $(foreach word,$(shell awk -v word=$(2) -f tools/head-line.awk $(1))
 UNIT       := $(HOST)/unit
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
-$(UNIT)/obj/%.o: %.c | $(LIBFDT_HEADER) setup-test setup-build
+$(UNIT)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-test setup-build
 	@echo "  HOSTCC  $<"
 	@mkdir -p $(@D)
 	$(Q)$(HOST_CC) $(UNIT_FLAGS) -c -o $@ $<
@@ -50,7 +50,7 @@ FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_RUNS ?= 20000
 FUZZ_TIME ?= 10
 
-$(FUZZ)/obj/%.o: %.c | $(LIBFDT_HEADER) setup-test setup-build
+$(FUZZ)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-test setup-build
 	@echo "  FUZZCC  $<"
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -c -o $@ $<

@@ -32,12 +32,12 @@ HYPERVISOR_LDFLAGS = -static -no-pie -nostdlib -z noexecstack -z max-page-size=4
 # A loop in memset() must not become a call of memset().
 $(X86)/lib/freestanding/%.o: EXTRA_CFLAGS := -fno-tree-loop-distribute-patterns
 
-$(X86)/%.o: %.c | $(LIBFDT_HEADER) setup-build
+$(X86)/%.o: %.c mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  CC      $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HYPERVISOR_CFLAGS) $(EXTRA_CFLAGS) -c -o $@ $<
 
-$(X86)/%.o: %.S | $(LIBFDT_HEADER) setup-build
+$(X86)/%.o: %.S mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  AS      $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HYPERVISOR_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<

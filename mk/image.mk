@@ -12,7 +12,7 @@ CHECK_CONFIG         := $(HOST)/check-config
 CHECK_CONFIG_SOURCES := $(wildcard tools/check-config.c) $(wildcard lib/dts*.c lib/config*.c)
 CHECK_CONFIG_OBJECTS := $(addprefix $(HOST)/obj/,$(CHECK_CONFIG_SOURCES:.c=.o))
 
-$(HOST)/obj/%.o: %.c | $(LIBFDT_HEADER) setup-build
+$(HOST)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  HOSTCC  $<"
 	@mkdir -p $(@D)
 	$(Q)$(HOST_CC) $(HOST_FLAGS) -O2 -c -o $@ $<
