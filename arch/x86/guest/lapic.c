@@ -211,6 +211,7 @@ void lapic_init_reset(struct lapic *lapic) {
     if (lapic->pv_offered)
         pv_eoi_sync(lapic->vcpu);
     reset_registers(lapic);
+    pv_init_reset(x86_vcpu(lapic->vcpu));
 }
 
 int lapic_set_base(struct lapic *lapic, uint64_t value) {

@@ -117,14 +117,19 @@ static inline bool lapic_bit(const uint64_t bits[4], unsigned vector) {
     return bits[vector >> 6] >> (vector & 63) & 1;
 }
 
-/* Highest vector set, or -1. The words may change meanwhile. */
+/* Highest vector set, or -1. The words may change meanwhile. Unrolled: it is part of every EOI. */
 static inline int lapic_highest(const uint64_t bits[4]) {
-    for (int word = 3; word >= 0; word--) {
-        uint64_t value = __atomic_load_n(&bits[word], __ATOMIC_RELAXED);
-        if (value)
-            return word * 64 + 63 - __builtin_clzll(value);
-    }
-    return -1;
+    uint64_t value = __atomic_load_n(&bits[3], __ATOMIC_RELAXED);
+    if (value)
+        return 255 - __builtin_clzll(value);
+    value = __atomic_load_n(&bits[2], __ATOMIC_RELAXED);
+    if (value)
+        return 191 - __builtin_clzll(value);
+    value = __atomic_load_n(&bits[1], __ATOMIC_RELAXED);
+    if (value)
+        return 127 - __builtin_clzll(value);
+    value = __atomic_load_n(&bits[0], __ATOMIC_RELAXED);
+    return value ? 63 - __builtin_clzll(value) : -1;
 }
 
 static inline uint32_t lapic_index(const struct lapic *lapic) {

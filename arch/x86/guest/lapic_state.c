@@ -125,8 +125,8 @@ int lapic_load(struct vm *vm, unsigned index, struct state_reader *reader, uint1
     lapic->mode = LAPIC_OFF;
     if (saved.base & LAPIC_BASE_ENABLE)
         lapic->mode = saved.base & LAPIC_BASE_EXTD ? LAPIC_X2APIC : LAPIC_XAPIC;
-    for (unsigned i = 0; i < 4; i++)
-        lapic->isr_count += (uint32_t)__builtin_popcountll(saved.isr[i]);
+    for (unsigned vector = 16; vector < 256; vector++)
+        lapic->isr_count += lapic_bit(saved.isr, vector);
     memcpy(lapic->irr, saved.irr, sizeof(saved.irr));
     memcpy(lapic->isr, saved.isr, sizeof(saved.isr));
     memcpy(lapic->tmr, saved.tmr, sizeof(saved.tmr));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The local APIC's timer: one-shot, periodic and TSC deadline (Intel SDM vol. 3, 11.5.4), computed from the
 // host's clock. The APIC's bus runs at 1 GHz: one count, before division, is one nanosecond.
+#include "arch/x86/clock.h"
 #include "arch/x86/guest/lapic_internal.h"
 
 /*
@@ -189,7 +190,7 @@ static uint64_t deadline_time(const struct lapic *lapic, uint64_t deadline) {
     uint64_t distance = deadline - guest;
     if (distance > UINT64_MAX - host)
         return LAPIC_NEVER - 1;
-    uint64_t time = time_from_tsc(host + distance);
+    uint64_t time = clock_from_tsc(host + distance);
     return time >= LAPIC_NEVER - 1 ? LAPIC_NEVER - 1 : time + 1;
 }
 
