@@ -74,6 +74,12 @@ struct x86_vcpu {
     uint64_t exits[EXIT_CAUSE_COUNT];
     struct x86_exit_record record[X86_EXIT_RECORDS];
     uint32_t record_next;
+    struct x86_event postponed; /* an interrupt whose delivery was cut short by an exception */
+    struct emulate *emulate;    /* see engine/mmio.h */
+    uint64_t code_page; /* linear page and CR3 of the last instruction fetch, and what they led to; see
+                           x86_instruction_length() */
+    uint64_t code_cr3;
+    uint64_t code_physical;
     struct pv *pv; /* kvmclock, PV EOI; see guest/pv.h */
 };
 
@@ -82,7 +88,8 @@ struct x86_vm {
     struct pc pc;
     struct paging nested; /* NPT or EPT */
     const struct x86_cpu_model *model;
-    void *engine; /* the engine's own VM: permission maps and the like */
+    uint64_t tsc_start; /* host TSC when the machine was switched on */
+    void *engine;       /* the engine's own VM: permission maps and the like */
 };
 
 static inline struct x86_vm *x86_vm(struct vm *vm) {

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exits by their meaning, for every engine: CPUID, MSRs, ports, second-level faults, HLT, hypercalls, and the
+// rest.
+#include "arch/x86/emulate/emulate.h"
+#include "arch/x86/engine/engine.h"
+#include "arch/x86/engine/mmio.h"
+#include "arch/x86/fpu.h"
+#include "arch/x86/guest/cpu_model.h"
+#include "arch/x86/guest/lapic.h"
+#include "arch/x86/guest/msr.h"
+#include "arch/x86/guest/pv.h"
+#include "arch/x86/registers.h"
+#include "core/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define RFLAGS_TF (1ull << 8)
+#define RFLAGS_RF (1ull << 16)
+#define DR6_BS    (1ull << 14)
+
+static bool in_long_mode(const struct x86_system *system) {
+    return (system->efer & EFER_LMA) && (system->segment[X86_CS].attributes & X86_SEG_L);
+}
+
+/* A single-step trap follows the instruction. */
+static void __attribute__((noinline)) trap_step(struct x86_vcpu *vcpu) {
+    x86_need(vcpu, X86_STATE_DEBUG);
+    vcpu->state->dr6 |= DR6_BS;
+    x86_changed(vcpu, X86_STATE_DEBUG);
+    x86_inject_exception(vcpu, VECTOR_DB, -1);
+}
+
+void x86_skip(struct x86_vcpu *vcpu, unsigned length) {
+    struct x86_registers *registers = &vcpu->state->registers;
+    uint64_t rip = registers->rip + length;
+
+    /* Outside 64-bit mode RIP wraps at 4 GiB. A 64-bit guest's RIP that has upper bits never comes from
+     * 32-bit code. */
+    if (__builtin_expect((rip ^ registers->rip) >> 32, 0)) {
+        x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+        if (!in_long_mode(&vcpu->state->system))
+            rip = (uint32_t)rip;
+    }
+    registers->rip = rip;
+    vcpu->state->interrupt_shadow = 0;
+    if (__builtin_expect(registers->rflags & (RFLAGS_TF | RFLAGS_RF), 0)) {
+        registers->rflags &= ~RFLAGS_RF;
+        if (registers->rflags & RFLAGS_TF)
+            trap_step(vcpu);
+    }
+}
+
+const struct emulate_instruction *x86_decode(struct x86_vcpu *vcpu) {
+    struct emulate *emulate = mmio_emulator(vcpu);
+
+    switch (emulate_decode(emulate)) {
+    case EMULATE_OK:
+        return &emulate->instruction;
+    case EMULATE_FAULT:
+        if (emulate->fault.vector == VECTOR_PF)
+            x86_inject_page_fault(vcpu, emulate->fault.cr2, emulate->fault.error);
+        else
+            x86_inject_exception(vcpu, emulate->fault.vector,
+                                 emulate->fault.has_error ? (int64_t)emulate->fault.error : -1);
+        return NULL;
+    case EMULATE_RETRY:
+        return NULL;
+    case EMULATE_UNHANDLED:
+        break;
+    }
+    x86_inject_exception(vcpu, VECTOR_UD, -1);
+    return NULL;
+}
+
+/*
+ * Where there is no NRIP save (QEMU's SVM): the bytes at RIP decide. The translation of the page that exits
+ * came from last is kept, with the CR3 it holds for; the bytes themselves are read each time, and taken only
+ * if they are what the exit says, without prefixes. Should the guest have mapped other code there meanwhile,
+ * they will not be, and the slow way walks its tables.
+ */
+unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, unsigned opcode_length) {
+    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    const struct x86_system *system = &vcpu->state->system;
+    uint64_t linear = vcpu->state->registers.rip + (in_long_mode(system) ? 0 : system->segment[X86_CS].base);
+
+    if ((linear & ~(PAGE_SIZE - 1)) == vcpu->code_page && system->cr3 == vcpu->code_cr3 &&
+        (linear & (PAGE_SIZE - 1)) <= PAGE_SIZE - opcode_length) {
+        const uint8_t *bytes =
+            (const uint8_t *)arch_window_map(vcpu->code_physical) + (linear & (PAGE_SIZE - 1));
+        unsigned i = 0;
+        while (i < opcode_length && bytes[i] == opcode[i])
+            i++;
+        if (i == opcode_length)
+            return opcode_length;
+    }
+    const struct emulate_instruction *instruction = x86_decode(vcpu);
+    if (!instruction)
+        return 0;
+    uint64_t gpa, physical, contiguous;
+    enum guest_region_kind kind;
+    struct emulate *emulate = vcpu->emulate;
+    if (emulate_walk(emulate, linear, EMULATE_EXECUTE | EMULATE_PEEK, &gpa) == EMULATE_OK &&
+        guest_memory_translate(vcpu->core.vm, gpa, &physical, &contiguous, &kind) == 0) {
+        vcpu->code_page = linear & ~(PAGE_SIZE - 1);
+        vcpu->code_cr3 = system->cr3;
+        vcpu->code_physical = physical & ~(PAGE_SIZE - 1);
+    }
+    /* Another vCPU may have changed the bytes since the exit: then the new instruction is run as such. */
+    unsigned last = opcode_length - 1;
+    uint16_t expected = opcode_length == 1 ? EMULATE_OPCODE(0, opcode[0]) : EMULATE_OPCODE(1, opcode[1]);
+    if (instruction->opcode != expected || (last == 2 && instruction->modrm != opcode[2]))
+        return 0;
+    return instruction->length;
+}
+
+void exit_cpuid(struct x86_vcpu *vcpu, unsigned length) {
+    uint64_t *gpr = vcpu->state->registers.gpr;
+    struct cpuid_leaf leaf;
+
+    cpu_model_cpuid(vcpu, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RCX], &leaf);
+    gpr[X86_RAX] = leaf.eax;
+    gpr[X86_RBX] = leaf.ebx;
+    gpr[X86_RCX] = leaf.ecx;
+    gpr[X86_RDX] = leaf.edx;
+    x86_skip(vcpu, length);
+}
+
+void exit_msr_read(struct x86_vcpu *vcpu, unsigned length) {
+    uint64_t *gpr = vcpu->state->registers.gpr;
+    uint64_t value;
+
+    if (msr_guest_read(vcpu, (uint32_t)gpr[X86_RCX], &value)) {
+        x86_inject_exception(vcpu, VECTOR_GP, 0);
+        return;
+    }
+    gpr[X86_RAX] = (uint32_t)value;
+    gpr[X86_RDX] = value >> 32;
+    x86_skip(vcpu, length);
+}
+
+#define MSR_X2APIC_EOI 0x80bu
+
+void exit_msr_write(struct x86_vcpu *vcpu, unsigned length) {
+    uint64_t *gpr = vcpu->state->registers.gpr;
+    uint32_t msr = (uint32_t)gpr[X86_RCX];
+    uint64_t value = (uint32_t)gpr[X86_RAX] | gpr[X86_RDX] << 32;
+
+    if (msr == MSR_X2APIC_EOI)
+        vcpu->exits[EXIT_EOI]++;
+    if (msr_guest_write(vcpu, msr, value)) {
+        x86_inject_exception(vcpu, VECTOR_GP, 0);
+        return;
+    }
+    x86_skip(vcpu, length);
+}
+
+void exit_hypercall(struct x86_vcpu *vcpu, unsigned length) {
+    uint64_t *gpr = vcpu->state->registers.gpr;
+
+    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    if (in_long_mode(&vcpu->state->system))
+        gpr[X86_RAX] =
+            pv_hypercall(vcpu, gpr[X86_RAX], gpr[X86_RBX], gpr[X86_RCX], gpr[X86_RDX], gpr[X86_RSI]);
+    else
+        gpr[X86_RAX] =
+            (uint32_t)pv_hypercall(vcpu, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RBX],
+                                   (uint32_t)gpr[X86_RCX], (uint32_t)gpr[X86_RDX], (uint32_t)gpr[X86_RSI]);
+    x86_skip(vcpu, length);
+}
+
+void exit_xsetbv(struct x86_vcpu *vcpu, unsigned length) {
+    uint64_t *gpr = vcpu->state->registers.gpr;
+    const struct x86_cpu_model *model = x86_vm(vcpu->core.vm)->model;
+    uint64_t value = (uint32_t)gpr[X86_RAX] | gpr[X86_RDX] << 32;
+
+    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    if (!(vcpu->state->system.cr4 & CR4_OSXSAVE) || !cpu_model_has(model, WORD_1_ECX, 26)) {
+        x86_inject_exception(vcpu, VECTOR_UD, -1);
+        return;
+    }
+    /* x87 always; AVX needs SSE; the three parts of AVX-512 come together and need AVX (Intel SDM vol.
+     * 1, 13.3). */
+    if (vcpu->state->system.cpl || (uint32_t)gpr[X86_RCX] || !(value & 1) || (value & ~model->xcr0_allowed) ||
+        ((value & 4) && !(value & 2)) || ((value & 0xe0) && ((value & 0xe0) != 0xe0 || !(value & 4)))) {
+        x86_inject_exception(vcpu, VECTOR_GP, 0);
+        return;
+    }
+    vcpu->state->xcr0 = value;
+    fpu_xcr0_changed(vcpu);
+    x86_skip(vcpu, length);
+}
+
+enum engine_next exit_halt(struct x86_vcpu *vcpu, unsigned length) {
+    x86_skip(vcpu, length);
+    if (vcpu->state->pending.valid)
+        return ENGINE_AGAIN; /* a trap follows the HLT */
+    pv_eoi_sync(&vcpu->core);
+    vcpu->state->activity = X86_HALTED;
+    if (arch_vcpu_pending(&vcpu->core)) {
+        vcpu->state->activity = X86_ACTIVE;
+        __atomic_or_fetch(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
+        return ENGINE_AGAIN;
+    }
+    return ENGINE_BLOCK;
+}
+
+enum engine_next exit_port(struct x86_vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length) {
+    uint64_t *rax = &vcpu->state->registers.gpr[X86_RAX];
+    struct bus *bus = &vcpu->core.vm->bus[BUS_PORT];
+    int error;
+
+    if (in) {
+        uint64_t value;
+        error = bus_read(bus, &vcpu->core, port, size, &value);
+        if (error != -EAGAIN)
+            *rax = size == 4   ? (uint32_t)value
+                   : size == 2 ? (*rax & ~0xffffull) | (uint16_t)value
+                               : (*rax & ~0xffull) | (uint8_t)value;
+    } else {
+        error = bus_write(bus, &vcpu->core, port, size,
+                          size == 4   ? (uint32_t)*rax
+                          : size == 2 ? (uint16_t)*rax
+                                      : (uint8_t)*rax);
+    }
+    if (__builtin_expect(error == -EAGAIN, 0))
+        return ENGINE_BLOCK;
+    x86_skip(vcpu, length);
+    return ENGINE_AGAIN;
+}
+
+/* MOV and POP to a segment register: the emulator's only writes to system state. */
+static bool loads_segment(const struct emulate_instruction *instruction) {
+    switch (instruction->opcode) {
+    case EMULATE_OPCODE(0, 0x07):
+    case EMULATE_OPCODE(0, 0x17):
+    case EMULATE_OPCODE(0, 0x1f):
+    case EMULATE_OPCODE(0, 0x8e):
+    case EMULATE_OPCODE(1, 0xa1):
+    case EMULATE_OPCODE(1, 0xa9):
+        return !instruction->vex;
+    default:
+        return false;
+    }
+}
+
+enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa) {
+    struct emulate *emulate = mmio_emulator(vcpu);
+
+    if (gpa) {
+        emulate->gpa = gpa;
+        emulate->gpa_valid = true;
+    }
+    enum emulate_result result = emulate_one(emulate);
+    switch (result) {
+    case EMULATE_OK:
+        vcpu->state->interrupt_shadow = emulate->interrupt_shadow;
+        /* Segment registers are written by the few forms that load one; told apart by the opcode. */
+        if (loads_segment(&emulate->instruction))
+            x86_changed(vcpu, X86_STATE_SEGMENTS);
+        if (emulate->debug_trap)
+            trap_step(vcpu);
+        break;
+    case EMULATE_FAULT:
+        if (emulate->fault.vector == VECTOR_PF)
+            x86_inject_page_fault(vcpu, emulate->fault.cr2, emulate->fault.error);
+        else
+            x86_inject_exception(vcpu, emulate->fault.vector,
+                                 emulate->fault.has_error ? (int64_t)emulate->fault.error : -1);
+        break;
+    case EMULATE_RETRY:
+        break;
+    case EMULATE_UNHANDLED: {
+        char text[3 * EMULATE_INSTRUCTION_MAX + 1] = "";
+        for (unsigned i = 0; i < emulate->fetched && i < EMULATE_INSTRUCTION_MAX; i++)
+            snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", emulate->bytes[i]);
+        vm_crash(&vcpu->core, "cannot emulate the instruction%s (address 0x%llx)", text,
+                 (unsigned long long)gpa);
+        break;
+    }
+    }
+    return ENGINE_AGAIN;
+}
+
+enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool write, bool fetch) {
+    struct vm *vm = vcpu->core.vm;
+    uint64_t apic = lapic_mmio_base(vcpu->lapic);
+    uint64_t physical, contiguous;
+    enum guest_region_kind kind;
+
+    if (!(apic && gpa - apic < PAGE_SIZE) &&
+        guest_memory_translate(vm, gpa, &physical, &contiguous, &kind) == 0 &&
+        !(write && kind == GUEST_ROM)) {
+        /* RAM is there: the tables have changed since the CPU looked. */
+        engine->tlb_flush(vcpu);
+        return ENGINE_AGAIN;
+    }
+    if (fetch) {
+        vm_crash(&vcpu->core, "runs code at 0x%llx, where there is no memory", (unsigned long long)gpa);
+        return ENGINE_AGAIN;
+    }
+    if (vcpu->state->pending.valid) {
+        vm_crash(&vcpu->core,
+                 "delivers vector %u through tables or a stack at 0x%llx, where there is no memory",
+                 vcpu->state->pending.vector, (unsigned long long)gpa);
+        return ENGINE_AGAIN;
+    }
+    return exit_emulate(vcpu, gpa);
+}
+
+void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length) {
+    uint64_t *value = &vcpu->state->registers.gpr[gpr];
+
+    if (!write) {
+        *value = lapic_cr8(vcpu->lapic);
+    } else if (*value >> 4) {
+        x86_inject_exception(vcpu, VECTOR_GP, 0);
+        return;
+    } else {
+        lapic_set_cr8(vcpu->lapic, *value);
+    }
+    x86_skip(vcpu, length);
+}
+
+void exit_undefined(struct x86_vcpu *vcpu) {
+    struct emulate *emulate = mmio_emulator(vcpu);
+    uint8_t bytes[3];
+
+    /* VMCALL on AMD, VMMCALL on Intel: a guest that came from the other kind of machine goes on with what it
+     * is used to. */
+    if (emulate_peek(emulate, bytes, 3) == 3 && bytes[0] == 0x0f && bytes[1] == 0x01 &&
+        (bytes[2] == 0xc1 || bytes[2] == 0xd9)) {
+        vcpu->exits[EXIT_HYPERCALL]++;
+        exit_hypercall(vcpu, 3);
+        return;
+    }
+    x86_inject_exception(vcpu, VECTOR_UD, -1);
+}
+
+void exit_shutdown(struct x86_vcpu *vcpu) {
+    vcpu->state->activity = X86_SHUTDOWN;
+    vm_crash(&vcpu->core, "triple fault on vCPU %u", vcpu->core.index);
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the emulator asks of a VM, answered: RAM and ROM, devices on the bus, the APIC page, ports, XMM and
+// YMM registers.
+#include "arch/x86/engine/mmio.h"
+#include "arch/x86/engine/engine.h"
+#include "arch/x86/fpu.h"
+#include "arch/x86/guest/cpu_model.h"
+#include "arch/x86/guest/lapic.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int read_guest(void *context, uint64_t gpa, void *buffer, unsigned size) {
+    struct x86_vcpu *vcpu = context;
+    /* The APIC's page lies over whatever else is there (Intel SDM vol. 3, 11.4.1). */
+    if ((gpa & ~0xfffull) == lapic_mmio_base(vcpu->lapic) && lapic_mmio_base(vcpu->lapic))
+        return -EFAULT;
+    return guest_read(vcpu->core.vm, gpa, buffer, size);
+}
+
+static int write_guest(void *context, uint64_t gpa, const void *buffer, unsigned size) {
+    struct x86_vcpu *vcpu = context;
+    if ((gpa & ~0xfffull) == lapic_mmio_base(vcpu->lapic) && lapic_mmio_base(vcpu->lapic))
+        return -EFAULT;
+    return guest_write(vcpu->core.vm, gpa, buffer, size);
+}
+
+static int cmpxchg_guest(void *context, uint64_t gpa, unsigned size, void *expected, const void *desired) {
+    struct x86_vcpu *vcpu = context;
+    int done = guest_compare_exchange(vcpu->core.vm, gpa, size, expected, desired);
+    return done < 0 ? done : !done;
+}
+
+int mmio_read(struct x86_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t *value) {
+    uint64_t apic = lapic_mmio_base(vcpu->lapic);
+    if (apic && gpa - apic < PAGE_SIZE)
+        return lapic_mmio_read(vcpu->lapic, (uint32_t)(gpa - apic), size, value);
+    int error = bus_read(&vcpu->core.vm->bus[BUS_MEMORY], &vcpu->core, gpa, size, value);
+    return error == -EAGAIN ? error : 0; /* nobody there: all ones, and the guest goes on */
+}
+
+int mmio_write(struct x86_vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t value) {
+    uint64_t apic = lapic_mmio_base(vcpu->lapic);
+    if (apic && gpa - apic < PAGE_SIZE)
+        return lapic_mmio_write(vcpu->lapic, (uint32_t)(gpa - apic), size, value);
+    int error = bus_write(&vcpu->core.vm->bus[BUS_MEMORY], &vcpu->core, gpa, size, value);
+    return error == -EAGAIN ? error : 0;
+}
+
+static int device_read(void *context, uint64_t gpa, unsigned size, uint64_t *value) {
+    return mmio_read(context, gpa, size, value);
+}
+
+static int device_write(void *context, uint64_t gpa, unsigned size, uint64_t value) {
+    return mmio_write(context, gpa, size, value);
+}
+
+static int io_read(void *context, uint16_t port, unsigned size, uint32_t *value) {
+    struct x86_vcpu *vcpu = context;
+    uint64_t wide;
+    int error = bus_read(&vcpu->core.vm->bus[BUS_PORT], &vcpu->core, port, size, &wide);
+    *value = (uint32_t)wide;
+    return error == -EAGAIN ? error : 0;
+}
+
+static int io_write(void *context, uint16_t port, unsigned size, uint32_t value) {
+    struct x86_vcpu *vcpu = context;
+    int error = bus_write(&vcpu->core.vm->bus[BUS_PORT], &vcpu->core, port, size, value);
+    return error == -EAGAIN ? error : 0;
+}
+
+/* XMM registers are in the legacy area at 160; the upper halves of YMM at 576 in the standard format (Intel
+ * SDM vol. 1, 13.4). */
+#define XSAVE_XMM 160u
+#define XSAVE_BV  512u
+#define XSAVE_YMM 576u
+
+static void vector_read(void *context, unsigned number, void *value, unsigned size) {
+    struct x86_vcpu *vcpu = context;
+    const uint8_t *area = vcpu->state->xsave;
+
+    fpu_sync(vcpu);
+    /* A component in its initial state is not written by XSAVE. */
+    uint64_t bv;
+    memcpy(&bv, area + XSAVE_BV, sizeof(bv));
+    memset(value, 0, size);
+    if (bv & 2)
+        memcpy(value, area + XSAVE_XMM + number * 16, 16);
+    if (size == 32 && (bv & 4))
+        memcpy((uint8_t *)value + 16, area + XSAVE_YMM + number * 16, 16);
+}
+
+static void vector_write(void *context, unsigned number, const void *value, unsigned size) {
+    struct x86_vcpu *vcpu = context;
+    uint8_t *area = vcpu->state->xsave;
+    uint64_t bv;
+
+    fpu_sync(vcpu);
+    memcpy(&bv, area + XSAVE_BV, sizeof(bv));
+    if (!(bv & 2))
+        memset(area + XSAVE_XMM, 0, 256);
+    memcpy(area + XSAVE_XMM + number * 16, value, 16);
+    bv |= 2;
+    if (size == 32) {
+        if (!(bv & 4))
+            memset(area + XSAVE_YMM, 0, 256);
+        memcpy(area + XSAVE_YMM + number * 16, (const uint8_t *)value + 16, 16);
+        bv |= 4;
+    }
+    memcpy(area + XSAVE_BV, &bv, sizeof(bv));
+    fpu_reload(vcpu);
+}
+
+static const struct emulate_ops ops = {
+    .read_guest = read_guest,
+    .write_guest = write_guest,
+    .cmpxchg_guest = cmpxchg_guest,
+    .mmio_read = device_read,
+    .mmio_write = device_write,
+    .io_read = io_read,
+    .io_write = io_write,
+    .vector_read = vector_read,
+    .vector_write = vector_write,
+};
+
+int mmio_create(struct x86_vcpu *vcpu) {
+    vcpu->emulate = heap_allocate(sizeof(*vcpu->emulate), &vcpu->core.vm->memory.account);
+    if (!vcpu->emulate)
+        return -ENOMEM;
+    emulate_init(vcpu->emulate, &vcpu->state->registers, &vcpu->state->system, &ops, vcpu,
+                 x86_vm(vcpu->core.vm)->model->physical_bits);
+    return 0;
+}
+
+void mmio_destroy(struct x86_vcpu *vcpu) {
+    if (vcpu->emulate)
+        heap_free(vcpu->emulate, sizeof(*vcpu->emulate), &vcpu->core.vm->memory.account);
+    vcpu->emulate = NULL;
+}
+
+struct emulate *mmio_emulator(struct x86_vcpu *vcpu) {
+    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    vcpu->emulate->xcr0 = vcpu->state->xcr0;
+    return vcpu->emulate;
+}
+
+int mmio_peek(struct x86_vcpu *vcpu, uint64_t linear, void *buffer, size_t size) {
+    struct emulate *emulate = mmio_emulator(vcpu);
+    uint8_t *out = buffer;
+
+    while (size) {
+        uint64_t gpa;
+        size_t part = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
+        if (part > size)
+            part = size;
+        if (emulate_walk(emulate, linear, EMULATE_IMPLICIT | EMULATE_PEEK, &gpa) != EMULATE_OK ||
+            guest_read(vcpu->core.vm, gpa, out, part))
+            return -EFAULT;
+        out += part;
+        linear += part;
+        size -= part;
+    }
+    return 0;
+}

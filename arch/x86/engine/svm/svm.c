@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// The SVM engine: what this CPU offers, switching it on, address-space identifiers, and the way into a guest
+// and back (AMD APM vol. 2, ch. 15).
+#include "arch/x86/engine/svm/svm.h"
+#include "arch/x86/fixup.h"
+#include "arch/x86/paging_formats.h"
+#include "arch/x86/registers.h"
+#include "core/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MSR_VM_CR       0xc0010114u
+#define MSR_VM_HSAVE_PA 0xc0010117u
+#define MSR_TSC_AUX     0xc0000103u
+#define VM_CR_SVMDIS    (1ull << 4)
+#define EFER_SVME       (1ull << 12)
+
+uint32_t svm_features;
+uint32_t svm_asids;
+struct svm_cpu svm_cpu[MAX_CPUS];
+
+static int probe(char *why, size_t size) {
+    uint64_t vm_cr;
+
+    if (cpuid_read(0x80000000u, 0).eax < 0x8000000au || !(cpuid_read(0x80000001u, 0).ecx & 1u << 2))
+        return -ENODEV;
+    if (rdmsr_safe(MSR_VM_CR, &vm_cr) == 0 && (vm_cr & VM_CR_SVMDIS)) {
+        snprintf(why, size, "SVM is switched off by the firmware: enable \"SVM\" or \"AMD-V\" in its set-up");
+        return -ENOTSUP;
+    }
+    struct cpuid_registers leaf = cpuid_read(0x8000000au, 0);
+    if (!(leaf.edx & SVM_FEATURE_NP)) {
+        snprintf(why, size, "this CPU's SVM has no nested paging, which Saguaro needs");
+        return -ENOTSUP;
+    }
+    if (leaf.ebx < 2) {
+        snprintf(why, size, "this CPU's SVM offers %u address-space identifiers; two are needed", leaf.ebx);
+        return -ENOTSUP;
+    }
+    svm_features = leaf.edx;
+    svm_asids = leaf.ebx;
+    return 0;
+}
+
+static int cpu_enable(void) {
+    struct svm_cpu *svm = &svm_cpu[cpu_this()->number];
+
+    svm->host_save = heap_pages(0, NULL);
+    svm->host = heap_pages(0, NULL);
+    if (!svm->host_save || !svm->host)
+        return -ENOMEM;
+    svm->host_physical = arch_heap_physical(svm->host);
+    svm->generation = 1;
+    svm->next_asid = 1;
+    msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
+    msr_write(MSR_VM_HSAVE_PA, arch_heap_physical(svm->host_save));
+    /* The host's side of VMLOAD does not change from here on. */
+    __asm__ volatile("vmsave %%rax" ::"a"(svm->host_physical) : "memory");
+    return 0;
+}
+
+static unsigned nested_largest(void) {
+    /* 1 GiB pages: CPUID 8000_0001 EDX[26]; nested tables follow the host's capability (15.25.7). */
+    return cpuid_read(0x80000001u, 0).edx & 1u << 26 ? HUGE_PAGE_SHIFT : LARGE_PAGE_SHIFT;
+}
+
+static void vcpu_load(struct x86_vcpu *vcpu) {
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+    struct cpu *cpu = vcpu->core.cpu;
+
+    if (svm->cpu != cpu) {
+        svm->cpu = cpu;
+        svm->asid_generation = 0;
+        svm->vmcb->clean = 0;
+    }
+}
+
+static void vcpu_put(struct x86_vcpu *vcpu) {
+    x86_need(vcpu, X86_STATE_ALL);
+}
+
+/* A new ASID from this CPU. When they are used up, all are forgotten and a new generation begins. */
+static void asid_assign(struct svm_vcpu *svm, struct svm_cpu *cpu) {
+    if (cpu->next_asid >= svm_asids) {
+        cpu->next_asid = 1;
+        cpu->generation++;
+        svm->vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+    }
+    svm->vmcb->asid = cpu->next_asid++;
+    svm->asid_generation = cpu->generation;
+    svm->vmcb->clean &= ~SVM_CLEAN_ASID;
+    svm->flush = false;
+}
+
+/* The uncommon things that precede an entry. */
+static void __attribute__((noinline))
+prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
+    struct vmcb *vmcb = svm->vmcb;
+    const struct x86_event *event = &vcpu->state->pending;
+
+    if (svm->asid_generation != cpu->generation) {
+        asid_assign(svm, cpu);
+    } else if (svm->flush) {
+        svm->flush = false;
+        if (svm_features & SVM_FEATURE_FLUSH_ASID)
+            vmcb->tlb_control = SVM_TLB_FLUSH_ASID;
+        else
+            asid_assign(svm, cpu); /* an unused ASID knows nothing */
+    }
+    if (vcpu->changed) {
+        svm_store(vcpu, vcpu->changed);
+        vcpu->changed = 0;
+    }
+    if (event->valid) {
+        vmcb->event_injection = event->vector | (uint64_t)event->type << SVM_EVENT_TYPE_SHIFT |
+                                SVM_EVENT_VALID |
+                                (event->has_error ? SVM_EVENT_ERROR_VALID | (uint64_t)event->error << 32 : 0);
+        vcpu->state->pending.valid = 0;
+    }
+}
+
+/* An event whose delivery the exit interrupted: it is delivered again. */
+static void __attribute__((noinline)) interrupted(struct x86_vcpu *vcpu, uint64_t info) {
+    struct x86_event *event = &vcpu->state->pending;
+    uint8_t type = info >> SVM_EVENT_TYPE_SHIFT & 7;
+    uint8_t vector = info & SVM_EVENT_VECTOR;
+
+    /* INTn, INT3 and INTO: RIP is at the instruction (15.20), which is executed again. */
+    if (type == 4 || (type == 3 && (vector == 3 || vector == 4)))
+        return;
+    event->valid = 1;
+    event->type = type;
+    event->vector = vector;
+    event->has_error = (info & SVM_EVENT_ERROR_VALID) != 0;
+    event->error = (uint32_t)(info >> 32);
+}
+
+static enum engine_next run(struct x86_vcpu *vcpu) {
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+    struct x86_registers *registers = &vcpu->state->registers;
+    struct vmcb *vmcb = svm->vmcb;
+    struct svm_cpu *cpu = &svm_cpu[svm->cpu->number];
+
+    if (__builtin_expect((svm->asid_generation ^ cpu->generation) | vcpu->changed |
+                             vcpu->state->pending.valid | svm->flush,
+                         0))
+        prepare(vcpu, svm, cpu);
+    vmcb->rax = registers->gpr[X86_RAX];
+    vmcb->rsp = registers->gpr[X86_RSP];
+    vmcb->rip = registers->rip;
+    vmcb->rflags = registers->rflags;
+    vmcb->interrupt_shadow = vcpu->state->interrupt_shadow;
+
+    svm_enter(registers, svm->vmcb_physical, cpu->host_physical);
+
+    __atomic_store_n(&vcpu->core.in_guest, 0, __ATOMIC_RELEASE);
+    registers->gpr[X86_RAX] = vmcb->rax;
+    registers->gpr[X86_RSP] = vmcb->rsp;
+    registers->rip = vmcb->rip;
+    registers->rflags = vmcb->rflags;
+    vcpu->state->interrupt_shadow = vmcb->interrupt_shadow & 1;
+    vcpu->present = 0;
+    vmcb->event_injection = 0;
+    vmcb->tlb_control = SVM_TLB_KEEP;
+    vmcb->clean = SVM_CLEAN_ALL;
+    if (__builtin_expect((vmcb->exit_interrupt_info & SVM_EVENT_VALID) != 0, 0))
+        interrupted(vcpu, vmcb->exit_interrupt_info);
+    return svm_exit(vcpu, svm);
+}
+
+static bool interruptible(struct x86_vcpu *vcpu) {
+    return (vcpu->state->registers.rflags & RFLAGS_IF) && !vcpu->state->pending.valid &&
+           !vcpu->state->interrupt_shadow;
+}
+
+static void interrupt_window(struct x86_vcpu *vcpu) {
+    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+    /* A virtual interrupt that is intercepted: the exit comes when it could be taken (15.21.4). Its vector is
+     * never used. */
+    vmcb->v_interrupt |= SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << SVM_V_PRIO_SHIFT;
+    vmcb->intercept3 |= SVM_INTERCEPT_VINTR;
+    vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+}
+
+static bool nmi_open(struct x86_vcpu *vcpu) {
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+
+    if (vcpu->state->nmi_blocked || svm->stepping)
+        return false; /* IRET exits, or one more instruction does */
+    return !vcpu->state->pending.valid && !vcpu->state->interrupt_shadow;
+}
+
+static void nmi_injected(struct x86_vcpu *vcpu) {
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+
+    svm->iret_watched = true;
+    svm->vmcb->intercept3 |= SVM_INTERCEPT_IRET;
+    svm->vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
+}
+
+static void tlb_flush(struct x86_vcpu *vcpu) {
+    svm_vcpu(vcpu)->flush = true;
+}
+
+static void tsc_offset(struct x86_vcpu *vcpu) {
+    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+    vmcb->tsc_offset = vcpu->tsc_offset;
+    vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
+}
+
+const struct engine svm_engine = {
+    .name = "SVM",
+    .probe = probe,
+    .cpu_enable = cpu_enable,
+    .nested_format = &paging_npt_format,
+    .nested_largest = nested_largest,
+    .vm_create = svm_vm_create,
+    .vm_destroy = svm_vm_destroy,
+    .vcpu_create = svm_vcpu_create,
+    .vcpu_destroy = svm_vcpu_destroy,
+    .vcpu_load = vcpu_load,
+    .vcpu_put = vcpu_put,
+    .fetch = svm_fetch,
+    .run = run,
+    .interruptible = interruptible,
+    .interrupt_window = interrupt_window,
+    .nmi_open = nmi_open,
+    .nmi_injected = nmi_injected,
+    .tlb_flush = tlb_flush,
+    .tsc_offset = tsc_offset,
+    .exit_name = svm_exit_name,
+};

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the SVM engine's files share: its vCPU and VM, per-CPU data, the features of this CPU.
+#ifndef SAGUARO_ARCH_X86_ENGINE_SVM_SVM_H
+#define SAGUARO_ARCH_X86_ENGINE_SVM_SVM_H
+
+#include "arch/x86/engine/engine.h"
+#include "arch/x86/engine/svm/vmcb.h"
+
+/* CPUID 8000_000A EDX. */
+#define SVM_FEATURE_NP              (1u << 0)
+#define SVM_FEATURE_NRIP            (1u << 3)
+#define SVM_FEATURE_CLEAN           (1u << 5)
+#define SVM_FEATURE_FLUSH_ASID      (1u << 6)
+#define SVM_FEATURE_PAUSE_FILTER    (1u << 10)
+#define SVM_FEATURE_PAUSE_THRESHOLD (1u << 12)
+
+extern uint32_t svm_features;
+extern uint32_t svm_asids; /* number of ASIDs; 0 is the host's */
+
+struct svm_vcpu {
+    struct vmcb *vmcb;
+    uint64_t vmcb_physical;
+    uint64_t asid_generation; /* of the CPU in `cpu`; another one: needs a new ASID */
+    struct cpu *cpu;          /* where the VMCB ran last */
+    bool flush;               /* TLB flush before the next entry */
+    bool iret_watched;        /* NMIs are closed and IRET exits */
+    bool stepping;            /* one instruction with TF, to open NMIs behind an IRET */
+};
+
+struct svm_vm {
+    uint8_t *msrpm; /* 2 pages: two bits an MSR (15.11) */
+    uint8_t *iopm;  /* 3 pages: a bit a port (15.10.1) */
+};
+
+struct svm_cpu {
+    void *host_save;   /* VM_HSAVE_PA */
+    struct vmcb *host; /* for VMSAVE and VMLOAD of the host's own state */
+    uint64_t host_physical;
+    uint64_t generation; /* of ASIDs */
+    uint32_t next_asid;
+};
+
+extern struct svm_cpu svm_cpu[MAX_CPUS];
+
+void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb);
+
+/* svm_state.c */
+void svm_fetch(struct x86_vcpu *vcpu, uint32_t groups);
+void svm_store(struct x86_vcpu *vcpu, uint32_t groups);
+int svm_vm_create(struct x86_vm *vm);
+void svm_vm_destroy(struct x86_vm *vm);
+int svm_vcpu_create(struct x86_vcpu *vcpu);
+void svm_vcpu_destroy(struct x86_vcpu *vcpu);
+
+/* svm_exit.c */
+enum engine_next svm_exit(struct x86_vcpu *vcpu, struct svm_vcpu *svm);
+const char *svm_exit_name(uint64_t code);
+
+static inline struct svm_vcpu *svm_vcpu(struct x86_vcpu *vcpu) {
+    return vcpu->engine;
+}
+
+#endif

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// The x86 side of a VM: memory behind nested tables, CPU model, buses; power-on with the image loaded.
+#include "arch/x86/vm.h"
+#include "arch/x86/engine/engine.h"
+#include "arch/x86/guest/cpu_model.h"
+#include "arch/x86/guest/pv.h"
+#include "arch/x86/load/load.h"
+#include "arch/x86/vcpu.h"
+#include "core/log.h"
+#include "core/main.h"
+#include "lib/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+struct vm *arch_vm_allocate(void) {
+    struct x86_vm *vm = heap_allocate(sizeof(*vm), NULL);
+    return vm ? &vm->core : NULL;
+}
+
+void arch_vm_free(struct vm *vm) {
+    heap_free(x86_vm(vm), sizeof(struct x86_vm), NULL);
+}
+
+/* No translation that has lost rights may stay in any CPU's TLB. Those vCPUs that are in the guest leave it
+ * for that. */
+static void nested_flush(struct paging *paging, uint64_t address, uint64_t size) {
+    struct vm *vm = &container_of(paging, struct x86_vm, nested)->core;
+
+    (void)address;
+    (void)size;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        if (vm->vcpu[i])
+            vcpu_request(vm->vcpu[i], X86_REQUEST_TLB);
+}
+
+/* A region of RAM or ROM appeared in guest-physical space, or went. */
+static int memory_changed(struct vm *vm, const struct guest_region *region, bool present) {
+    struct paging *nested = &x86_vm(vm)->nested;
+    unsigned rights =
+        PAGING_READ | PAGING_EXECUTE | PAGING_USER | (region->kind == GUEST_RAM ? PAGING_WRITE : 0);
+
+    if (!present)
+        return paging_unmap(nested, region->base, region->size);
+    for (uint64_t done = 0; done < region->size;) {
+        uint64_t physical, contiguous;
+        enum guest_region_kind kind;
+        int error = guest_memory_translate(vm, region->base + done, &physical, &contiguous, &kind);
+        if (error)
+            return error;
+        uint64_t part = contiguous & ~(PAGE_SIZE - 1);
+        if (part > region->size - done)
+            part = region->size - done;
+        error = paging_map(nested, region->base + done, physical, part, rights);
+        if (error)
+            return error;
+        done += part;
+    }
+    return 0;
+}
+
+/* Bytes of the guest's firmware image; 0: it has none. */
+static uint64_t firmware_size(const struct vm *vm) {
+    if (vm->config->image_kind != CONFIG_IMAGE_FIRMWARE)
+        return 0;
+    const struct boot_file *file = boot_file_find(vm->config->image);
+    return file ? file->size : 0;
+}
+
+int arch_vm_create(struct vm *core) {
+    struct x86_vm *vm = x86_vm(core);
+    struct memory_account *account = &core->memory.account;
+    char why[128];
+
+    if (!engine)
+        return -ENOTSUP;
+    int error = cpu_model_create(core->config->cpu_model, core->vcpu_count, account,
+                                 (struct x86_cpu_model **)&vm->model, why, sizeof(why));
+    if (error) {
+        if (error == -ENOTSUP)
+            log_error("guest %s: %s", core->name, why);
+        return error;
+    }
+    core->platform = &pc_platform;
+    core->memory.changed = memory_changed;
+    error = paging_init(&vm->nested, engine->nested_format, account, engine->nested_largest());
+    if (error)
+        goto free_model;
+    vm->nested.flush = nested_flush;
+    error = bus_init(&core->bus[BUS_MEMORY]);
+    if (error)
+        goto free_nested;
+    error = bus_init(&core->bus[BUS_PORT]);
+    if (error)
+        goto free_bus;
+    uint64_t firmware = firmware_size(core);
+    error = guest_memory_create(core, pc_backing_size(core->config, firmware));
+    if (error)
+        goto free_ports;
+    error = pc_memory_setup(core, firmware);
+    if (error)
+        goto free_memory;
+    error = engine->vm_create(vm);
+    if (error)
+        goto free_memory;
+    return 0;
+
+free_memory:
+    guest_memory_destroy(core);
+free_ports:
+    bus_destroy(&core->bus[BUS_PORT]);
+free_bus:
+    bus_destroy(&core->bus[BUS_MEMORY]);
+free_nested:
+    paging_destroy(&vm->nested);
+free_model:
+    cpu_model_destroy((struct x86_cpu_model *)vm->model, account);
+    return error;
+}
+
+void arch_vm_destroy(struct vm *core) {
+    struct x86_vm *vm = x86_vm(core);
+
+    engine->vm_destroy(vm);
+    guest_memory_destroy(core);
+    bus_destroy(&core->bus[BUS_PORT]);
+    bus_destroy(&core->bus[BUS_MEMORY]);
+    paging_destroy(&vm->nested);
+    cpu_model_destroy((struct x86_cpu_model *)vm->model, &core->memory.account);
+}
+
+int arch_vm_reset(struct vm *core) {
+    struct x86_vm *vm = x86_vm(core);
+
+    vm->tsc_start = tsc_read();
+    platform_reset(core);
+    for (unsigned i = 0; i < core->vcpu_count; i++)
+        vcpu_power_on(x86_vcpu(core->vcpu[i]));
+    int error = pc_acpi_write(core);
+    if (!error)
+        error = load_image(core);
+    for (unsigned i = 0; i < core->vcpu_count; i++)
+        pv_refresh(x86_vcpu(core->vcpu[i]), false);
+    return error;
+}
+
+void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
+    static const char *const names[EXIT_CAUSE_COUNT] = {
+        [EXIT_INTERRUPT] = "interrupt",
+        [EXIT_INTERRUPT_WINDOW] = "interrupt window",
+        [EXIT_NMI] = "NMI",
+        [EXIT_HALT] = "HLT",
+        [EXIT_CPUID] = "CPUID",
+        [EXIT_MSR] = "MSR",
+        [EXIT_PORT] = "port",
+        [EXIT_MMIO] = "MMIO",
+        [EXIT_PAGE_FAULT] = "page fault",
+        [EXIT_CR] = "CR",
+        [EXIT_DR] = "DR",
+        [EXIT_HYPERCALL] = "hypercall",
+        [EXIT_PAUSE] = "PAUSE",
+        [EXIT_XSETBV] = "XSETBV",
+        [EXIT_EXCEPTION] = "exception",
+        [EXIT_EOI] = "EOI (of MSR)",
+        [EXIT_CACHE] = "cache",
+        [EXIT_SHUTDOWN] = "shutdown",
+        [EXIT_REFUSED] = "refused",
+        [EXIT_OTHER] = "other",
+    };
+    char line[80];
+
+    for (unsigned cause = 0; cause < EXIT_CAUSE_COUNT; cause++) {
+        uint64_t count = 0;
+        for (unsigned i = 0; i < vm->vcpu_count; i++)
+            count += x86_vcpu(vm->vcpu[i])->exits[cause];
+        if (!count)
+            continue;
+        snprintf(line, sizeof(line), "%-18s %llu", names[cause], (unsigned long long)count);
+        print(line);
+    }
+}
