@@ -26,7 +26,7 @@ $(UNIT)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-test setup-build
 $(UNIT)/libfdt.a: $(LIBFDT_HEADER) mk/setup.mk | setup-build
 	$(call build-libfdt,$(HOST_CC) $(UNIT_FLAGS) -Wno-error)
 
-define unit-test
+define unit-rules
 UNIT_LIBS_$(1) := $(call head-line,tests/unit/$(1).c,unit-libs)
 UNIT_OBJECTS_$(1) := $$(addprefix $(UNIT)/obj/,$$(addsuffix .o,$$(basename tests/unit/$(1).c $(call head-line,tests/unit/$(1).c,unit-sources))))
 UNIT_DEPENDENCIES += $$(UNIT_OBJECTS_$(1):.o=.d)
@@ -34,7 +34,7 @@ $(UNIT)/$(1): $$(UNIT_OBJECTS_$(1)) $(UNIT)/libfdt.a
 	@echo "  HOSTLD  $$@"
 	$$(Q)$$(HOST_CC) $$(UNIT_FLAGS) -o $$@ $$(UNIT_OBJECTS_$(1)) $(UNIT)/libfdt.a -lcmocka $$(UNIT_LIBS_$(1))
 endef
-$(foreach test,$(UNIT_TESTS),$(eval $(call unit-test,$(test))))
+$(foreach name,$(UNIT_TESTS),$(eval $(call unit-rules,$(name))))
 
 .PHONY: test-unit build-unit
 build-unit: $(addprefix $(UNIT)/,$(UNIT_TESTS))
@@ -49,6 +49,7 @@ FUZZ      := $(HOST)/fuzz
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_RUNS ?= 20000
 FUZZ_TIME ?= 10
+FUZZ_LONG_TIME ?= 600
 
 $(FUZZ)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-test setup-build
 	@echo "  FUZZCC  $<"
@@ -58,7 +59,7 @@ $(FUZZ)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-test setup-build
 $(FUZZ)/libfdt.a: $(LIBFDT_HEADER) mk/setup.mk | setup-test setup-build
 	$(call build-libfdt,$(FUZZ_CC) $(FUZZ_FLAGS))
 
-define fuzzer
+define fuzz-rules
 FUZZ_LIBS_$(1) := $(call head-line,tests/fuzz/$(1).c,fuzz-libs)
 FUZZ_SEEDS_$(1) := $(call head-line,tests/fuzz/$(1).c,fuzz-seeds)
 FUZZ_OBJECTS_$(1) := $$(addprefix $(FUZZ)/obj/,$$(addsuffix .o,$$(basename tests/fuzz/$(1).c $(call head-line,tests/fuzz/$(1).c,fuzz-sources))))
@@ -74,9 +75,9 @@ test-$(1): $(FUZZ)/$(1)
 long-$(1): $(FUZZ)/$(1)
 	$$(Q)tools/run-fuzzer.sh $(FUZZ)/$(1) keep "$$(FUZZ_SEEDS_$(1))" -max_total_time=$(FUZZ_LONG_TIME)
 endef
-$(foreach fuzzer,$(FUZZERS),$(eval $(call fuzzer,$(fuzzer))))
+$(foreach name,$(FUZZERS),$(eval $(call fuzz-rules,$(name))))
 
-FUZZ_LONG_TIME ?= 600
+
 
 .PHONY: build-fuzz test-fuzz fuzz
 build-fuzz: $(addprefix $(FUZZ)/,$(FUZZERS))
