@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames and heap: what is given out is aligned, zero, nobody else's, and comes back.
+// unit-sources: core/memory.c core/heap.c
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include "tests/unit/host/arena.h"
+
+#define MIB 0x100000ull
+
+static void start(uint64_t size, int rubbish, const struct memory_range *ranges, unsigned count) {
+    arena_open(size, rubbish);
+    assert_int_equal(memory_init(ranges, count), 0);
+}
+
+static struct memory_statistics statistics(void) {
+    struct memory_statistics out;
+    memory_statistics(&out);
+    return out;
+}
+
+static int is_zero(const void *at, size_t size) {
+    const unsigned char *bytes = at;
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+static const struct memory_range plain = {.base = 0, .size = 64 * MIB};
+
+static void test_start(void **state) {
+    (void)state;
+    start(64 * MIB, 0xa5, &plain, 1);
+    struct memory_statistics s = statistics();
+    assert_int_equal(s.total, 64 * MIB);
+    /* Low memory stays away, one block holds the records and the first of the heap. */
+    assert_int_equal(s.free, 61 * MIB);
+    assert_int_equal(s.heap, 2 * MIB);
+    assert_true(s.heap_used > 0 && s.heap_used < 64 * MIB / 1000);
+    assert_int_equal(s.largest, 32 * MIB);
+    arena_close();
+}
+
+static void test_bad_ranges(void **state) {
+    (void)state;
+    arena_open(16 * MIB, 0);
+    struct memory_range many[65];
+    for (unsigned i = 0; i < 65; i++)
+        many[i] = (struct memory_range){.base = (i + 1) * MIB, .size = 4096};
+    assert_int_equal(memory_init(many, 65), -EINVAL);
+    /* 64 small ones: fine, but there is no block for the records. */
+    assert_int_equal(memory_init(many, 64), -ENOMEM);
+    struct memory_range wraps = {.base = UINT64_MAX - 4095, .size = 8192};
+    assert_int_equal(memory_init(&wraps, 1), -EINVAL);
+    struct memory_range overlap[2] = {{4 * MIB, 4 * MIB}, {7 * MIB, 4 * MIB}};
+    assert_int_equal(memory_init(overlap, 2), -EINVAL);
+    assert_int_equal(memory_init(NULL, 0), -ENOMEM);
+    struct memory_range low = {.base = 0, .size = MIB};
+    assert_int_equal(memory_init(&low, 1), -ENOMEM);
+    struct memory_range edge = {.base = UINT64_MAX - 10, .size = 5};
+    assert_int_equal(memory_init(&edge, 1), -ENOMEM);
+    arena.map_left = 0;
+    assert_int_equal(memory_init(&plain, 1), -ENOMEM);
+    arena_close();
+}
+
+/* Ranges that are out of order, touch, share a block, and have odd ends. */
+static void test_odd_ranges(void **state) {
+    (void)state;
+    const struct memory_range ranges[] = {
+        {20 * MIB, 4 * MIB},         {MIB + 100, 3 * MIB}, {16 * MIB, 4 * MIB},
+        {4 * MIB + 0x10000, 0x5123}, {5 * MIB, 4096},      {40 * MIB, 0},
+    };
+    start(64 * MIB, 0x11, ranges, array_count(ranges));
+    struct memory_statistics s = statistics();
+    uint64_t pages = 0;
+    /* Every page that can be had lies in one of the ranges; none comes twice. */
+    static uint8_t seen[64 * 256];
+    memset(seen, 0, sizeof(seen));
+    for (uint64_t at; (at = frame_allocate(12, NULL)) != 0; pages++) {
+        int inside = 0;
+        for (unsigned i = 0; i < array_count(ranges); i++)
+            inside |= at >= ranges[i].base && at + 4096 <= ranges[i].base + ranges[i].size;
+        assert_true(inside);
+        assert_int_equal(seen[at >> 12]++, 0);
+        assert_true(is_zero(arena.memory + at, 4096));
+    }
+    assert_int_equal(pages * 4096, s.free);
+    assert_int_equal(statistics().free, 0);
+    assert_int_equal(statistics().largest, 0);
+    /* 8 MiB in the joined ranges less one block for records; 2 + 1 MiB less two cut pages; 5 + 1 pages. */
+    assert_int_equal(pages, (6 * MIB >> 12) + (3 * MIB >> 12) - 1 + 5 + 1);
+    for (uint64_t i = 0; i < sizeof(seen); i++) {
+        if (seen[i])
+            frame_free(i << 12, 12, NULL);
+    }
+    assert_int_equal(statistics().free, s.free);
+    assert_int_equal(statistics().largest, s.largest);
+    arena_close();
+}
+
+static void test_frames(void **state) {
+    (void)state;
+    start(64 * MIB, 0x5a, &plain, 1);
+    struct memory_account account = {0};
+    uint64_t frame[13];
+    struct memory_statistics before = statistics();
+    for (unsigned shift = 12; shift <= 24; shift++) {
+        frame[shift - 12] = frame_allocate(shift, &account);
+        assert_int_not_equal(frame[shift - 12], 0);
+        assert_int_equal(frame[shift - 12] & ((1ull << shift) - 1), 0);
+        assert_true(is_zero(arena.memory + frame[shift - 12], 1ull << shift));
+        memset(arena.memory + frame[shift - 12], 0xcc, 1ull << shift);
+    }
+    assert_int_equal(account.frames, (1ull << 25) - (1ull << 12));
+    assert_int_equal(before.free - statistics().free, account.frames);
+    assert_int_equal(frame_allocate(25, &account), 0); /* the only such block was cut */
+    assert_int_equal(account.frames, (1ull << 25) - (1ull << 12));
+    for (unsigned shift = 12; shift <= 24; shift++) {
+        frame_free(frame[shift - 12], shift, &account);
+        assert_true(is_zero(arena.memory + frame[shift - 12], 1ull << shift)); /* scrubbed at once */
+    }
+    assert_int_equal(account.frames, 0);
+    assert_int_equal(statistics().free, before.free);
+    assert_int_equal(statistics().largest, before.largest);
+    arena_close();
+}
+
+/* A clean block is not scrubbed again. */
+static void test_clean(void **state) {
+    (void)state;
+    start(64 * MIB, 0x77, &plain, 1);
+    uint64_t a = frame_allocate(21, NULL);
+    assert_int_equal(arena.scrubs, 1);
+    frame_free(a, 21, NULL);
+    assert_int_equal(arena.scrubs, 2);
+    assert_int_equal(frame_allocate(21, NULL), a);
+    assert_int_equal(arena.scrubs, 2);
+    frame_free(a, 21, NULL);
+    assert_int_equal(arena.scrubs, 3);
+    /* Small frames of a clean block are clean; a dirtied and freed one makes no dirty block. */
+    uint64_t small = frame_allocate(12, NULL);
+    memset(arena.memory + small, 1, 4096);
+    frame_free(small, 12, NULL);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t b = frame_allocate(21, NULL);
+        assert_true(is_zero(arena.memory + b, LARGE_PAGE_SIZE));
+    }
+    arena_close();
+}
+
+static void test_huge(void **state) {
+    (void)state;
+    const struct memory_range ranges[] = {{2 * MIB, 62 * MIB}, {1024 * MIB, 3072 * MIB}};
+    start(64 * MIB, 0, ranges, 2);
+    assert_int_equal(statistics().largest, 1024 * MIB);
+    uint64_t a = frame_allocate(30, NULL), b = frame_allocate(30, NULL), c = frame_allocate(30, NULL);
+    assert_true(a != 0 && b != 0 && c != 0 && a != b && b != c && a != c);
+    assert_int_equal((a | b | c) & (HUGE_PAGE_SIZE - 1), 0);
+    assert_int_equal(arena.scrubs, 3 * 512);
+    assert_int_equal(frame_allocate(30, NULL), 0);
+    frame_free(b, 30, NULL);
+    assert_int_equal(statistics().largest, 1024 * MIB);
+    assert_int_equal(frame_allocate(30, NULL), b);
+    arena_close();
+}
+
+/* A long random life; each frame carries its own mark. */
+static void test_random_frames(void **state) {
+    (void)state;
+    start(64 * MIB, 0x99, &plain, 1);
+    struct memory_account account = {0};
+    struct memory_statistics before = statistics();
+    struct {
+        uint64_t at;
+        unsigned shift;
+    } live[200] = {{0}};
+    uint64_t bytes = 0;
+    for (unsigned step = 0; step < 6000; step++) {
+        unsigned i = (unsigned)(test_random() % array_count(live));
+        if (live[i].at != 0) {
+            uint64_t size = 1ull << live[i].shift;
+            assert_int_equal(arena.memory[live[i].at], (char)(i + 1));
+            assert_int_equal(arena.memory[live[i].at + size - 1], (char)(i + 1));
+            frame_free(live[i].at, live[i].shift, &account);
+            bytes -= size;
+            live[i].at = 0;
+        } else {
+            unsigned shift = test_random() % 8 == 0 ? 21 + (unsigned)(test_random() % 3)
+                                                    : 12 + (unsigned)(test_random() % 9);
+            uint64_t at = frame_allocate(shift, &account);
+            if (at == 0)
+                continue;
+            assert_true(is_zero(arena.memory + at, 1ull << shift));
+            memset(arena.memory + at, (int)i + 1, 1ull << shift);
+            live[i].at = at;
+            live[i].shift = shift;
+            bytes += 1ull << shift;
+        }
+        assert_int_equal(account.frames, bytes);
+        assert_int_equal(statistics().free, before.free - bytes);
+    }
+    for (unsigned i = 0; i < array_count(live); i++) {
+        if (live[i].at != 0)
+            frame_free(live[i].at, live[i].shift, &account);
+    }
+    assert_int_equal(statistics().free, before.free);
+    assert_int_equal(statistics().largest, before.largest);
+    arena_close();
+}
+
+static void test_frame_bugs(void **state) {
+    (void)state;
+    start(64 * MIB, 0, &plain, 1);
+    uint64_t a = frame_allocate(21, NULL);
+    frame_free(a, 21, NULL);
+    assert_panic(frame_free(a, 21, NULL));
+    arena_close();
+    start(64 * MIB, 0, &plain, 1);
+    a = frame_allocate(22, NULL);
+    assert_panic(frame_free(a, 21, NULL));
+    assert_panic(frame_free(a + 0x200000, 21, NULL));
+    assert_panic(frame_free(a, 12, NULL));
+    assert_panic(frame_free(a + 4096, 22, NULL));
+    assert_panic(frame_allocate(11, NULL));
+    assert_panic(frame_allocate(31, NULL));
+    assert_panic(frame_free(0x123456000000ull, 12, NULL));
+    a = frame_allocate(12, NULL);
+    uint64_t b = frame_allocate(12, NULL);
+    assert_int_not_equal(b, 0); /* keeps the block in pages */
+    frame_free(a, 12, NULL);
+    assert_panic(frame_free(a, 12, NULL));
+    arena_close();
+}
+
+static void test_heap_pages(void **state) {
+    (void)state;
+    start(64 * MIB, 0x33, &plain, 1);
+    struct memory_account account = {0};
+    struct memory_statistics before = statistics();
+    void *pages[10];
+    for (unsigned order = 0; order <= 9; order++) {
+        pages[order] = heap_pages(order, &account);
+        assert_non_null(pages[order]);
+        assert_int_equal(arch_heap_physical(pages[order]) & ((4096u << order) - 1), 0);
+        assert_true(is_zero(pages[order], 4096u << order));
+        memset(pages[order], 0xee, 4096u << order);
+    }
+    assert_int_equal(account.overhead, 1023 * 4096);
+    assert_int_equal(statistics().heap_used - before.heap_used, 1023 * 4096);
+    for (unsigned order = 0; order <= 9; order++)
+        heap_pages_free(pages[order], order, &account);
+    assert_int_equal(account.overhead, 0);
+    assert_int_equal(statistics().heap_used, before.heap_used);
+    /* The heap keeps what it has: the same again needs no more. */
+    uint64_t heap = statistics().heap;
+    for (unsigned order = 0; order < 9; order++) {
+        pages[order] = heap_pages(order, &account);
+        assert_true(is_zero(pages[order], 4096u << order));
+    }
+    assert_int_equal(statistics().heap, heap);
+    heap_pages_free(NULL, 3, &account);
+    assert_panic(heap_pages(10, NULL));
+    heap_pages_free(pages[3], 3, NULL);
+    assert_panic(heap_pages_free(pages[3], 3, NULL));
+    arena_close();
+}
+
+static void test_heap_exhausted(void **state) {
+    (void)state;
+    const struct memory_range small = {.base = 2 * MIB, .size = 6 * MIB};
+    start(8 * MIB, 0, &small, 1);
+    struct memory_statistics before = statistics();
+    unsigned count = 0;
+    void *list = NULL, *at;
+    while ((at = heap_allocate(4096, NULL)) != NULL) {
+        *(void **)at = list;
+        list = at;
+        count++;
+    }
+    assert_true(count > 512 + 512 && count < 3 * 512);
+    assert_null(heap_allocate(16, NULL));
+    assert_null(heap_pages(0, NULL));
+    assert_int_equal(frame_allocate(12, NULL), 0);
+    while (list != NULL) {
+        at = list;
+        list = *(void **)at;
+        heap_free(at, 4096, NULL);
+    }
+    assert_int_equal(statistics().heap_used, before.heap_used);
+    arena_close();
+    /* A block that cannot be mapped is no loss. */
+    start(8 * MIB, 0, &small, 1);
+    arena.map_left = 0;
+    assert_null(heap_pages(9, NULL));
+    assert_int_equal(statistics().free, 4 * MIB);
+    assert_int_not_equal(frame_allocate(21, NULL), 0);
+    arena_close();
+}
+
+static void test_objects(void **state) {
+    (void)state;
+    start(64 * MIB, 0x44, &plain, 1);
+    struct memory_account account = {0};
+    uint64_t used = statistics().heap_used;
+    struct {
+        unsigned char *at;
+        size_t size;
+    } live[400] = {{0}};
+    for (unsigned step = 0; step < 40000; step++) {
+        unsigned i = (unsigned)(test_random() % array_count(live));
+        if (live[i].at != NULL) {
+            for (size_t j = 0; j < live[i].size; j++)
+                assert_int_equal(live[i].at[j], (unsigned char)i);
+            heap_free(live[i].at, live[i].size, &account);
+            live[i].at = NULL;
+        } else {
+            size_t size = test_random() % 16 == 0 ? test_random() % 40000 : test_random() % 2100;
+            live[i].at = heap_allocate(size, &account);
+            live[i].size = size;
+            assert_non_null(live[i].at);
+            assert_int_equal((uintptr_t)live[i].at & 15, 0);
+            assert_true(is_zero(live[i].at, size));
+            memset(live[i].at, (int)i, size);
+        }
+    }
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < array_count(live); i++)
+        bytes += live[i].at != NULL ? live[i].size : 0;
+    assert_true(account.overhead >= bytes && account.overhead < bytes + bytes / 2);
+    assert_int_equal(statistics().heap_used - used, account.overhead);
+    for (unsigned i = 0; i < array_count(live); i++)
+        heap_free(live[i].at, live[i].size, &account);
+    assert_int_equal(account.overhead, 0);
+    assert_int_equal(statistics().heap_used, used);
+    heap_free(NULL, 100, &account);
+    assert_null(heap_allocate(LARGE_PAGE_SIZE + 1, NULL));
+    assert_non_null(heap_allocate(LARGE_PAGE_SIZE, NULL));
+    arena_close();
+}
+
+static void test_object_bugs(void **state) {
+    (void)state;
+    for (volatile unsigned i = 0; i < 4; i++) {
+        start(64 * MIB, 0, &plain, 1); /* panic() leaves the lock held */
+        char *a = heap_allocate(100, NULL), *b = heap_allocate(100, NULL);
+        heap_free(b, 100, NULL);
+        if (i == 0)
+            assert_panic(heap_free(b, 100, NULL));
+        else if (i == 1)
+            assert_panic(heap_free(a, 200, NULL));
+        else if (i == 2)
+            assert_panic(heap_free(a + 16, 100, NULL));
+        else
+            assert_panic(heap_free(a, 5000, NULL));
+        arena_close();
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_start),         cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_odd_ranges),    cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_clean),         cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_random_frames), cmocka_unit_test(test_frame_bugs),
+        cmocka_unit_test(test_heap_pages),    cmocka_unit_test(test_heap_exhausted),
+        cmocka_unit_test(test_objects),       cmocka_unit_test(test_object_bugs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
