@@ -15,7 +15,7 @@ HYPERVISOR_SOURCES := \
     $(wildcard drivers/iommu/*.c) \
     $(sort $(wildcard arch/x86/*.[cS] arch/x86/*/*.[cS] arch/x86/*/*/*.[cS]))
 HYPERVISOR_LDS     := arch/x86/hypervisor.lds
-HYPERVISOR_OBJECTS := $(addprefix $(X86)/,$(addsuffix .o,$(basename $(HYPERVISOR_SOURCES))))
+HYPERVISOR_OBJECTS := $(HYPERVISOR_SOURCES:%=$(X86)/%.o)
 
 WARNINGS := -Wall -Wextra -Werror -Wvla -Wstrict-prototypes -Wmissing-prototypes
 # The compiler's own headers (stdint.h and the like) and lib/freestanding, nothing of the host's.
@@ -24,7 +24,7 @@ FREESTANDING_INCLUDES = -nostdinc -isystem lib/freestanding -isystem $(shell $(C
 
 HYPERVISOR_CODEGEN = -std=gnu11 -O2 -g -ffreestanding -fpie -fvisibility=hidden -mcmodel=small -mno-red-zone \
     -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
-    -fcf-protection=none -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections
+    -fcf-protection=none -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections -include arch/x86/inline/hidden.h
 HYPERVISOR_CFLAGS  = $(HYPERVISOR_CODEGEN) $(WARNINGS) $(FREESTANDING_INCLUDES) -MMD -MP
 HYPERVISOR_LDFLAGS = -static -no-pie -nostdlib -z noexecstack -z max-page-size=4096 \
     --build-id=none --gc-sections --fatal-warnings -T $(HYPERVISOR_LDS)
@@ -32,12 +32,12 @@ HYPERVISOR_LDFLAGS = -static -no-pie -nostdlib -z noexecstack -z max-page-size=4
 # A loop in memset() must not become a call of memset().
 $(X86)/lib/freestanding/%.o: EXTRA_CFLAGS := -fno-tree-loop-distribute-patterns
 
-$(X86)/%.o: %.c mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
+$(X86)/%.c.o: %.c mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  CC      $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HYPERVISOR_CFLAGS) $(EXTRA_CFLAGS) -c -o $@ $<
 
-$(X86)/%.o: %.S mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
+$(X86)/%.S.o: %.S mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  AS      $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HYPERVISOR_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<
