@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Checks of the source itself, and the order in which `make test` does things.
 
-C_FILES := $(sort $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' 2>/dev/null))
+# Asked for only where a rule needs it, since Python may still have to be installed.
+C_FILES = $(shell $(PYTHON) tools/source_files.py .c .h)
 LINT    := $(BUILD)/lint
 
-# abi/x86/vcpu.h and the like are laid out by hand where a table reads better: a file may say "clang-format off" inside.
-.PHONY: format lint lint-format lint-cppcheck lint-layers lint-headers lint-files
+.PHONY: format lint lint-format lint-cppcheck lint-layers lint-headers lint-each-header lint-files
 format: | setup-test
 	$(Q)clang-format -i $(C_FILES)
 
@@ -26,7 +26,6 @@ lint-layers: | setup-build
 	$(Q)$(PYTHON) tools/lint-layers.py
 
 # Each header compiles by itself, as the part that it belongs to is compiled.
-HEADERS := $(filter %.h,$(C_FILES))
 FREESTANDING_HEADERS := $(filter abi/% lib/% core/% arch/x86/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
 EFI_HEADERS := $(filter boot/%,$(HEADERS))
 
@@ -36,13 +35,17 @@ $(LINT)/%.h.ok: %.h | $(LIBFDT_HEADER) setup-build
 	$(Q)$(CC) $(if $(filter boot/%,$<),$(BOOT_CFLAGS),$(HYPERVISOR_CFLAGS)) -MT $@ -MF $(@:.ok=.d) -fsyntax-only $(@:.ok=.c)
 	$(Q)touch $@
 
-lint-headers: $(patsubst %,$(LINT)/%.ok,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
+lint-headers: | setup-build
 	@echo "  LINT    headers"
+	+$(Q)$(MAKE) --no-print-directory lint-each-header HEADERS="$$($(PYTHON) tools/source_files.py .h)"
+
+lint-each-header: $(patsubst %,$(LINT)/%.ok,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
+	@:
 
 -include $(patsubst %,$(LINT)/%.d,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
 
-# Only files that changed are looked at again.
-CPPCHECK_SOURCES := $(filter core/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c,$(C_FILES))
+# Files that did not change are not looked at again.
+CPPCHECK_SOURCES = $(filter core/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c,$(C_FILES))
 lint-cppcheck: | $(LIBFDT_HEADER) setup-test
 	@echo "  LINT    cppcheck"
 	@mkdir -p $(LINT)/cppcheck

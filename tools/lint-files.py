@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 # Checks of whole files: an SPDX line and a purpose at the top, length, white space, no path of one machine.
-import os
 import re
-import subprocess
 import sys
+
+from source_files import source_files
 
 MAX_LINES = 700
 # Files that may be longer, each with its reason.
@@ -12,12 +12,6 @@ LONG_FILES = {}
 
 CODE = (".awk", ".c", ".h", ".S", ".lds", ".py", ".sh", ".mk", ".dts")
 MACHINE_PATHS = re.compile(r"(^|[\s\"'=:(])/(work|home|root|tmp/sg)/")
-
-
-def tracked_files():
-    out = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], check=True,
-                         stdout=subprocess.PIPE, text=True).stdout
-    return [name for name in out.splitlines() if os.path.isfile(name)]
 
 
 def check_file(name):
@@ -53,7 +47,7 @@ def check_file(name):
 
 def main():
     failed = False
-    for name in tracked_files():
+    for name in source_files():
         if name == "LICENSE" or name == "tools/lint-files.py":
             continue
         for number, what in check_file(name):

@@ -4,8 +4,9 @@
 # no #if on an architecture.
 import os
 import re
-import subprocess
 import sys
+
+from source_files import source_files
 
 SERVICE = ("virtio/", "migrate/", "service/", "drivers/pci/", "drivers/net/", "drivers/block/", "lib/", "abi/")
 
@@ -32,12 +33,6 @@ SYSTEM_EXTRA = {"arch/x86/": {"cpuid.h"}, "core/": {"arch_inline.h"}, "boot/": {
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 ARCHITECTURE = re.compile(
     r"^\s*#\s*(if|elif|ifdef|ifndef)\b.*\b(__x86_64__|__i386__|__powerpc__|__PPC__|__aarch64__|__amd64__|CONFIG_X86\w*)")
-
-
-def source_files():
-    out = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.c", "*.h", "*.S"],
-                         check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [name for name in out.splitlines() if os.path.isfile(name)]
 
 
 def system_allowed(name, header):
@@ -82,6 +77,8 @@ def check_file(name):
 def main():
     failed = False
     for name in source_files():
+        if not name.endswith((".c", ".h", ".S")):
+            continue
         for number, what in check_file(name):
             print(f"{name}:{number}: {what}")
             failed = True
