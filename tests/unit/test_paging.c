@@ -675,6 +675,34 @@ static void test_order(void **state) {
     finish(&paging);
 }
 
+/* A write that used the old table up to the flush of a merge is not lost. */
+static uint64_t *late_entry;
+
+static void late_flush(struct paging *paging, uint64_t address, uint64_t size) {
+    (void)address;
+    (void)size;
+    *late_entry |= paging->format->dirty;
+}
+
+static void test_late_write(void **state) {
+    (void)state;
+    struct paging paging;
+    unsigned shift;
+    start(&paging, &paging_ept_format, 30);
+    for (uint64_t i = 0; i < 512; i++)
+        assert_int_equal(paging_map(&paging, i * M2, G1 + i * M2, M2, RWX), 0);
+    for (uint64_t i = 0; i < 512; i++)
+        assert_int_equal(paging_map(&paging, 5 * M2 + i * K4, G1 + 5 * M2 + i * K4, K4, RWX), 0);
+    paging.flush = late_flush;
+    late_entry = walk(&paging, 5 * M2 + 3 * K4, &shift);
+    assert_int_equal(shift, 12);
+    assert_int_equal(paging_merge(&paging, 0, G1), 2);
+    expect(&paging, 0, G1, RWX, 30);
+    assert_true((*walk(&paging, 0, &shift) & paging_ept_format.dirty) != 0);
+    paging.flush = NULL;
+    finish(&paging);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encodings),       cmocka_unit_test(test_sizes),
