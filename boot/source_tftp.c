@@ -27,15 +27,18 @@ static struct {
     uint64_t total; /* 0: not known */
 } transfer;
 
-/* Called by the firmware for every packet; a received TFTP DATA packet (opcode 3) has four bytes of header.
+/*
+ * Called by the firmware for every packet. A TFTP DATA packet (opcode 3) has four bytes of header. The
+ * function is not looked at: EDK II (2022.11) says "DHCP" of TFTP's packets too.
  */
 static EFI_PXE_BASE_CODE_CALLBACK_STATUS EFIAPI packet_seen(EFI_PXE_BASE_CODE_CALLBACK_PROTOCOL *this,
                                                             EFI_PXE_BASE_CODE_FUNCTION function,
                                                             BOOLEAN received, UINT32 length,
                                                             EFI_PXE_BASE_CODE_PACKET *packet) {
     (void)this;
-    if (function == EFI_PXE_BASE_CODE_FUNCTION_MTFTP && received && packet != NULL && length > 4 &&
-        packet->Raw[0] == 0 && packet->Raw[1] == 3 && transfer.name != NULL) {
+    (void)function;
+    if (received && packet != NULL && length > 4 && packet->Raw[0] == 0 && packet->Raw[1] == 3 &&
+        transfer.name != NULL) {
         transfer.done += length - 4;
         if (transfer.total == 0 || transfer.done < transfer.total) {
             console_progress(transfer.name, transfer.done, transfer.total);
