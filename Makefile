@@ -12,7 +12,8 @@ PYTHON        ?= /usr/bin/python3
 Q             := $(if $(V),,@)
 
 MAKEFLAGS += --no-builtin-rules
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+# All CPUs, unless -j was given; a make below another make shares the upper one's.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 .DELETE_ON_ERROR:
