@@ -710,6 +710,7 @@ int main(void) {
         cmocka_unit_test(test_protect),         cmocka_unit_test(test_harvest_and_merge),
         cmocka_unit_test(test_random),          cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_beside_hardware), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_late_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
