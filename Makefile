@@ -12,9 +12,10 @@ PYTHON        ?= /usr/bin/python3
 Q             := $(if $(V),,@)
 
 MAKEFLAGS += --no-builtin-rules
-# All CPUs, unless -j was given; a make below another make shares the upper one's.
-ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
-MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+# JOBS=N says how many commands run at once. A make below another make shares the upper one's.
+ifeq ($(MAKELEVEL),0)
+JOBS      ?= $(shell nproc 2>/dev/null || echo 2)
+MAKEFLAGS += -j$(JOBS)
 endif
 .DELETE_ON_ERROR:
 .SUFFIXES:

@@ -50,7 +50,7 @@ lint-cppcheck: | $(LIBFDT_HEADER) setup-test
 	@echo "  LINT    cppcheck"
 	@mkdir -p $(LINT)/cppcheck
 	$(Q)cppcheck --quiet --std=c11 --platform=unix64 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
-	    --suppressions-list=tools/cppcheck-suppressions.txt --cppcheck-build-dir=$(LINT)/cppcheck -j $(shell nproc) \
+	    --suppressions-list=tools/cppcheck-suppressions.txt --cppcheck-build-dir=$(LINT)/cppcheck -j $(or $(JOBS),2) \
 	    -D__x86_64__ -D__GNUC__=12 -DGNU_EFI_USE_MS_ABI -I. -Iarch/x86/inline --template=gcc $(CPPCHECK_SOURCES)
 
 # ---- everything
