@@ -160,7 +160,7 @@ static enum emulate_result walk_once(struct emulate *emulate, uint64_t linear, u
 enum emulate_result emulate_walk(struct emulate *emulate, uint64_t linear, unsigned access, uint64_t *gpa) {
     const struct x86_system *system = emulate->system;
     if (!(system->cr0 & CR0_PG)) {
-        *gpa = linear;
+        *gpa = linear & emulate->physical_mask; /* 32 bits; a 64-bit mode without paging does not exist */
         return EMULATE_OK;
     }
     bool user = system->cpl == 3 && !(access & EMULATE_IMPLICIT);
