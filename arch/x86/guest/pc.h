@@ -42,6 +42,7 @@ struct pc {
     struct pci_host *pci;
     struct fw_cfg *fw_cfg;
     struct keyboard *keyboard;
+    uint64_t firmware_size; /* bytes of ROM that end at 4 GiB, a multiple of 4 KiB; 0: the guest has none */
 };
 
 /* The table of parts, in order of creation. */
@@ -57,6 +58,24 @@ void pc_line_pulse(struct vm *vm, unsigned gsi);
  * FEEx_xxxx. */
 int pc_msi(struct vm *vm, uint64_t address, uint32_t data);
 
+/*
+ * Guest memory. The backing holds RAM below 4 GiB, then RAM above, then (from a multiple of 2 MiB) the ROM.
+ * RAM starts at 0 with a hole at 0xA0000-0xBFFFF. A guest without firmware has RAM at 0xC0000-0xFFFFF too; one
+ * with firmware sees there what the host bridge's PAM registers say: RAM, or the last 128 KiB of the ROM.
+ */
+/* Bytes of backing that a guest needs; `firmware_size` is its image's, at most CONFIG_MAX_FIRMWARE; 0: none. */
+uint64_t pc_backing_size(const struct config_guest *config, uint64_t firmware_size);
+/* Places RAM and ROM after guest_memory_create() and before the platform is created; the image then goes to
+ * 4 GiB - its size with guest_load(), at each reset. 0, or what guest_memory_place() says; -EINVAL: the image
+ * is too large. */
+int pc_memory_setup(struct vm *vm, uint64_t firmware_size);
+/* For PAM: what [base, base + size) of 0xC0000-0xFFFFF shows. Where writes reach RAM but reads the ROM, both
+ * reach RAM, which gets a copy of the ROM first if `was_rom`: a copy in place comes out the same. */
+int pc_memory_shadow(struct vm *vm, uint64_t base, uint64_t size, bool reads_ram, bool writes_ram,
+                     bool was_rom);
+/* For SMRAM: RAM at 0xA0000-0xBFFFF, or nothing. */
+int pc_memory_smram(struct vm *vm, bool open);
+
 /* Bytes of RAM below and above 4 GiB. */
 uint64_t pc_ram_low(const struct vm *vm);
 uint64_t pc_ram_high(const struct vm *vm);
@@ -68,10 +87,11 @@ struct pc_e820_entry {
     uint32_t type; /* 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS */
 } __attribute__((packed));
 #define PC_E820_MAX 16
+/* The map for a guest that starts without firmware: reserves the ACPI tables and ECAM. */
 unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]);
 
 /* Guest-physical addresses of the ACPI tables, written by pc_acpi_write() into guest RAM at reset (0xE0000..
- * and the RSDP in the BIOS area). */
+ * and the RSDP in the BIOS area). A guest with firmware gets them through fw_cfg, and nothing is written. */
 #define PC_ACPI_BASE 0xe0000ull
 #define PC_ACPI_SIZE 0x10000ull
 #define PC_RSDP      0xf0000ull
