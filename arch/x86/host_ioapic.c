@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host's I/O APICs (82093AA data sheet; Intel ICH9 data sheet, 13.5).
+#include "arch/x86/host_ioapic.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include "arch/x86/host_acpi.h"
+#include "arch/x86/host_apic.h"
+#include "arch/x86/host_map.h"
+#include "core/log.h"
+
+#define SELECT              0x00u
+#define WINDOW              0x10u
+#define REG_VERSION         0x01u
+#define REG_REDIRECT        0x10u
+
+#define REDIRECT_MASKED     0x10000u
+#define REDIRECT_LEVEL      0x08000u
+#define REDIRECT_ACTIVE_LOW 0x02000u
+
+struct ioapic {
+    volatile uint8_t *registers;
+    uint32_t gsi_base;
+    uint32_t lines;
+};
+
+static struct ioapic ioapics[ACPI_MAX_IOAPICS];
+static unsigned ioapic_count;
+
+static uint32_t ioapic_read(struct ioapic *ioapic, uint32_t index) {
+    *(volatile uint32_t *)(ioapic->registers + SELECT) = index;
+    return *(volatile uint32_t *)(ioapic->registers + WINDOW);
+}
+
+static void ioapic_write(struct ioapic *ioapic, uint32_t index, uint32_t value) {
+    *(volatile uint32_t *)(ioapic->registers + SELECT) = index;
+    *(volatile uint32_t *)(ioapic->registers + WINDOW) = value;
+}
+
+void host_ioapic_init(void) {
+    const struct acpi_madt *madt = host_acpi_madt();
+
+    for (unsigned i = 0; madt && i < madt->ioapic_count; i++) {
+        struct ioapic *ioapic = &ioapics[ioapic_count];
+        ioapic->registers = map_device(madt->ioapic[i].address, 0x20);
+        if (!ioapic->registers)
+            continue;
+        uint32_t version = ioapic_read(ioapic, REG_VERSION);
+        if (version == UINT32_MAX) {
+            log_warning("I/O APIC %u at 0x%lx does not answer", madt->ioapic[i].id,
+                        (unsigned long)madt->ioapic[i].address);
+            continue;
+        }
+        ioapic->gsi_base = madt->ioapic[i].gsi_base;
+        ioapic->lines = (version >> 16 & 0xff) + 1;
+        for (uint32_t line = 0; line < ioapic->lines; line++)
+            ioapic_write(ioapic, REG_REDIRECT + 2 * line, REDIRECT_MASKED);
+        ioapic_count++;
+    }
+}
+
+int host_ioapic_route_isa(unsigned irq, unsigned vector) {
+    const struct acpi_madt *madt = host_acpi_madt();
+    uint32_t gsi = irq;
+    uint32_t low = vector;
+    uint32_t id = host_apic_id();
+
+    if (!madt)
+        return -ENODEV;
+    for (unsigned i = 0; i < madt->override_count; i++) {
+        if (madt->override[i].irq != irq)
+            continue;
+        gsi = madt->override[i].gsi;
+        low = vector | (madt->override[i].level ? REDIRECT_LEVEL : 0) |
+              (madt->override[i].active_low ? REDIRECT_ACTIVE_LOW : 0);
+    }
+    if (id > 254)
+        return -ENOTSUP;
+    for (unsigned i = 0; i < ioapic_count; i++) {
+        struct ioapic *ioapic = &ioapics[i];
+        if (gsi < ioapic->gsi_base || gsi - ioapic->gsi_base >= ioapic->lines)
+            continue;
+        uint32_t entry = REG_REDIRECT + 2 * (gsi - ioapic->gsi_base);
+        ioapic_write(ioapic, entry + 1, id << 24);
+        ioapic_write(ioapic, entry, low);
+        return 0;
+    }
+    return -ENODEV;
+}

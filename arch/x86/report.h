@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reports of what went wrong on a host CPU, on every console; and the end of the machine.
+#ifndef SAGUARO_ARCH_X86_REPORT_H
+#define SAGUARO_ARCH_X86_REPORT_H
+
+#include <stdbool.h>
+#include "arch/x86/traps.h"
+
+/* An exception that nobody expected: full report, all CPUs stop. */
+__attribute__((noreturn)) void report_exception(struct trap_frame *frame);
+
+/* An NMI: the machine stops (this CPU halts), the hardware reports an error (full report, all CPUs stop), or
+ * nobody knows (a report in the log, and on it goes). */
+void report_nmi(struct trap_frame *frame);
+
+/* True once the machine is being stopped, be it for a report or for power-off. */
+bool machine_stopping(void);
+
+/* Stops every other CPU where it is, for good. */
+void machine_stop_others(void);
+
+#endif
