@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// What both fuzzers of the config do with a tree: check it, read it, and hold the two to each other.
+#ifndef SAGUARO_TESTS_FUZZ_CONFIG_TARGET_H
+#define SAGUARO_TESTS_FUZZ_CONFIG_TARGET_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem() */
+#endif
+#include <errno.h>
+#include <libfdt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/config_check.h"
+#include "lib/dts.h"
+
+struct target {
+    struct dts_report report;
+    const struct config_source *source;
+    struct config *config;
+};
+
+static void require(bool holds) {
+    if (!holds) {
+        abort();
+    }
+}
+
+static void target_error(void *context, const struct dts_error *error) {
+    char text[DTS_ERROR_TEXT];
+    size_t size = dts_error_format(text, sizeof(text), error);
+    unsigned lines = 0;
+
+    (void)context;
+    require(size < sizeof(text) - 1 && text[size] == '\0' && text[size - 1] == '\n');
+    for (size_t i = 0; i < size; i++) {
+        require((text[i] >= ' ' && text[i] <= '~') || text[i] == '\n' || text[i] == '\t');
+        lines += text[i] == '\n';
+    }
+    require(lines == (error->source != NULL ? 3 : 1));
+    /* Said where checker and reader are not of one mind. */
+    require(strcmp(error->message, "the config cannot be read") != 0);
+    require(strcmp(error->message, "/: the config cannot be read") != 0);
+}
+
+static void target_begin(struct target *target) {
+    target->report = (struct dts_report){.error = target_error};
+}
+
+static int target_file(void *context, const struct config_file *file) {
+    struct target *target = context;
+
+    require(config_path_problem(file->name) == NULL);
+    require(file->guest < target->config->guest_count);
+    config_report_file(target->source, target->config, file, &target->report, "file \"%s\" is missing",
+                       file->name);
+    return 0;
+}
+
+static void target_check(struct target *target, const struct config_source *source) {
+    static struct config checked, read;
+    struct config_machine machine = {.memory = 4ull << 30, .reserve = 64 << 20, .cpu_count = 4};
+    int error;
+
+    target->source = source;
+    target->config = &checked;
+    target_begin(target);
+    error = config_check(source, &checked, &target->report);
+    require(target->report.count == 0 || error != 0);
+    require(config_read(source->fdt, source->size, &read) == 0 || error != 0);
+    if (error != 0) {
+        require(target->report.count != 0 && target->report.count <= CONFIG_MAX_ERRORS + 1);
+        /* What a value was written as is known only of source: there alone the checker may refuse more. */
+        require(source->positions != NULL || config_read(source->fdt, source->size, &read) != 0);
+        return;
+    }
+    require(config_read(source->fdt, source->size, &read) == 0);
+    require(memcmp(&checked, &read, sizeof(read)) == 0);
+    require(read.guest_count >= 1 && read.guest_count <= CONFIG_MAX_GUESTS);
+    for (uint32_t i = 0; i < read.guest_count; i++) {
+        const struct config_guest *guest = &read.guests[i];
+
+        require(guest->image != NULL && guest->image == guest->images[guest->image_kind]);
+        require(guest->vcpus >= 1 && guest->vcpus <= CONFIG_MAX_VCPUS && guest->cpus != 0);
+        require(guest->memory >= CONFIG_MIN_MEMORY && guest->memory <= CONFIG_MAX_MEMORY &&
+                guest->memory % 4096 == 0);
+        require(guest->module_count <= CONFIG_MAX_MODULES && strlen(guest->cmdline) <= CONFIG_MAX_CMDLINE);
+        require((guest->budget == 0) == (guest->period == 0) && guest->budget <= guest->period);
+    }
+    config_files(&read, target_file, target);
+    config_check_machine(source, &read, &machine, &target->report);
+}
+
+#endif
