@@ -8,7 +8,14 @@
 void *memcpy(void *restrict target, const void *restrict source, size_t size) {
     void *result = target;
 #if defined(__x86_64__)
-    __asm__ volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(size) : : "memory");
+    /* Words, then the rest: as fast as REP MOVSB where the CPU has fast strings, and much faster where it has
+     * not. */
+    size_t words = size / 8;
+    size %= 8;
+    __asm__ volatile("rep movsq\n\tmovq %3, %%rcx\n\trep movsb"
+                     : "+D"(target), "+S"(source), "+c"(words)
+                     : "r"(size)
+                     : "memory");
 #else
     unsigned char *to = target;
     const unsigned char *from = source;
@@ -47,7 +54,12 @@ void *memmove(void *target, const void *source, size_t size) {
 void *memset(void *target, int value, size_t size) {
     void *result = target;
 #if defined(__x86_64__)
-    __asm__ volatile("rep stosb" : "+D"(target), "+c"(size) : "a"(value) : "memory");
+    size_t words = size / 8;
+    size %= 8;
+    __asm__ volatile("rep stosq\n\tmovq %2, %%rcx\n\trep stosb"
+                     : "+D"(target), "+c"(words)
+                     : "r"(size), "a"((unsigned char)value * 0x0101010101010101ull)
+                     : "memory");
 #else
     unsigned char *to = target;
     while (size-- > 0) {
