@@ -142,7 +142,7 @@ static int parse_strings(struct parser *p, size_t *size) {
 static int parse_cells(struct parser *p, size_t *size) {
     unsigned element = 0;
     uint32_t start = p->scan.at;
-    int error;
+    int error = 0;
 
     while (dts_accept(&p->scan, "<")) {
         for (;;) {
