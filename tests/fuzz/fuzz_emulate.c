@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzzes the emulator: any bytes in any mode with any registers, segments, control registers and page tables. It must end, stay inside
-// its callbacks' contract, and leave RIP where its result says.
-// fuzz-sources: arch/x86/emulate/decode.c arch/x86/emulate/emulate.c arch/x86/emulate/execute_alu.c arch/x86/emulate/execute_bits.c arch/x86/emulate/execute_move.c arch/x86/emulate/execute_multiply.c arch/x86/emulate/execute_stack.c arch/x86/emulate/execute_string.c arch/x86/emulate/execute_vector.c arch/x86/emulate/fast.c arch/x86/emulate/memory.c arch/x86/emulate/operand.c arch/x86/emulate/segment.c arch/x86/emulate/tables.c arch/x86/emulate/walk.c
+// Fuzzes the emulator: any bytes in any mode with any registers, segments, control registers and page tables.
+// It must end, stay inside its callbacks' contract, and leave RIP where its result says.
+// fuzz-sources: arch/x86/emulate/*.c
 #define MOCK_RAM 0x8000u
 #define MOCK_LOG 1u
 #include "tests/unit/emulate_mock.h"
@@ -64,7 +64,7 @@ static void vector_write(void *context, unsigned number, const void *value, unsi
     REQUIRE(number < 16 && (size == 16 || size == 32));
     mock_vector_write(context, number, value, size);
 }
-static const struct emulate_ops ops = {read_guest, write_guest, cmpxchg_guest, mmio_read, mmio_write,
+static const struct emulate_ops ops = {read_guest, write_guest, cmpxchg_guest, mmio_read,   mmio_write,
                                        io_read,    io_write,    vector_read,   vector_write};
 
 struct input {
@@ -74,7 +74,7 @@ struct input {
 static uint64_t take(struct input *input, unsigned size) {
     uint64_t value = 0;
     if (size > input->size)
-        size = (unsigned) input->size;
+        size = (unsigned)input->size;
     memcpy(&value, input->data, size);
     input->data += size;
     input->size -= size;
@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const unsigned modes[] = {16, 86, 32, 48, 64, 64, 64, 32};
     struct input input = {data, size};
-    unsigned kind = (unsigned) take(&input, 1), what = (unsigned) take(&input, 1);
+    unsigned kind = (unsigned)take(&input, 1), what = (unsigned)take(&input, 1);
     mock_reset(&mock, modes[kind & 7]);
     emulate_init(&mock.emulate, &mock.registers, &mock.system, &ops, &mock, 32 + what % 21);
     mock.emulate.xcr0 = 7;
@@ -104,17 +104,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (kind & 128)
         for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
-            mock.system.segment[i].attributes ^= (uint16_t) take(&input, 2);
+            mock.system.segment[i].attributes ^= (uint16_t)take(&input, 2);
             mock.system.segment[i].base = take(&input, 3);
-            mock.system.segment[i].limit ^= (uint32_t) take(&input, 2) << 16;
+            mock.system.segment[i].limit ^= (uint32_t)take(&input, 2) << 16;
         }
     if (what & 32)
         mock.device_error = -EAGAIN, mock.device_good = what & 7;
     uint8_t code[16];
     for (unsigned i = 0; i < 15; i++)
-        code[i] = (uint8_t) take(&input, 1);
+        code[i] = (uint8_t)take(&input, 1);
     for (unsigned i = 0; i < X86_GPR_COUNT; i++) {
-        unsigned width = (unsigned) take(&input, 1);
+        unsigned width = (unsigned)take(&input, 1);
         mock.registers.gpr[i] = take(&input, width & 64 ? 8 : width & 32 ? 4 : 2);
         if (width & 128)
             mock.registers.gpr[i] = -mock.registers.gpr[i];
@@ -122,7 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (what & 64)
         mock.registers.rip = take(&input, 8);
     mock.system.gdtr.limit = 0xffff;
-    for (size_t at = 0; input.size != 0 && at < sizeof(mock.ram); at++) /* page tables, TSS, descriptors: all of it */
+    for (size_t at = 0; input.size != 0 && at < sizeof(mock.ram);
+         at++) /* page tables, TSS, descriptors: all of it */
         mock.ram[at] = input.data[at % input.size];
     mock.device_value = 0x0123456789abcdefull;
 
@@ -141,7 +142,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         calls = 0;
         enum emulate_result result = emulate_one(&mock.emulate);
         REQUIRE(result <= EMULATE_UNHANDLED);
-        /* 1,024 iterations, each with two operands over two pages, each page walked through up to 5 levels with 16 tries. */
+        /* 1,024 iterations, each with two operands over two pages, each page walked through up to 5 levels
+         * with 16 tries. */
         REQUIRE(calls < 1000000);
         REQUIRE(mock.emulate.fetched <= 15);
         if (result != EMULATE_OK)

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The emulator's decoder against Zydis, an independent one: lengths and memory operands of every opcode with
-// every ModRM byte, of structured and of random bytes, in 16-, 32- and 64-bit code; and the short lengths of
-// emulate_fast_length(). unit-sources: arch/x86/emulate/decode.c arch/x86/emulate/emulate.c
-// arch/x86/emulate/execute_alu.c arch/x86/emulate/execute_bits.c arch/x86/emulate/execute_move.c
-// arch/x86/emulate/execute_multiply.c arch/x86/emulate/execute_stack.c arch/x86/emulate/execute_string.c
-// arch/x86/emulate/execute_vector.c arch/x86/emulate/fast.c arch/x86/emulate/memory.c
-// arch/x86/emulate/operand.c arch/x86/emulate/segment.c arch/x86/emulate/tables.c arch/x86/emulate/walk.c
+// every ModRM byte, of structured and of random bytes, in 16-, 32- and 64-bit code; and
+// emulate_fast_length().
+// unit-sources: arch/x86/emulate/*.c
 // unit-libs: -lZydis
 #include "arch/x86/emulate/emulate.h"
 

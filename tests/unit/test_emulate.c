@@ -2,7 +2,7 @@
 // The emulator at devices: accesses made, answers that come later, locked operations, strings, ports,
 // page-crossing operands, faults without side effects. (test_emulate_native.c has the arithmetic,
 // test_emulate_modes.c the modes and segments.)
-// unit-sources: arch/x86/emulate/decode.c arch/x86/emulate/emulate.c arch/x86/emulate/execute_alu.c arch/x86/emulate/execute_bits.c arch/x86/emulate/execute_move.c arch/x86/emulate/execute_multiply.c arch/x86/emulate/execute_stack.c arch/x86/emulate/execute_string.c arch/x86/emulate/execute_vector.c arch/x86/emulate/memory.c arch/x86/emulate/operand.c arch/x86/emulate/segment.c arch/x86/emulate/tables.c arch/x86/emulate/walk.c
+// unit-sources: arch/x86/emulate/*.c
 #include "tests/unit/emulate_mock.h"
 
 #include <setjmp.h>

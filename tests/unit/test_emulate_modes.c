@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The emulator's modes: real, virtual-8086, 16- and 32-bit protected, compatibility, 64-bit; segments,
 // stacks, fetches, lengths.
-// unit-sources: arch/x86/emulate/decode.c arch/x86/emulate/emulate.c arch/x86/emulate/execute_alu.c arch/x86/emulate/execute_bits.c arch/x86/emulate/execute_move.c arch/x86/emulate/execute_multiply.c arch/x86/emulate/execute_stack.c arch/x86/emulate/execute_string.c arch/x86/emulate/execute_vector.c arch/x86/emulate/memory.c arch/x86/emulate/operand.c arch/x86/emulate/segment.c arch/x86/emulate/tables.c arch/x86/emulate/walk.c
+// unit-sources: arch/x86/emulate/*.c
 #include "tests/unit/emulate_mock.h"
 
 #include <setjmp.h>

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The emulator against the CPU that runs this test: the same instruction, registers, flags and memory go to
 // both, and everything that the manuals define about the outcome must be equal. 64-bit mode, unprivileged
-// forms. unit-sources: arch/x86/emulate/decode.c arch/x86/emulate/emulate.c arch/x86/emulate/execute_alu.c
-// arch/x86/emulate/execute_bits.c arch/x86/emulate/execute_move.c arch/x86/emulate/execute_multiply.c
-// arch/x86/emulate/execute_stack.c arch/x86/emulate/execute_string.c arch/x86/emulate/execute_vector.c
-// arch/x86/emulate/memory.c arch/x86/emulate/operand.c arch/x86/emulate/segment.c arch/x86/emulate/tables.c
-// arch/x86/emulate/walk.c
+// forms.
+// unit-sources: arch/x86/emulate/*.c
 #define _GNU_SOURCE
 #include "arch/x86/emulate/emulate.h"
 

@@ -323,9 +323,43 @@ static enum emulate_result decode_immediate(struct emulate *emulate, struct emul
     return EMULATE_OK;
 }
 
+/* Takes note of a legacy prefix. false: it is none. */
+static bool decode_prefix(struct emulate_instruction *in, unsigned byte, bool long_mode,
+                          bool *address_override) {
+    switch (byte) {
+    case 0x66:
+        in->operand_override = true;
+        return true;
+    case 0x67:
+        *address_override = true;
+        return true;
+    case 0xf0:
+        in->lock = true;
+        return true;
+    case 0xf2:
+    case 0xf3:
+        in->repeat = (uint8_t)byte;
+        return true;
+    case 0x64:
+    case 0x65:
+        in->override = byte == 0x64 ? X86_FS : X86_GS;
+        return true;
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+        if (!long_mode) /* ignored there, and it does not undo an FS or GS prefix either */
+            in->override = (uint8_t)(byte >> 3 & 3);
+        return true;
+    default:
+        return false;
+    }
+}
+
 enum emulate_result emulate_decode(struct emulate *emulate) {
     struct emulate_instruction *in = &emulate->instruction;
-    unsigned at = 0, address_override = 0, byte;
+    unsigned at = 0, byte;
+    bool address_override = false;
     emulate_find_mode(emulate);
     bool long_mode = emulate->mode == EMULATE_LONG;
     emulate->fetched =
@@ -355,33 +389,16 @@ enum emulate_result emulate_decode(struct emulate *emulate) {
     in->memory = false;
     in->rip_relative = false;
 
-    for (;; in->rex = 0) { /* a REX that is not the last prefix counts for nothing */
+    for (;;) {
         NEED(1);
         byte = emulate->bytes[at++];
         if (byte >= 0x40 && byte <= 0x4f && long_mode) {
             in->rex = (uint8_t)byte;
-            NEED(1);
-            byte = emulate->bytes[at++];
-            if (byte >= 0x40 && byte <= 0x4f) {
-                at--;
-                continue;
-            }
+            continue;
         }
-        if (byte == 0x66)
-            in->operand_override = true;
-        else if (byte == 0x67)
-            address_override = 1;
-        else if (byte == 0xf0)
-            in->lock = true;
-        else if (byte == 0xf2 || byte == 0xf3)
-            in->repeat = (uint8_t)byte;
-        else if (byte == 0x64 || byte == 0x65)
-            in->override = byte == 0x64 ? X86_FS : X86_GS;
-        else if (byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e) {
-            if (!long_mode) /* ignored there, and it does not undo an FS or GS prefix either */
-                in->override = (uint8_t)(byte >> 3 & 3);
-        } else
+        if (emulate_map0[byte].attributes != 0 || !decode_prefix(in, byte, long_mode, &address_override))
             break;
+        in->rex = 0; /* a REX that is not the last prefix counts for nothing */
     }
 
     unsigned other = emulate->code_size == 4 ? 2 : 4; /* what 67 makes of 4, and of 2 or 8 */

@@ -58,9 +58,9 @@ enum emulate_result execute_mov_offset(struct emulate *emulate) {
         return result;
     if (write) {
         value = register_read(emulate, X86_RAX, size);
-        return span_write(emulate, &span, &value);
+        return span_write_value(emulate, &span, value);
     }
-    result = span_read(emulate, &span, &value);
+    result = span_read_value(emulate, &span, &value);
     if (result == EMULATE_OK)
         register_write(emulate, X86_RAX, size, value);
     return result;

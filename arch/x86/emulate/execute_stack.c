@@ -39,7 +39,7 @@ enum emulate_result execute_push(struct emulate *emulate) {
     if (result == EMULATE_OK && (in->has_modrm || in->opcode < 0x60))
         result = operand_read(emulate, &operand, &value);
     if (result == EMULATE_OK)
-        result = span_write(emulate, &span, &value);
+        result = span_write_value(emulate, &span, value);
     if (result == EMULATE_OK)
         register_write(emulate, X86_RSP, stack_size(emulate), sp);
     return result;
@@ -62,7 +62,7 @@ enum emulate_result execute_pop(struct emulate *emulate) {
     else
         operand.reg = (uint8_t)((in->opcode & 7) | (in->rex & 1) << 3);
     if (result == EMULATE_OK)
-        result = span_read(emulate, &span, &value);
+        result = span_read_value(emulate, &span, &value);
     if (result == EMULATE_OK)
         result = operand_write(emulate, &operand, value);
     if (result != EMULATE_OK)
@@ -91,7 +91,7 @@ enum emulate_result execute_call_jump(struct emulate *emulate) {
                                       : target > emulate->system->segment[X86_CS].limit)
         return emulate_raise(emulate, VECTOR_GP, 0);
     if (call) {
-        result = span_write(emulate, &span, &next);
+        result = span_write_value(emulate, &span, next);
         if (result != EMULATE_OK)
             return result;
         register_write(emulate, X86_RSP, stack_size(emulate), sp);

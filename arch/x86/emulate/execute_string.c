@@ -63,30 +63,30 @@ static enum emulate_result string_step(struct emulate *emulate, struct string_st
         result = string_span(emulate, X86_ES, gpr[X86_RDI] & mask, writes ? EMULATE_WRITE : 0,
                              &state->destination, &destination);
     if (result == EMULATE_OK && state->uses_source)
-        result = span_read(emulate, &source, &value);
+        result = span_read_value(emulate, &source, &value);
     if (result != EMULATE_OK)
         return result;
     switch (kind) {
     case 0xa4: /* MOVS */
-        return span_write(emulate, &destination, &value);
+        return span_write_value(emulate, &destination, value);
     case 0xaa: /* STOS */
-        return span_write(emulate, &destination, &gpr[X86_RAX]);
+        return span_write_value(emulate, &destination, gpr[X86_RAX]);
     case 0xac: /* LODS */
         register_write(emulate, X86_RAX, size, value);
         return EMULATE_OK;
     case 0xa6: /* CMPS */
-        result = span_read(emulate, &destination, &other);
+        result = span_read_value(emulate, &destination, &other);
         if (result == EMULATE_OK)
             compare(emulate, value, other, size);
         return result;
     case 0xae: /* SCAS */
-        result = span_read(emulate, &destination, &other);
+        result = span_read_value(emulate, &destination, &other);
         if (result == EMULATE_OK)
             compare(emulate, register_read(emulate, X86_RAX, size), other, size);
         return result;
     case 0x6c: /* INS */
         result = device_access(emulate, DEVICE_PORT | state->port, size, false, &value);
-        return result == EMULATE_OK ? span_write(emulate, &destination, &value) : result;
+        return result == EMULATE_OK ? span_write_value(emulate, &destination, value) : result;
     default: /* OUTS */
         return device_access(emulate, DEVICE_PORT | state->port, size, true, &value);
     }

@@ -189,6 +189,9 @@ enum emulate_result span_prepare(struct emulate *emulate, unsigned segment, uint
                                  unsigned access, struct span *span);
 enum emulate_result span_read(struct emulate *emulate, const struct span *span, void *value);
 enum emulate_result span_write(struct emulate *emulate, const struct span *span, const void *value);
+/* The same for 1, 2, 4 and 8 bytes; a read is zero-extended. */
+enum emulate_result span_read_value(struct emulate *emulate, const struct span *span, uint64_t *value);
+enum emulate_result span_write_value(struct emulate *emulate, const struct span *span, uint64_t value);
 /* Compare and exchange on RAM. EMULATE_OK, EMULATE_CHANGED (`expected` is new), or EMULATE_UNHANDLED: not RAM
  * in one piece. */
 enum emulate_result span_exchange(struct emulate *emulate, const struct span *span, void *expected,

@@ -86,13 +86,9 @@ enum emulate_result device_access(struct emulate *emulate, uint64_t address, uns
     return EMULATE_OK;
 }
 
-/* One page's part of an operand. */
-static enum emulate_result piece_access(struct emulate *emulate, uint64_t gpa, unsigned size, bool write,
-                                        uint8_t *data) {
-    const struct emulate_ops *ops = emulate->ops;
-    if ((write ? ops->write_guest(emulate->context, gpa, data, size)
-               : ops->read_guest(emulate->context, gpa, data, size)) == 0)
-        return EMULATE_OK;
+/* One page's part of an operand that lies outside RAM, in falling powers of two. */
+static enum emulate_result device_pieces(struct emulate *emulate, uint64_t gpa, unsigned size, bool write,
+                                         uint8_t *data) {
     while (size != 0) {
         unsigned part = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t value = 0;
@@ -110,23 +106,56 @@ static enum emulate_result piece_access(struct emulate *emulate, uint64_t gpa, u
     return EMULATE_OK;
 }
 
+static enum emulate_result piece_read(struct emulate *emulate, uint64_t gpa, unsigned size, uint8_t *data) {
+    if (emulate->ops->read_guest(emulate->context, gpa, data, size) == 0)
+        return EMULATE_OK;
+    return device_pieces(emulate, gpa, size, false, data);
+}
+
+static enum emulate_result piece_write(struct emulate *emulate, uint64_t gpa, unsigned size,
+                                       const uint8_t *data) {
+    if (emulate->ops->write_guest(emulate->context, gpa, data, size) == 0)
+        return EMULATE_OK;
+    uint8_t copy[32];
+    memcpy(copy, data, size);
+    return device_pieces(emulate, gpa, size, true, copy);
+}
+
+static bool in_one_piece(const struct span *span) {
+    return __builtin_expect(span->first == span->size, 1);
+}
+
 enum emulate_result span_read(struct emulate *emulate, const struct span *span, void *value) {
-    enum emulate_result result = piece_access(emulate, span->gpa[0], span->first, false, value);
-    if (__builtin_expect(span->first == span->size || result != EMULATE_OK, 1))
+    enum emulate_result result = piece_read(emulate, span->gpa[0], span->first, value);
+    if (in_one_piece(span) || result != EMULATE_OK)
         return result;
-    return piece_access(emulate, span->gpa[1], span->size - span->first, false,
-                        (uint8_t *)value + span->first);
+    return piece_read(emulate, span->gpa[1], span->size - span->first, (uint8_t *)value + span->first);
 }
 
 enum emulate_result span_write(struct emulate *emulate, const struct span *span, const void *value) {
-    uint8_t data[32];
-    memcpy(data, value, span->size);
-    if (__builtin_expect(span->first == span->size, 1))
-        return piece_access(emulate, span->gpa[0], span->first, true, data);
-    enum emulate_result result = piece_access(emulate, span->gpa[0], span->first, true, data);
-    if (result != EMULATE_OK)
+    enum emulate_result result = piece_write(emulate, span->gpa[0], span->first, value);
+    if (in_one_piece(span) || result != EMULATE_OK)
         return result;
-    return piece_access(emulate, span->gpa[1], span->size - span->first, true, data + span->first);
+    return piece_write(emulate, span->gpa[1], span->size - span->first, (const uint8_t *)value + span->first);
+}
+
+/* The usual operand of 1, 2, 4 or 8 bytes: no copy by bytes. */
+enum emulate_result span_read_value(struct emulate *emulate, const struct span *span, uint64_t *value) {
+    *value = 0;
+    if (!in_one_piece(span))
+        return span_read(emulate, span, value);
+    if (emulate->ops->read_guest(emulate->context, span->gpa[0], value, span->size) == 0)
+        return EMULATE_OK;
+    return device_access(emulate, span->gpa[0], span->size, false, value);
+}
+
+enum emulate_result span_write_value(struct emulate *emulate, const struct span *span, uint64_t value) {
+    if (!in_one_piece(span))
+        return span_write(emulate, span, &value);
+    if (emulate->ops->write_guest(emulate->context, span->gpa[0], &value, span->size) == 0)
+        return EMULATE_OK;
+    value &= size_mask(span->size);
+    return device_access(emulate, span->gpa[0], span->size, true, &value);
 }
 
 enum emulate_result span_exchange(struct emulate *emulate, const struct span *span, void *expected,

@@ -63,8 +63,7 @@ enum emulate_result operand_read(struct emulate *emulate, struct operand *operan
     /* Two pages of RAM cannot be exchanged as one: leave that to the CPU rather than pretend. */
     if (operand->locked && operand->span.first != operand->size && span_is_ram(emulate, &operand->span))
         return EMULATE_UNHANDLED;
-    *value = 0;
-    return span_read(emulate, &operand->span, value);
+    return span_read_value(emulate, &operand->span, value);
 }
 
 enum emulate_result operand_write(struct emulate *emulate, const struct operand *operand, uint64_t value) {
@@ -72,7 +71,7 @@ enum emulate_result operand_write(struct emulate *emulate, const struct operand 
         register_write(emulate, operand->reg, operand->size, value);
         return EMULATE_OK;
     }
-    return span_write(emulate, &operand->span, &value);
+    return span_write_value(emulate, &operand->span, value);
 }
 
 enum emulate_result operand_update(struct emulate *emulate, const struct operand *operand, uint64_t *old,

@@ -51,9 +51,8 @@ static int mark(struct emulate *emulate, const struct step *step, unsigned size,
     return emulate->ops->cmpxchg_guest(emulate->context, step->gpa, 4, &expected32, &desired32) == 1;
 }
 
-/* The rights that all levels together give. `rights`: the AND of the entries' W and U, and NX if any had it.
- */
-static bool permitted(const struct emulate *emulate, uint64_t rights, bool nx, unsigned access, bool user) {
+/* `rights`: the AND over all levels of the entries' W, U and A, and of NX inverted. */
+static bool permitted(const struct emulate *emulate, uint64_t rights, unsigned access, bool user) {
     const struct x86_system *system = emulate->system;
     if (user) {
         if (!(rights & ENTRY_U) || ((access & EMULATE_WRITE) && !(rights & ENTRY_W)))
@@ -71,90 +70,109 @@ static bool permitted(const struct emulate *emulate, uint64_t rights, bool nx, u
             }
         }
     }
-    return !(access & EMULATE_EXECUTE) || !nx;
+    return !(access & EMULATE_EXECUTE) || (rights & ENTRY_NX);
 }
 
-/* One attempt. EMULATE_CHANGED: an entry changed under it. */
-static enum emulate_result walk_once(struct emulate *emulate, uint64_t linear, unsigned access, bool user,
-                                     uint64_t *gpa) {
-    const struct x86_system *system = emulate->system;
-    const bool wide = system->cr4 & CR4_PAE, nxe = system->efer & EFER_NXE, lma = system->efer & EFER_LMA;
-    const unsigned size = wide ? 8 : 4, index_bits = wide ? 9 : 10;
-    unsigned levels = !wide ? 2 : !lma ? 3 : system->cr4 & CR4_LA57 ? 5 : 4;
-    uint64_t reserved = ADDRESS_MASK & ~emulate->physical_mask, rights = ENTRY_W | ENTRY_U;
-    uint64_t table = system->cr3 & (lma    ? ADDRESS_MASK & emulate->physical_mask
-                                    : wide ? 0xffffffe0ull
-                                           : 0xfffff000ull);
-    struct step steps[5];
-    unsigned count = 0, shift = 12 + index_bits * (levels - 1);
-    bool nx = false;
-    if (!wide)
-        reserved = 0;
-    else if (!nxe)
-        reserved |= ENTRY_NX;
-    if (wide && !lma)
-        reserved |= 0x7ff0000000000000ull;
-
-    for (;; shift -= index_bits) {
-        struct step *step = &steps[count++];
-        unsigned index = (unsigned)(linear >> shift) & ((1u << index_bits) - 1);
-        bool pdpte = wide && !lma && shift == 30;
-        if (pdpte)
-            index &= 3;
-        step->gpa = table + index * size;
-        step->entry = 0;
-        if (emulate->ops->read_guest(emulate->context, step->gpa, &step->entry, size) != 0)
-            return EMULATE_UNHANDLED;
-        uint64_t entry = step->entry;
-        if (!(entry & ENTRY_P))
-            return page_fault(emulate, linear, access, user, 0);
-        if (pdpte) { /* no rights, no accessed bit, and no NX: all of that is reserved */
-            if (entry & (reserved | ENTRY_NX | 0x1e6u))
-                return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
-            count--;
-            table = entry & ADDRESS_MASK;
-            continue;
-        }
-        uint64_t bad = reserved;
-        bool leaf = shift == 12;
-        if (!leaf && (entry & ENTRY_PS)) {
-            if (!wide) {
-                if (system->cr4 & CR4_PSE) {
-                    leaf = true;
-                    /* Bits 20-13 are address bits 39-32 (PSE-36 and its 40-bit form), bit 21 is reserved. */
-                    bad = 0x200000u | ((~emulate->physical_mask >> 32 & 0xff) << 13);
-                }
-            } else if (shift == 21 || (shift == 30 && lma)) {
-                leaf = true;
-                bad |= (1ull << shift) - 0x2000; /* address bits below the page size; bit 12 is PAT */
-            } else {
-                bad |= ENTRY_PS;
-            }
-        }
-        if (entry & bad)
-            return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
-        rights &= entry;
-        nx |= wide && (entry & ENTRY_NX);
-        if (!leaf) {
-            table = entry & ADDRESS_MASK;
-            continue;
-        }
-        if (!permitted(emulate, rights, nx, access, user))
-            return page_fault(emulate, linear, access, user, ERROR_P);
-        uint64_t offset_mask = (1ull << shift) - 1;
-        *gpa = (entry & ADDRESS_MASK & ~offset_mask) | (linear & offset_mask);
-        if (!wide && shift == 22)
-            *gpa = (entry & 0xffc00000u) | (entry >> 13 & 0xff) << 32 | (linear & offset_mask);
-        break;
-    }
-    if (access & EMULATE_PEEK)
-        return EMULATE_OK;
+/* Sets accessed bits at all levels and the dirty bit in the last, where they are missing. */
+static enum emulate_result mark_all(struct emulate *emulate, const struct step *steps, unsigned count,
+                                    unsigned size, unsigned access) {
     for (unsigned i = 0; i < count; i++) {
         uint64_t bits = ENTRY_A | (i + 1 == count && (access & EMULATE_WRITE) ? ENTRY_D : 0);
         if ((steps[i].entry & bits) != bits && mark(emulate, &steps[i], size, bits))
             return EMULATE_CHANGED;
     }
     return EMULATE_OK;
+}
+
+/* 2-level paging with 4-byte entries. EMULATE_CHANGED: an entry changed under it. */
+static enum emulate_result walk_legacy(struct emulate *emulate, uint64_t linear, unsigned access, bool user,
+                                       uint64_t *gpa) {
+    const struct x86_system *system = emulate->system;
+    struct step steps[2];
+    uint64_t table = system->cr3 & 0xfffff000u, rights = ~0ull, entry;
+    unsigned count = 0, shift = 22;
+    for (;; shift = 12) {
+        struct step *step = &steps[count++];
+        step->gpa = table + (linear >> shift & 0x3ff) * 4;
+        step->entry = 0;
+        if (emulate->ops->read_guest(emulate->context, step->gpa, &step->entry, 4) != 0)
+            return EMULATE_UNHANDLED;
+        entry = step->entry;
+        if (!(entry & ENTRY_P))
+            return page_fault(emulate, linear, access, user, 0);
+        rights &= entry | ENTRY_NX;
+        if (shift == 12) {
+            *gpa = (entry & 0xfffff000u) | (linear & 0xfff);
+            break;
+        }
+        if ((entry & ENTRY_PS) && (system->cr4 & CR4_PSE)) {
+            /* Bits 20-13 are address bits 39-32 (PSE-36 and its 40-bit form), bit 21 is reserved. */
+            if (entry & (0x200000u | (~emulate->physical_mask >> 32 & 0xff) << 13))
+                return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
+            *gpa = (entry & 0xffc00000u) | (entry >> 13 & 0xff) << 32 | (linear & 0x3fffff);
+            break;
+        }
+        table = entry & 0xfffff000u;
+    }
+    if (!permitted(emulate, rights, access, user))
+        return page_fault(emulate, linear, access, user, ERROR_P);
+    return access & EMULATE_PEEK ? EMULATE_OK : mark_all(emulate, steps, count, 4, access);
+}
+
+/* PAE, 4-level and 5-level paging with 8-byte entries. EMULATE_CHANGED: an entry changed under it. */
+static enum emulate_result walk_wide(struct emulate *emulate, uint64_t linear, unsigned access, bool user,
+                                     uint64_t *gpa) {
+    const struct x86_system *system = emulate->system;
+    int (*const read)(void *, uint64_t, void *, unsigned) = emulate->ops->read_guest;
+    uint64_t reserved = ADDRESS_MASK & ~emulate->physical_mask, rights = ~0ull, table, entry;
+    struct step steps[5];
+    unsigned count = 0, shift;
+    if (!(system->efer & EFER_NXE))
+        reserved |= ENTRY_NX;
+    if (system->efer & EFER_LMA) {
+        shift = system->cr4 & CR4_LA57 ? 48 : 39;
+        table = system->cr3 & ADDRESS_MASK & emulate->physical_mask;
+    } else { /* a PDPTE has no rights and no accessed bit, and its NX is reserved as well */
+        if (read(emulate->context, (system->cr3 & 0xffffffe0u) + (linear >> 30 & 3) * 8, &entry, 8) != 0)
+            return EMULATE_UNHANDLED;
+        if (!(entry & ENTRY_P))
+            return page_fault(emulate, linear, access, user, 0);
+        reserved |= 0x7ff0000000000000ull;
+        if (entry & (reserved | ENTRY_NX | 0x1e6u))
+            return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
+        shift = 21;
+        table = entry & ADDRESS_MASK;
+    }
+    for (;; shift -= 9) {
+        struct step *step = &steps[count++];
+        step->gpa = table + (linear >> shift & 0x1ff) * 8;
+        if (read(emulate->context, step->gpa, &step->entry, 8) != 0)
+            return EMULATE_UNHANDLED;
+        entry = step->entry;
+        if (!(entry & ENTRY_P))
+            return page_fault(emulate, linear, access, user, 0);
+        if (entry & reserved)
+            return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
+        rights &= entry ^ ENTRY_NX;
+        table = entry & ADDRESS_MASK;
+        if (shift == 12) {
+            *gpa = table | (linear & 0xfff);
+            break;
+        }
+        if (entry & ENTRY_PS) {
+            uint64_t offset_mask = (1ull << shift) - 1;
+            /* Reserved: PS above 1-GB pages; below, the address bits under the page size (bit 12 is PAT). */
+            if (shift > 30 || (entry & (offset_mask & ~0x1fffull)))
+                return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
+            *gpa = (table & ~offset_mask) | (linear & offset_mask);
+            break;
+        }
+    }
+    if (!permitted(emulate, rights, access, user))
+        return page_fault(emulate, linear, access, user, ERROR_P);
+    if ((access & EMULATE_PEEK) || ((rights & ENTRY_A) && (!(access & EMULATE_WRITE) || (entry & ENTRY_D))))
+        return EMULATE_OK;
+    return mark_all(emulate, steps, count, 8, access);
 }
 
 enum emulate_result emulate_walk(struct emulate *emulate, uint64_t linear, unsigned access, uint64_t *gpa) {
@@ -165,7 +183,8 @@ enum emulate_result emulate_walk(struct emulate *emulate, uint64_t linear, unsig
     }
     bool user = system->cpl == 3 && !(access & EMULATE_IMPLICIT);
     for (unsigned tries = 0; tries < WALK_TRIES; tries++) {
-        enum emulate_result result = walk_once(emulate, linear, access, user, gpa);
+        enum emulate_result result = system->cr4 & CR4_PAE ? walk_wide(emulate, linear, access, user, gpa)
+                                                           : walk_legacy(emulate, linear, access, user, gpa);
         if (result != EMULATE_CHANGED)
             return result;
     }
