@@ -32,10 +32,10 @@ static int find(struct source *sources, unsigned int source_count, struct config
     for (unsigned int i = 0; i < source_count; i++) {
         for (unsigned int place = 0; place < 2; place++) {
             if (place == 1) {
-                if (sources[i].directory[0] == '\0' || strcmp(sources[i].directory, "\\") == 0) {
-                    continue; /* the loader lies in the root itself */
+                if (source_in_root(&sources[i])) {
+                    continue; /* the loader itself lies there */
                 }
-                sources[i].directory[0] = '\0';
+                source_go_to_root(&sources[i]);
             }
             for (unsigned int n = 0; n < 2; n++) {
                 EFI_STATUS status =

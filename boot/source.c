@@ -68,20 +68,6 @@ const char *source_status_text(EFI_STATUS status) {
     }
 }
 
-void source_describe(const struct source *source, const char *name, char *text, size_t size) {
-    char path[PATH_MAX_BYTES];
-    const char *why;
-
-    if (path_join(source->directory, name, source->pxe != NULL ? '/' : '\\', path, sizeof(path), &why)) {
-        snprintf(text, size, "%s", name);
-    } else if (source->pxe != NULL) {
-        snprintf(text, size, "tftp://%u.%u.%u.%u/%s", source->server & 0xff, source->server >> 8 & 0xff,
-                 source->server >> 16 & 0xff, source->server >> 24, path[0] == '/' ? path + 1 : path);
-    } else {
-        snprintf(text, size, "%s on the boot volume", path);
-    }
-}
-
 /* The directory of the loader's own file, from the path that it was loaded by. */
 static void directory_of_image(EFI_LOADED_IMAGE *image, char *directory) {
     const uint8_t *node = (const uint8_t *)image->FilePath;
@@ -281,6 +267,17 @@ EFI_STATUS source_read(struct source *source, const char *name, uint64_t max_siz
     console_progress_end(name, 0, false);
     source_free(file);
     return status;
+}
+
+bool source_in_root(const struct source *source) {
+    return source->directory[0] == '\0' || strcmp(source->directory, "\\") == 0 ||
+           strcmp(source->directory, "/") == 0;
+}
+
+void source_go_to_root(struct source *source) {
+    /* A server's paths are relative to the directory that it serves; a volume's begin with a backslash. */
+    source->directory[0] = source->pxe != NULL ? '\0' : '\\';
+    source->directory[1] = '\0';
 }
 
 void source_free(struct source_file *file) {

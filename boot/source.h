@@ -46,8 +46,9 @@ EFI_STATUS source_read(struct source *source, const char *name, uint64_t max_siz
 
 void source_free(struct source_file *file);
 
-/* Where `name` is looked for, as a person would write it; cut if it does not fit. */
-void source_describe(const struct source *source, const char *name, char *text, size_t size);
+/* Does the loader's directory lie at the top of the volume or server? Look there from now on. */
+bool source_in_root(const struct source *source);
+void source_go_to_root(struct source *source);
 
 /* An EFI status in words. */
 const char *source_status_text(EFI_STATUS status);
