@@ -47,7 +47,7 @@ static void scale_of(uint64_t frequency, uint32_t *multiplier, int8_t *shift) {
     if (!frequency)
         frequency = NANOSECONDS;
     /* 2^32 * 10^9 / frequency, doubled or halved until it fits. */
-    while (frequency >> right >= 2 * NANOSECONDS)
+    while (frequency > 2 * NANOSECONDS << right)
         right++;
     while (frequency << left <= NANOSECONDS)
         left++;
