@@ -32,4 +32,56 @@ struct image_linux {
 int image_linux_parse(const void *head, size_t head_size, uint64_t file_size, struct image_linux *out,
                       char *why, size_t why_size);
 
+/* A file that is read piecewise. read() returns 0, or a negative errno beyond the file's end. */
+struct image_source {
+    int (*read)(void *context, uint64_t offset, void *buffer, size_t size);
+    void *context;
+    uint64_t size;
+};
+
+/* A piece of a file and where it goes in guest-physical memory; memory_size >= file_size, the rest is zero.
+ */
+struct image_segment {
+    uint64_t offset;
+    uint64_t file_size;
+    uint64_t address;
+    uint64_t memory_size;
+};
+
+#define IMAGE_SEGMENTS 32u
+
+/* What is loaded, and where a kernel is entered: multiboot's and PVH's 32-bit entry. Segments do not overlap
+ * and do not wrap. */
+struct image_loadable {
+    unsigned count;
+    struct image_segment segment[IMAGE_SEGMENTS];
+    uint64_t lowest; /* address of the first byte in memory, and behind the last */
+    uint64_t highest;
+    uint32_t entry;
+};
+
+/* A multiboot 1 kernel: ELF32, or any file whose multiboot header has the addresses. 0, or -EINVAL with a
+ * sentence in `why`. */
+int image_multiboot_parse(const struct image_source *source, struct image_loadable *out, char *why,
+                          size_t why_size);
+
+/* An ELF kernel with the note XEN_ELFNOTE_PHYS32_ENTRY (PVH). 0, or -EINVAL with a sentence in `why`. */
+int image_pvh_parse(const struct image_source *source, struct image_loadable *out, char *why,
+                    size_t why_size);
+
+/* The loadable segments of an ELF32 or ELF64 x86 executable; entry is e_entry's lower half. For the two
+ * above. */
+int image_elf_parse(const struct image_source *source, struct image_loadable *out, char *why,
+                    size_t why_size);
+/* Finds a note by name and type in the PT_NOTE segments. Returns its descriptor's size, at most `size` bytes
+ * of it in `out`; -ENOENT. */
+int64_t image_elf_note(const struct image_source *source, const char *name, uint32_t type, void *out,
+                       size_t size);
+
+enum image_kind { IMAGE_LINUX, IMAGE_MULTIBOOT, IMAGE_PVH, IMAGE_FIRMWARE };
+
+/* Everything that can be said of an image before a guest exists. 0, or -EINVAL with a sentence in `why` that
+ * goes on after the file's name. */
+int image_check(enum image_kind kind, const struct image_source *source, char *why, size_t why_size);
+
 #endif
