@@ -196,6 +196,17 @@ static void answers_later(void **unused) {
     mock.device_value = 7;
     assert_int_equal(RUN(&mock, "\x8b\x03"), EMULATE_OK);
     assert_int_equal(gpr[X86_RAX], 7);
+    /* The same place with other operands: asked anew as well. */
+    reset();
+    mock.device_error = -EAGAIN;
+    mock.device_good = 1;
+    mock.device_value = 5;
+    assert_int_equal(RUN(&mock, "\x01\x03"), EMULATE_RETRY);
+    mock.device_error = 0;
+    gpr[X86_RBX] += 4;
+    assert_int_equal(emulate_one(&mock.emulate), EMULATE_OK);
+    assert_int_equal(mock.log_count, 3);
+    expect_log(1, 'r', MOCK_DEVICE + 0x304, 4, 5);
     /* Any other error is the caller's to deal with. */
     mock.device_error = -EINVAL;
     assert_int_equal(RUN(&mock, "\x8b\x03"), EMULATE_UNHANDLED);
@@ -248,6 +259,14 @@ static void locked_memory(void **unused) {
     assert_in_range(mock.cmpxchg_calls, 2, 1000);
     assert_int_equal(mock.registers.rip, 0x1000);
     assert_int_equal(mock.registers.rflags, 2);
+    static const char *const others[] = {"\xf0\x01\x0f", "\xf0\xf7\x1f", "\xf0\x0f\xab\x0f",
+                                         "\xf0\x0f\xc1\x0f", "\x48\x87\x0f"};
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        mock.cmpxchg_spoil = ~0u;
+        assert_int_equal(mock_run(&mock, others[i], 4), EMULATE_RETRY);
+        assert_int_equal(gpr[X86_RCX], 0);
+        assert_int_equal(mock.registers.rflags, 2);
+    }
     /* Across two pages of RAM it cannot be atomic, so it is refused; without LOCK it is done. */
     reset();
     gpr[X86_RDI] = 0x5ffe;
@@ -474,6 +493,20 @@ static void ports(void **unused) {
     gpr[X86_RCX] = 2, gpr[X86_RDI] = 0x6000;
     assert_int_equal(RUN(&mock, "\xf3\x6c"), EMULATE_OK); /* rep insb */
     assert_int_equal(mock_load(&mock, 0x6000, 3), 0x1111);
+
+    mock.log_count = 0;
+    gpr[X86_RDI] = 0x6000;
+    assert_int_equal(RUN(&mock, "\x48\x6d"), EMULATE_OK); /* REX.W insd: still 4 bytes */
+    expect_log(0, 'i', 0xcf8, 4, 0x44332211);
+    assert_int_equal(gpr[X86_RDI], 0x6004);
+    struct emulate_ops none = mock_ops;
+    none.io_read = NULL;
+    none.io_write = NULL;
+    mock.emulate.ops = &none;
+    static const char *const port_code[] = {"\xec", "\xee", "\x6c", "\x6e"};
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(mock_run(&mock, port_code[i], 1), EMULATE_UNHANDLED);
+    assert_int_equal(mock.log_count, 1);
 
     /* CPL 3 and IOPL 0: the TSS decides. */
     for (unsigned v86 = 0; v86 < 2; v86++) {

@@ -373,6 +373,16 @@ static void segment_loads(void **unused) {
     assert_int_equal(segment(X86_DS)->limit, 0xabcdefff);
     assert_int_equal(segment(X86_DS)->attributes, 0xc93);
     assert_int_equal(mock_load(&mock, 0x9008 + 5, 1), 0x93); /* marked accessed */
+    descriptor(1, 0, 0xabcde, 0xc92); /* another CPU marks it first, or makes something else of it */
+    mock.cmpxchg_spoil = 1;
+    mock.spoil_xor = 1;
+    assert_int_equal(load(ds, 0x08), EMULATE_OK);
+    descriptor(1, 0, 0xabcde, 0xc92);
+    mock.cmpxchg_spoil = 1;
+    mock.spoil_xor = 0x80;
+    assert_int_equal(load(ds, 0x08), EMULATE_RETRY);
+    expect_fault(emulate_one(&mock.emulate), 11, 0x08);
+    descriptor(1, 0x12345678, 0xabcde, 0xc92);
     expect_fault(load(ds, 0x18), 13, 0x18);
     expect_fault(load(ds, 0x20), 13, 0x20);
     expect_fault(load(ds, 0x28), 11, 0x28);

@@ -141,15 +141,19 @@ struct emulate {
     uint8_t bytes[EMULATE_INSTRUCTION_MAX + 1]; /* instruction bytes */
     uint8_t bytes_count; /* how many the caller supplies (decode assist); 0: fetched. emulate_one() and
                             _decode() consume it (0 after) */
-    bool gpa_valid; /* .gpa is what the CPU reported for the access that trapped; consumed (false after) */
-    uint64_t gpa; /* saves the data page walk of plain loads and stores; must come from this instruction's own
-                     exit */
+    bool gpa_valid;      /* .gpa below is valid; consumed (false after) */
+    /*
+     * The guest-physical address that the CPU reported when a data access of this very instruction trapped
+     * (SVM: EXITINFO2, with EXITINFO1's bit 32 set and its bits 4 and 33 clear). It saves plain loads and
+     * stores their walk.
+     */
+    uint64_t gpa;
 
     /* outputs */
     struct emulate_fault fault; /* with EMULATE_FAULT */
     bool debug_trap;            /* with EMULATE_OK: RFLAGS.TF was set, so a #DB trap (DR6.BS) follows */
-    bool interrupt_shadow; /* with EMULATE_OK: the instruction inhibits interrupts for one more (MOV SS, POP
-                              SS); else the caller ends any shadow that was there */
+    bool interrupt_shadow; /* with EMULATE_OK: interrupts are held off for one more instruction (MOV SS); if
+                              false, the caller ends any shadow that was there */
     uint8_t fetched;       /* valid bytes in .bytes */
     struct emulate_instruction instruction;
 
