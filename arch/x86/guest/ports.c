@@ -65,32 +65,10 @@ static int ports_create(struct vm *vm, unsigned index) {
     return error;
 }
 
-/* They hold nothing. */
-static void ports_reset(struct vm *vm, unsigned index) {
-    (void)vm;
-    (void)index;
-}
-
-static void ports_save(struct vm *vm, unsigned index, struct state_writer *writer) {
-    (void)vm;
-    (void)index;
-    (void)writer;
-}
-
-static int ports_load(struct vm *vm, unsigned index, struct state_reader *reader, uint16_t version) {
-    (void)vm;
-    (void)index;
-    (void)reader;
-    (void)version;
-    return 0;
-}
-
+/* They hold no state. */
 const struct part ports_part = {
     .name = "x86.ports",
     .version = 1,
     .create = ports_create,
     .destroy = ports_destroy,
-    .reset = ports_reset,
-    .save = ports_save,
-    .load = ports_load,
 };
