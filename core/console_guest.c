@@ -20,6 +20,7 @@
  * beside other things. */
 #define RATE_BURST    (128u * 1024u) /* bytes */
 #define RATE_REFILL   8192u          /* bytes a second */
+#define RATE_RESUME   2048u          /* bytes that must be free before lines are shown again */
 #define RATE_OVERHEAD 8u             /* bytes a line costs beside its text */
 
 enum escape { ESCAPE_NONE, ESCAPE_START, ESCAPE_CSI, ESCAPE_STRING, ESCAPE_STRING_END };
@@ -132,7 +133,7 @@ static bool rate_allowed(struct vm_console *console, uint32_t length) {
         console->rate_left = left < RATE_BURST ? (uint32_t)left : RATE_BURST;
         console->rate_time = now;
     }
-    if (console->rate_left < length + RATE_OVERHEAD)
+    if (console->rate_left < (console->withheld != 0 ? RATE_RESUME : length + RATE_OVERHEAD))
         return false;
     console->rate_left -= length + RATE_OVERHEAD;
     return true;

@@ -11,7 +11,10 @@
 
 #define LOG_SLOTS 512u /* power of two */
 #define LOG_TEXT  241u /* with its NUL */
+#define LOG_STALL 256u /* a line that is not published when so many came after it is given up */
 #define LOG_LINE  288u /* formatted: time, level, text */
+
+#define NO_LINE   UINT32_MAX
 
 struct log_slot {
     uint32_t number; /* of the line that it holds, plus 1; 0: being written, or empty */
@@ -21,7 +24,7 @@ struct log_slot {
 };
 
 static struct log_slot ring[LOG_SLOTS];
-static uint32_t next_number; /* of the next line; wraps around */
+static uint32_t next_number; /* of the next line; wraps around, without NO_LINE */
 static uint32_t next_shown;  /* the next line for the consoles; changed only by who has them */
 static uint32_t shown_level = LOG_INFO;
 
@@ -32,7 +35,7 @@ void log_set_level(enum log_level shown) {
 /* Copies line `number`. False: it is being written, was overwritten or does not exist yet. */
 static bool slot_read(uint32_t number, struct log_slot *copy) {
     struct log_slot *slot = &ring[number % LOG_SLOTS];
-    if (__atomic_load_n(&slot->number, __ATOMIC_ACQUIRE) != number + 1)
+    if (number == NO_LINE || __atomic_load_n(&slot->number, __ATOMIC_ACQUIRE) != number + 1)
         return false;
     copy->level = slot->level;
     copy->time = slot->time;
@@ -51,6 +54,17 @@ static size_t line_format(const struct log_slot *slot, char line[LOG_LINE]) {
     return length < (int)LOG_LINE ? (size_t)length : LOG_LINE - 1;
 }
 
+static bool line_ready(uint32_t number) {
+    return number != NO_LINE &&
+           __atomic_load_n(&ring[number % LOG_SLOTS].number, __ATOMIC_ACQUIRE) == number + 1;
+}
+
+/* Nobody will publish it: its writer was interrupted by a panic, or was overtaken by a whole ring of lines.
+ */
+static bool line_given_up(uint32_t number, uint32_t end) {
+    return number == NO_LINE || end - number > LOG_STALL || console_in_panic();
+}
+
 void log_show(void) {
     for (;;) {
         /* Orders the publication of a line, or the release of the consoles, before the look at the other. */
@@ -59,9 +73,7 @@ void log_show(void) {
         uint32_t end = __atomic_load_n(&next_number, __ATOMIC_RELAXED);
         if (number == end)
             return;
-        uint32_t published = __atomic_load_n(&ring[number % LOG_SLOTS].number, __ATOMIC_ACQUIRE);
-        bool ready = published == number + 1;
-        if (!ready && end - number <= LOG_SLOTS && !console_in_panic())
+        if (!line_ready(number) && !line_given_up(number, end))
             return; /* its writer will show it */
         if (!console_begin(false))
             return; /* who has the consoles will show it */
@@ -78,9 +90,8 @@ void log_show(void) {
             if (copy.level <= __atomic_load_n(&shown_level, __ATOMIC_RELAXED))
                 console_put_line(line, line_format(&copy, line));
             __atomic_store_n(&next_shown, number + 1, __ATOMIC_RELAXED);
-        } else if (number != end && console_in_panic()) {
-            __atomic_store_n(&next_shown, number + 1,
-                             __ATOMIC_RELAXED); /* its writer was interrupted by the panic */
+        } else if (number != end && line_given_up(number, end)) {
+            __atomic_store_n(&next_shown, number + 1, __ATOMIC_RELAXED);
         }
         console_end();
     }
@@ -90,7 +101,10 @@ void log_line_v(enum log_level level, const char *format, va_list arguments) {
     char text[LOG_TEXT];
     if (vsnprintf(text, sizeof(text), format, arguments) < 0)
         text[0] = '\0';
-    uint32_t number = __atomic_fetch_add(&next_number, 1, __ATOMIC_RELAXED);
+    uint32_t number;
+    do
+        number = __atomic_fetch_add(&next_number, 1, __ATOMIC_RELAXED);
+    while (number == NO_LINE);
     struct log_slot *slot = &ring[number % LOG_SLOTS];
     __atomic_store_n(&slot->number, 0, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
@@ -132,7 +146,7 @@ void log_replay_shown(void (*print)(const char *line)) {
 
 bool log_allowed(struct log_limit *limit) {
     uint64_t now = time_now();
-    if (limit->window == 0 || now - limit->window >= 1000000000ull) {
+    if (limit->window == 0 || now >= limit->window + 1000000000ull) {
         limit->window = now != 0 ? now : 1;
         __atomic_store_n(&limit->used, 0, __ATOMIC_RELAXED);
     }
