@@ -8,6 +8,7 @@
 
 #include "boot/console.h"
 #include "boot/memory.h"
+#include "lib/image.h"
 
 static const char *const names[2] = {"saguaro.dts", "saguaro.dtb"};
 
@@ -161,34 +162,88 @@ struct reading {
     int error;
 };
 
-static int read_one(void *context, const struct config_file *named) {
-    struct reading *reading = context;
+static int read_piece(void *context, uint64_t offset, void *buffer, size_t size) {
+    const struct handover_file *file = context;
+
+    if (offset > file->size || size > file->size - offset) {
+        return -EINVAL;
+    }
+    memcpy(buffer, (const uint8_t *)(uintptr_t)file->address + offset, size);
+    return 0;
+}
+
+/* What the guest named here is to start from has to be such an image; initrds and modules may be anything. */
+static void check_image(struct reading *reading, const struct config_file *named,
+                        struct handover_file *file) {
+    static const enum image_kind kinds[CONFIG_IMAGES] = {
+        [CONFIG_IMAGE_KERNEL] = IMAGE_LINUX,
+        [CONFIG_IMAGE_MULTIBOOT] = IMAGE_MULTIBOOT,
+        [CONFIG_IMAGE_PVH] = IMAGE_PVH,
+        [CONFIG_IMAGE_FIRMWARE] = IMAGE_FIRMWARE,
+    };
+    const struct image_source source = {.read = read_piece, .context = file, .size = file->size};
+    struct config_load *load = reading->load;
+    char why[SOURCE_WHY] = "";
+
+    if (strcmp(named->property, "initrd") == 0 || strcmp(named->property, "modules") == 0) {
+        return;
+    }
+    if (file->size > named->max_size) { /* a name that was first given where more is allowed */
+        snprintf(why, sizeof(why), "has %llu bytes; at most %llu are possible here",
+                 (unsigned long long)file->size, (unsigned long long)named->max_size);
+    } else if (image_check(kinds[load->config->guests[named->guest].image_kind], &source, why, sizeof(why)) ==
+               0) {
+        return;
+    }
+    config_report_file(&load->tree, load->config, named, &load->report, "file \"%s\" %s", named->name, why);
+    reading->error = -EINVAL;
+}
+
+/* Reads one file into the hand-over's list; NULL: it was not read, and that was said. */
+static struct handover_file *read_new(struct reading *reading, const struct config_file *named, int *error) {
     struct config_load *load = reading->load;
     struct source_file file;
     char why[SOURCE_WHY];
-    size_t size;
-    char *name;
+    size_t size = strlen(named->name) + 1;
+    char *name = memory_keep(size);
+    struct handover_file *entry;
 
-    if (named->repeated) {
-        return 0;
-    }
-    size = strlen(named->name) + 1;
-    name = memory_keep(size);
     if (name == NULL || reading->handover->file_count == FILES_MAX) {
-        return -ENOMEM;
+        *error = -ENOMEM;
+        return NULL;
     }
     memcpy(name, named->name, size);
     if (source_read(load->source, name, named->max_size, HANDOVER_MEMORY_FILE, &file, why) != EFI_SUCCESS) {
         config_report_file(&load->tree, load->config, named, &load->report, "file \"%s\" %s", name, why);
         reading->error = -EIO;
-        return 0; /* the next file's error is worth seeing too */
+        return NULL; /* the next file's error is worth seeing too */
     }
-    reading->files[reading->handover->file_count++] = (struct handover_file){
+    entry = &reading->files[reading->handover->file_count++];
+    *entry = (struct handover_file){
         .name = (uint64_t)(uintptr_t)name,
         .address = (uint64_t)(uintptr_t)file.data,
         .size = file.size,
     };
-    return 0;
+    return entry;
+}
+
+static int read_one(void *context, const struct config_file *named) {
+    struct reading *reading = context;
+    struct handover_file *file = NULL;
+    int error = 0;
+
+    if (!named->repeated) {
+        file = read_new(reading, named, &error);
+    }
+    for (uint32_t i = 0; named->repeated && i < reading->handover->file_count; i++) {
+        if (strcmp((const char *)(uintptr_t)reading->files[i].name, named->name) == 0) {
+            file = &reading->files[i];
+        }
+    }
+    if (file != NULL) {
+        check_image(reading, named, file);
+    }
+    return error;
 }
 
 int config_load_files(struct config_load *load, struct handover *handover) {

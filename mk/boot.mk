@@ -4,7 +4,7 @@
 EFI := $(X86)/efi
 
 # Files of lib/ that the loader links.
-BOOT_LIB_SOURCES := $(wildcard lib/dts*.c lib/config*.c lib/freestanding/*.c)
+BOOT_LIB_SOURCES := $(wildcard lib/dts*.c lib/config*.c lib/image*.c lib/freestanding/*.c)
 BOOT_SOURCES     := $(wildcard boot/*.[cS]) $(BOOT_LIB_SOURCES)
 BOOT_OBJECTS     := $(addprefix $(EFI)/,$(addsuffix .o,$(basename $(BOOT_SOURCES)))) $(EFI)/hypervisor-image.o
 

@@ -16,7 +16,6 @@ RULES = (
     ("lib/", (("abi/", "lib/"), ())),
     ("core/", (("core/", "lib/", "abi/"), ("abi/x86/", "abi/ppc/"))),
     ("arch/x86/emulate/", (("arch/x86/emulate/", "lib/", "abi/", "core/"), ())),
-    ("arch/x86/load/", (("arch/x86/load/", "lib/", "abi/", "core/"), ())),
     ("arch/x86/", (("arch/x86/", "core/", "lib/", "abi/"), ())),
     ("arch/ppc/", (("arch/ppc/", "core/", "lib/", "abi/"), ())),
     ("drivers/iommu/", (("drivers/iommu/", "core/", "lib/", "abi/"), ())),

@@ -53,19 +53,20 @@ static void draw_cell(unsigned row, unsigned column) {
     const uint8_t *glyph =
         font[character >= FONT_FIRST && character <= FONT_LAST ? character - FONT_FIRST : 0];
     unsigned width = CELL_WIDTH * scale;
+    unsigned height = CELL_HEIGHT / FONT_ROWS * scale;
     uint32_t line[CELL_WIDTH * MAX_SCALE];
     uint8_t *at = pixels + (uint64_t)row * CELL_HEIGHT * scale * fb.stride + (uint64_t)column * width * 4;
 
     for (unsigned y = 0; y < FONT_ROWS; y++) {
-        for (unsigned x = 0; x < width; x++) {
-            unsigned dot = x / scale - MARGIN;
-            bool on = dot < FONT_COLUMNS && (glyph[y] >> (FONT_COLUMNS - 1 - dot) & 1);
-            line[x] = on ? foreground : background;
+        if (y == 0 || glyph[y] != glyph[y - 1]) {
+            unsigned dots = (unsigned)glyph[y] << (CELL_WIDTH - FONT_COLUMNS - MARGIN);
+            for (unsigned x = 0; x < CELL_WIDTH; x++)
+                for (unsigned i = 0; i < scale; i++)
+                    line[x * scale + i] = dots >> (CELL_WIDTH - 1 - x) & 1 ? foreground : background;
         }
-        for (unsigned i = 0; i < CELL_HEIGHT / FONT_ROWS * scale; i++) {
-            memcpy(at, line, width * 4);
-            at += fb.stride;
-        }
+        for (unsigned i = 0; i < height; i++, at += fb.stride)
+            for (unsigned x = 0; x < width; x++)
+                ((volatile uint32_t *)at)[x] = line[x];
     }
     drawn[row][column] = character;
 }
@@ -101,6 +102,18 @@ static void release(bool taken) {
         spin_unlock(&lock);
 }
 
+/* What the cells do not cover still shows the firmware's picture. */
+static void draw_margins(void) {
+    unsigned right = text.columns * CELL_WIDTH * scale;
+    unsigned bottom = text.rows * CELL_HEIGHT * scale;
+
+    for (unsigned y = 0; y < fb.height; y++) {
+        volatile uint32_t *line = (volatile uint32_t *)(pixels + (uint64_t)y * fb.stride);
+        for (unsigned x = y < bottom ? right : 0; x < fb.width; x++)
+            line[x] = background;
+    }
+}
+
 /* Some rows from where it stopped last; another time, until all is drawn. */
 static void draw_some(struct timer *timer) {
     unsigned count = 0;
@@ -127,7 +140,7 @@ static void screen_write(struct console_device *device, const char *bytes, size_
     bool taken = take();
 
     screen_text_write(&text, bytes, length);
-    if (!by_timer || !taken)
+    if (!taken)
         draw_all();
     release(taken);
     if (by_timer && taken && !disabled)
@@ -171,7 +184,6 @@ void host_screen_remap(void) {
     pixels = map_combining(fb.address, fb.size);
     if (!pixels)
         log_warning("no room to map the frame buffer: no messages on the screen");
-    screen_flush(&device);
 }
 
 void host_screen_start(void) {
@@ -180,6 +192,8 @@ void host_screen_start(void) {
     timer_init(&draw_timer, draw_some);
     arm_work.function = arm;
     by_timer = true;
+    draw_margins();
+    timer_arm(&draw_timer, time_now() + DRAW_PERIOD);
 }
 
 void host_screen_disable(void) {

@@ -82,7 +82,9 @@ static void print_backtrace(void (*print)(const char *format, ...), uint64_t rip
     print("backtrace:");
     if (rip)
         print_address(print, "  ", rip);
-    for (unsigned i = 0; i < MAX_FRAMES; i++) {
+    uint64_t previous = rip;
+    unsigned repeated = 0;
+    for (unsigned i = 0; i < MAX_FRAMES;) {
         int stack = x86_cpu_find_stack(cpu, rbp, false);
         if (rbp % 8 || stack < 0 || rbp + 16 > cpu->stack[stack].high)
             break;
@@ -90,11 +92,22 @@ static void print_backtrace(void (*print)(const char *format, ...), uint64_t rip
         uint64_t address = ((const uint64_t *)rbp)[1];
         if (!address)
             break;
-        print_address(print, "  ", address);
+        if (address == previous) {
+            repeated++; /* recursion */
+        } else {
+            if (repeated)
+                print("  (the same %u times more)", repeated);
+            repeated = 0;
+            print_address(print, "  ", address);
+            i++;
+        }
+        previous = address;
         if (next <= rbp)
             break;
         rbp = next;
     }
+    if (repeated)
+        print("  (the same %u times more)", repeated);
 }
 
 static void print_registers(void (*print)(const char *format, ...), const struct trap_frame *f) {

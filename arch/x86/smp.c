@@ -24,7 +24,7 @@
 #define INIT_DELAY    10000000ull /* ns */
 #define SIPI_DELAY    200000ull
 #define START_TIMEOUT 500000000ull
-#define SYNC_TIMEOUT  20000000ull
+#define SYNC_TIMEOUT  500000000ull
 #define SYNC_ROUNDS   32u
 
 /* The end of trampoline.S. */
@@ -51,7 +51,7 @@ _Noreturn void start_ap_c(struct x86_cpu *cpu);
 
 /* The boot CPU and a new one hand the TSC to and fro. */
 static struct {
-    uint64_t turn; /* odd: the new CPU's */
+    uint64_t turn; /* see sync_turn() */
     uint64_t boot_tsc;
     uint64_t new_tsc;
     uint64_t boot_adjust;
@@ -71,6 +71,11 @@ void smp_nmi_pins(void) {
     for (unsigned i = 0; i < madt->nmi_count; i++)
         if (madt->nmi[i].uid == ACPI_ALL_CPUS || madt->nmi[i].uid == uid)
             host_apic_nmi_pin(madt->nmi[i].pin, madt->nmi[i].active_low, madt->nmi[i].level);
+}
+
+/* Whose turn it is in a round: tells the CPUs apart too, so that one that comes late disturbs nobody. */
+static uint64_t sync_turn(const struct x86_cpu *cpu, unsigned round, bool boot) {
+    return (uint64_t)cpu->core.number << 32 | (2 * round + (boot ? 2 : 1));
 }
 
 static bool wait_turn(uint64_t turn) {
@@ -93,28 +98,28 @@ static uint64_t tsc_ordered(void) {
 }
 
 /* New CPU: answers with its own TSC. */
-static void sync_new(void) {
+static void sync_new(const struct x86_cpu *cpu) {
     uint64_t adjust;
 
     if (sync.use_adjust && !rdmsr_safe(MSR_TSC_ADJUST, &adjust) && adjust != sync.boot_adjust)
         wrmsr_safe(MSR_TSC_ADJUST, sync.boot_adjust);
     for (unsigned i = 0; i < SYNC_ROUNDS; i++) {
-        if (!wait_turn(2 * i + 1))
+        if (!wait_turn(sync_turn(cpu, i, false)))
             return;
         sync.new_tsc = tsc_ordered();
-        __atomic_store_n(&sync.turn, 2 * i + 2, __ATOMIC_RELEASE);
+        __atomic_store_n(&sync.turn, sync_turn(cpu, i, true), __ATOMIC_RELEASE);
     }
 }
 
 /* Boot CPU: each TSC must lie between the other's before and after. Returns the worst violation, in ticks;
  * -1: the other does not answer. */
-static int64_t sync_boot(void) {
+static int64_t sync_boot(const struct x86_cpu *cpu) {
     int64_t worst = 0;
 
     for (unsigned i = 0; i < SYNC_ROUNDS; i++) {
         uint64_t before = tsc_ordered();
-        __atomic_store_n(&sync.turn, 2 * i + 1, __ATOMIC_RELEASE);
-        if (!wait_turn(2 * i + 2))
+        __atomic_store_n(&sync.turn, sync_turn(cpu, i, false), __ATOMIC_RELEASE);
+        if (!wait_turn(sync_turn(cpu, i, true)))
             return -1;
         uint64_t after = tsc_ordered();
         int64_t early = (int64_t)(before - sync.new_tsc);
@@ -140,7 +145,7 @@ _Noreturn void start_ap_c(struct x86_cpu *cpu) {
     host_timer_enable();
     timer_cpu_init(&cpu->core);
     __atomic_store_n(&cpu->started, 1, __ATOMIC_RELEASE);
-    sync_new();
+    sync_new(cpu);
     /* Where the boot CPU cannot run guests, it has said why. */
     if (!boot_cpu.engine_status)
         cpu->engine_status = arch_engine_cpu_init();
@@ -177,7 +182,7 @@ static bool wait_started(struct x86_cpu *cpu, uint32_t value, uint64_t limit) {
 }
 
 static void check_tsc(struct x86_cpu *cpu) {
-    int64_t worst = sync_boot();
+    int64_t worst = sync_boot(cpu);
 
     if (worst < 0)
         log_warning("CPU %u: no answer while its TSC was compared", cpu->core.number);
@@ -218,7 +223,6 @@ static struct trampoline_data *prepare(uint64_t page) {
 static bool start(struct trampoline_data *data, uint64_t page, struct x86_cpu *cpu) {
     data->stack = cpu->stack[STACK_MAIN].high;
     data->cpu = (uint64_t)cpu;
-    __atomic_store_n(&sync.turn, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&data->ticket, 1, __ATOMIC_SEQ_CST);
 
     host_apic_send_startup(cpu->core.id, (unsigned)(page >> 12));

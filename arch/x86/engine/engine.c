@@ -25,7 +25,8 @@ int arch_engine_select(void) {
             return error;
         }
     }
-    log_error("guests cannot run: this CPU has no AMD SVM. Saguaro needs an AMD CPU with SVM and nested paging (in QEMU: -cpu EPYC,+svm,+npt)");
+    log_error("guests cannot run: this CPU has no AMD SVM. Saguaro needs an AMD CPU with SVM and nested "
+              "paging (in QEMU: -cpu EPYC,+svm,+npt)");
     return -ENOTSUP;
 }
 

@@ -111,8 +111,15 @@ void ioapic_retry(struct ioapic *ioapic) {
     spin_unlock(&ioapic->lock);
 }
 
+/* The pin whose entry a register index names; IOAPIC_PINS: none. */
+static unsigned pin_of(uint8_t index) {
+    if (index < INDEX_ENTRIES || index >= INDEX_ENTRIES + 2 * IOAPIC_PINS)
+        return IOAPIC_PINS;
+    return (index - (unsigned)INDEX_ENTRIES) / 2;
+}
+
 static uint32_t read_window(const struct ioapic *ioapic) {
-    unsigned pin = (ioapic->select - INDEX_ENTRIES) / 2u;
+    unsigned pin = pin_of(ioapic->select);
 
     switch (ioapic->select) {
     case INDEX_ID:
@@ -121,20 +128,20 @@ static uint32_t read_window(const struct ioapic *ioapic) {
     case INDEX_VERSION:
         return (IOAPIC_PINS - 1) << 16 | 0x20;
     default:
-        if (ioapic->select < INDEX_ENTRIES || pin >= IOAPIC_PINS)
+        if (pin >= IOAPIC_PINS)
             return 0;
         return (uint32_t)(ioapic->entry[pin] >> (ioapic->select & 1) * 32);
     }
 }
 
 static void write_window(struct ioapic *ioapic, uint32_t value) {
-    unsigned pin = (ioapic->select - INDEX_ENTRIES) / 2u;
+    unsigned pin = pin_of(ioapic->select);
 
     if (ioapic->select == INDEX_ID) {
         ioapic->id = value >> 24 & 0xf;
         return;
     }
-    if (ioapic->select < INDEX_ENTRIES || pin >= IOAPIC_PINS)
+    if (pin >= IOAPIC_PINS)
         return;
     uint64_t entry = ioapic->entry[pin];
     if (ioapic->select & 1)
