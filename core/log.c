@@ -125,6 +125,8 @@ void log_line(enum log_level level, const char *format, ...) {
 static void replay(uint32_t end, unsigned count, uint32_t level, void (*print)(const char *line)) {
     if (count > LOG_SLOTS)
         count = LOG_SLOTS;
+    if (count > end)
+        count = end; /* a slot never written looks like the line before number 0 */
     for (uint32_t number = end - count; number != end; number++) {
         struct log_slot copy;
         char line[LOG_LINE];
