@@ -82,7 +82,7 @@ bool timer_cancel(struct timer *timer) {
 }
 
 void vcpu_request(struct vcpu *vcpu, uint32_t requests) {
-    machine.requests++;
+    __atomic_fetch_add(&machine.requests, 1, __ATOMIC_RELAXED);
     __atomic_fetch_or(&vcpu->requests, requests, __ATOMIC_RELEASE);
 }
 
@@ -149,23 +149,23 @@ void *arch_window_map(uint64_t physical) {
 
 static const struct part *const machine_parts[] = {&lapic_part, &ioapic_part, &pic_part, &pv_part};
 
-static void machine_each(void (*function)(const struct part *part, unsigned index)) {
+static inline void machine_each(void (*function)(const struct part *part, unsigned index)) {
     for (unsigned p = 0; p < array_count(machine_parts); p++)
         for (unsigned i = 0; i < (machine_parts[p]->per_vcpu ? VCPUS : 1); i++)
             function(machine_parts[p], i);
 }
 
-static void create_part(const struct part *part, unsigned index) {
+static inline void create_part(const struct part *part, unsigned index) {
     assert_int_equal(part->create(&machine.vm.core, index), 0);
 }
-static void reset_part(const struct part *part, unsigned index) {
+static inline void reset_part(const struct part *part, unsigned index) {
     part->reset(&machine.vm.core, index);
 }
-static void destroy_part(const struct part *part, unsigned index) {
+static inline void destroy_part(const struct part *part, unsigned index) {
     part->destroy(&machine.vm.core, index);
 }
 
-static int machine_open(void **state) {
+static inline int machine_open(void **state) {
     (void)state;
     memset(&machine, 0, sizeof(machine));
     memset(guest_ram, 0, sizeof(guest_ram));
@@ -188,7 +188,7 @@ static int machine_open(void **state) {
     return 0;
 }
 
-static int machine_close(void **state) {
+static inline int machine_close(void **state) {
     (void)state;
     machine_each(destroy_part);
     bus_destroy(&machine.vm.core.bus[BUS_MEMORY]);
@@ -198,7 +198,7 @@ static int machine_close(void **state) {
     return 0;
 }
 
-static struct lapic *apic(unsigned index) {
+static inline struct lapic *apic(unsigned index) {
     return machine.vcpu[index].lapic;
 }
 
