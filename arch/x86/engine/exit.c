@@ -199,6 +199,7 @@ enum engine_next exit_halt(struct x86_vcpu *vcpu, unsigned length) {
     vcpu->state->activity = X86_HALTED;
     if (arch_vcpu_pending(&vcpu->core)) {
         vcpu->state->activity = X86_ACTIVE;
+        pv_take_kick(vcpu);
         __atomic_or_fetch(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
         return ENGINE_AGAIN;
     }

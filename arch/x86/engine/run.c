@@ -118,8 +118,10 @@ static void take_requests(struct x86_vcpu *vcpu) {
         return;
     if (requests & X86_REQUEST_NMI)
         vcpu->state->nmi_pending = 1;
-    if (vcpu->state->activity == X86_HALTED && arch_vcpu_pending(&vcpu->core))
+    if (vcpu->state->activity == X86_HALTED && arch_vcpu_pending(&vcpu->core)) {
         vcpu->state->activity = X86_ACTIVE;
+        pv_take_kick(vcpu);
+    }
     if (requests & X86_REQUEST_EVENT)
         deliver(vcpu);
 }
@@ -186,6 +188,8 @@ enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
         }
     }
     __atomic_store_n(&core->in_guest, 0, __ATOMIC_RELEASE);
+    if (result == VCPU_RUN_RESCHEDULE)
+        pv_preempted(vcpu);
     engine->vcpu_put(vcpu);
     vcpu_debug_save(vcpu);
     fpu_save(vcpu);
@@ -201,6 +205,8 @@ bool arch_vcpu_pending(struct vcpu *core) {
     if (vcpu->state->activity == X86_WAIT_FOR_SIPI || vcpu->state->activity == X86_SHUTDOWN)
         return false;
     if (vcpu->state->activity == X86_ACTIVE || (requests & X86_REQUEST_NMI) || vcpu->state->nmi_pending)
+        return true;
+    if (pv_kicked(vcpu))
         return true;
     if (!(vcpu->state->registers.rflags & RFLAGS_IF))
         return false;

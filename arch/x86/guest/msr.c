@@ -210,10 +210,13 @@ int msr_guest_write(struct x86_vcpu *vcpu, uint32_t msr, uint64_t value) {
         msr == MSR_MTRR_DEF_TYPE || mtrr_fixed(msrs, msr))
         return mtrr_write(vcpu, msr, value);
     switch (msr) {
-    case MSR_TSC:
+    case MSR_TSC: {
+        uint64_t before = vcpu->tsc_offset;
         vcpu->tsc_offset = value - tsc_read();
         engine->tsc_offset(vcpu);
+        pv_tsc_moved(vcpu, vcpu->tsc_offset - before);
         return 0;
+    }
     case MSR_EFER:
         return efer_write(vcpu, value);
     case MSR_FS_BASE:

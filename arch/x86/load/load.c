@@ -2,6 +2,7 @@
 // Which loader an image needs, and the state in which kernels are entered.
 #include "arch/x86/load/load.h"
 #include "arch/x86/engine/engine.h"
+#include "arch/x86/guest/lapic.h"
 #include "arch/x86/load/load_internal.h"
 #include "arch/x86/registers.h"
 #include "lib/config.h"
@@ -66,6 +67,7 @@ int load_enter_protected(struct x86_vcpu *vcpu, uint64_t entry) {
     system->efer = 0;
     vcpu->state->registers.rip = entry;
     vcpu->state->registers.gpr[X86_RDX] = 0;
+    lapic_virtual_wire(vcpu->lapic);
     x86_changed(vcpu, X86_STATE_ALL);
     return 0;
 }
@@ -98,6 +100,7 @@ int load_enter_long(struct x86_vcpu *vcpu, uint64_t entry) {
     system->efer = EFER_LME | EFER_LMA;
     vcpu->state->registers.rip = entry;
     vcpu->state->registers.gpr[X86_RDX] = 0;
+    lapic_virtual_wire(vcpu->lapic);
     x86_changed(vcpu, X86_STATE_ALL);
     return 0;
 }
