@@ -273,8 +273,12 @@ static void locked_memory(void **unused) {
     mock_store(&mock, 0x5ffe, 0xffffffff, 4);
     assert_int_equal(RUN(&mock, "\xf0\xff\x07"), EMULATE_UNHANDLED);
     assert_int_equal(mock_load(&mock, 0x5ffe, 4), 0xffffffff);
+    mock.cmpxchg_calls = 0;
     assert_int_equal(RUN(&mock, "\xff\x07"), EMULATE_OK);
     assert_int_equal(mock_load(&mock, 0x5ffe, 4), 0);
+    gpr[X86_RDI] = 0x5000;
+    assert_int_equal(RUN(&mock, "\xff\x07"), EMULATE_OK);
+    assert_int_equal(mock.cmpxchg_calls, 0);
     /* cmpxchg16b, locked, on RAM. */
     reset();
     gpr[X86_RDI] = 0x5010;

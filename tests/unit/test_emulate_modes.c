@@ -165,6 +165,13 @@ static void segments(void **unused) {
     gpr[X86_RBX] = 0x6004, gpr[X86_RAX] = 0x11223344;
     assert_int_equal(RUN(&mock, "\x89\x03"), EMULATE_OK);
     assert_int_equal(mock_load(&mock, 0x5004, 4), 0x11223344);
+    segment(X86_DS)->limit = 0xffff; /* also within an operand */
+    gpr[X86_RBX] = 0xffe;
+    assert_int_equal(RUN(&mock, "\x89\x03"), EMULATE_OK);
+    assert_int_equal(mock.log[0].address, 0xfffffffe);
+    assert_int_equal(mock.log[0].value, 0x3344);
+    assert_int_equal(mock_load(&mock, 0, 4), 0x1122);
+    gpr[X86_RBX] = 0x6004;
     segment(X86_DS)->limit = 0x6006;
     expect_fault(RUN(&mock, "\x89\x03"), 13, 0);
     assert_true(mock.emulate.fault.has_error);
@@ -229,6 +236,13 @@ static void segments(void **unused) {
     gpr[X86_RBX] = 0xffffffff00006000ull;
     assert_int_equal(RUN(&mock, "\x48"), EMULATE_OK); /* dec eax */
     assert_int_equal(gpr[X86_RAX], 0xffffffff);
+    assert_int_equal(mock.registers.rflags, 0x96); /* PF, AF, SF */
+    gpr[X86_RAX] = 0xffff;
+    mock.registers.rflags = 0x803;                        /* OF, CF */
+    assert_int_equal(RUN(&mock, "\x66\x40"), EMULATE_OK); /* inc ax leaves CF */
+    assert_int_equal(gpr[X86_RAX], 0);
+    assert_int_equal(mock.registers.rflags, 0x57);
+    gpr[X86_RAX] = 0xffffffff;
     assert_int_equal(RUN(&mock, "\x89\x03"), EMULATE_OK);
     assert_int_equal(mock_load(&mock, 0x6000, 4), 0xffffffff);
     mock.registers.rip = 0xfffffff0u; /* EIP stays 32 bits wide */
@@ -289,6 +303,15 @@ static void fetches(void **unused) {
     uint8_t peeked[8];
     assert_int_equal(emulate_peek(&mock.emulate, peeked, 8), 3);
     assert_memory_equal(peeked, "\xb8\x01\x02", 3);
+    memcpy(mock.ram + 0x20ffd, "\xc5\xf8\x77", 3); /* nothing beyond the last byte is asked for */
+    assert_int_equal(emulate_decode(&mock.emulate), EMULATE_OK);
+    assert_int_equal(mock.emulate.instruction.length, 3);
+    memcpy(mock.ram + 0x20ffd, "\x0f\x1f\x03", 3);
+    assert_int_equal(emulate_decode(&mock.emulate), EMULATE_OK);
+    memset(peeked, 0xaa, sizeof(peeked));
+    mock.registers.rip = 0x40f00;
+    assert_int_equal(emulate_peek(&mock.emulate, peeked, 4), 4);
+    assert_int_equal(peeked[4], 0xaa);
     mock.registers.rip = 0x41000;
     assert_int_equal(emulate_peek(&mock.emulate, peeked, 8), 0);
     mock_store(&mock, 0x20ffd, 0xf4, 1); /* a short one at the very end needs no second page */
@@ -389,7 +412,14 @@ static void segment_loads(void **unused) {
     expect_fault(load(ss, 0x28), 12, 0x28);
     expect_fault(load(ds, 0x40), 13, 0x40); /* beyond the limit */
     expect_fault(load(ds, 0x0b), 13, 0x08); /* RPL 3 on DPL 0 */
-    expect_fault(load(ds, 0x0c), 13, 0x0c); /* no LDT */
+    segment(X86_LDTR)->attributes = 0x02;   /* no LDT */
+    segment(X86_LDTR)->base = 0x9000;
+    expect_fault(load(ds, 0x0c), 13, 0x0c);
+    mock.system.cpl = 3;
+    assert_int_equal(load(ds, 0x13), EMULATE_OK);
+    expect_fault(load(ds, 0x08), 13, 0x08);
+    mock.system.cpl = 0;
+    assert_int_equal(load(ds, 0x08), EMULATE_OK);
     assert_int_equal(segment(X86_DS)->selector, 0x08);
     assert_int_equal(load(ds, 0x33), EMULATE_OK); /* conforming */
     assert_int_equal(load(ds, 0), EMULATE_OK);

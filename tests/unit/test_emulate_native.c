@@ -213,6 +213,8 @@ static void stack(void **unused) {
         {"push", "50", PLAIN, -1, 0, true, false, ALL, NULL, false, false},
         {"push", "54", PLAIN, -1, 0, true, false, ALL, NULL, false, false},
         {"push", "6654", PLAIN, -1, 0, true, false, ALL, NULL, false, false},
+        {"push", "4150", PLAIN, -1, 0, true, false, ALL, NULL, false, false},
+        {"pop", "415f", PLAIN, -1, 0, true, false, ALL, NULL, false, false},
         {"push", "57", PLAIN, -1, 0, true, false, ALL, NULL, false, false},
         {"push", "6a", PLAIN, -1, 1, true, false, ALL, NULL, false, false},
         {"push", "68", PLAIN, -1, 9, true, false, ALL, NULL, false, false},
