@@ -215,3 +215,12 @@ void console_prompt_enable(bool enable) {
     console_end();
     log_show();
 }
+
+void console_clear(void) {
+    console_begin(true);
+    prompt_hide();
+    emit("\x1b[H\x1b[2J", 7);
+    in_line = false;
+    console_end();
+    log_show();
+}

@@ -52,6 +52,8 @@ void console_end(void);
 void console_prompt(const char *text, size_t length, size_t cursor);
 void console_prompt_close(void);
 void console_prompt_enable(bool enable);
+/* Clears the screen (ESC [ H, ESC [ 2 J); the prompt is drawn in its first line. */
+void console_clear(void);
 
 /* A byte from the host's serial port or keyboard (interrupt context). The monitor's work runs on the boot
  * CPU. */

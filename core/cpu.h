@@ -28,7 +28,8 @@ struct cpu {
     uint64_t timer_programmed; /* what the hardware was last asked for */
     struct spinlock work_lock;
     struct list work;
-    uint64_t idle_time;   /* ns */
+    uint64_t idle_time;   /* ns, of sleeps that are over */
+    uint64_t idle_since;  /* time_now() when the present one began; 0: it is awake */
     uint64_t slice_end;   /* when the running vCPU's slice is over; see sched.c */
     struct vm *window_vm; /* whose memory this CPU's windows show */
 };

@@ -215,9 +215,10 @@ void sched_loop(void) {
         if (!vcpu) {
             if (!cpu->idle)
                 continue;
-            uint64_t start = time_now();
+            cpu->idle_since = time_now();
             arch_cpu_idle();
-            cpu->idle_time += time_now() - start;
+            cpu->idle_time += time_now() - cpu->idle_since;
+            cpu->idle_since = 0;
             spin_lock(&sched_lock);
             cpu->idle = false;
             spin_unlock(&sched_lock);
