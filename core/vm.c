@@ -299,7 +299,7 @@ void vm_set_when_idle(uint32_t when_idle) {
 
 void vm_print_summary(void) {
     for (unsigned i = 0; i < created; i++) {
-        char text[128];
+        char text[192];
         describe(vms[i], text, sizeof(text));
         log_info("guest %s: %s", vms[i]->name, text);
     }
@@ -362,7 +362,7 @@ static void ended(struct work *work) {
     if (vm->end == VM_END_CRASH) {
         report_crash(vm);
     } else {
-        char text[128];
+        char text[192];
         describe(vm, text, sizeof(text));
         log_line(vm->end == VM_END_REFUSED ? LOG_ERROR : LOG_INFO, "guest %s: %s", vm->name, text);
     }

@@ -88,7 +88,7 @@ struct vm {
     unsigned unparked; /* vCPUs that the scheduler still has */
     enum vm_end end;   /* why it stops; VM_END_NONE while it runs */
     uint32_t end_code;
-    char end_text[96];
+    char end_text[160];
     struct vcpu *crashed; /* whose report the log gets; NULL: all of them */
     uint64_t scrubbed;    /* 2 MiB blocks of RAM that are zero already, while the VM starts */
     bool pristine;        /* RAM has not been touched since it was allocated */
