@@ -119,18 +119,16 @@ int pc_memory_smram(struct vm *vm, bool open) {
                 : guest_memory_remove(vm, LEGACY_HOLE, size);
 }
 
-enum { E820_RAM = 1, E820_RESERVED = 2 };
-
 unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]) {
     uint64_t low = pc_ram_low(vm), high = pc_ram_high(vm);
     unsigned count = 0;
-    entries[count++] = (struct pc_e820_entry){0, EBDA, E820_RAM};
-    entries[count++] = (struct pc_e820_entry){EBDA, LEGACY_HOLE - EBDA, E820_RESERVED};
-    entries[count++] = (struct pc_e820_entry){PC_ACPI_BASE, LEGACY_END - PC_ACPI_BASE, E820_RESERVED};
+    entries[count++] = (struct pc_e820_entry){0, EBDA, PC_E820_RAM};
+    entries[count++] = (struct pc_e820_entry){EBDA, LEGACY_HOLE - EBDA, PC_E820_RESERVED};
+    entries[count++] = (struct pc_e820_entry){PC_ACPI_BASE, LEGACY_END - PC_ACPI_BASE, PC_E820_RESERVED};
     if (low > LEGACY_END)
-        entries[count++] = (struct pc_e820_entry){LEGACY_END, low - LEGACY_END, E820_RAM};
-    entries[count++] = (struct pc_e820_entry){PC_ECAM_BASE, PC_ECAM_SIZE, E820_RESERVED};
+        entries[count++] = (struct pc_e820_entry){LEGACY_END, low - LEGACY_END, PC_E820_RAM};
+    entries[count++] = (struct pc_e820_entry){PC_ECAM_BASE, PC_ECAM_SIZE, PC_E820_RESERVED};
     if (high)
-        entries[count++] = (struct pc_e820_entry){FOUR_GIB, high, E820_RAM};
+        entries[count++] = (struct pc_e820_entry){FOUR_GIB, high, PC_E820_RAM};
     return count;
 }

@@ -86,7 +86,9 @@ struct pc_e820_entry {
     uint64_t size;
     uint32_t type; /* 1 RAM, 2 reserved, 3 ACPI reclaimable, 4 ACPI NVS */
 } __attribute__((packed));
-#define PC_E820_MAX 16
+#define PC_E820_MAX      16
+#define PC_E820_RAM      1u
+#define PC_E820_RESERVED 2u
 /* The map for a guest that starts without firmware: reserves the ACPI tables and ECAM. */
 unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]);
 

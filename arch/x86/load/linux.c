@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* What the loader leaves in low memory. */
-#define BOOT_PARAMS            0x10000ull
-#define CMDLINE                0x20000ull
+#define BOOT_PARAMS            LOAD_LOW
+#define CMDLINE                (LOAD_LOW + BP_SIZE)
 
 /* Fields of struct boot_params, the "zero page" (Documentation/arch/x86/zero-page.rst). */
 #define BP_SIZE                4096u
@@ -59,20 +59,24 @@ static uint64_t place_kernel(const struct vm *vm, const struct image_linux *imag
     return need <= end && at <= end - need ? at : 0;
 }
 
-int load_linux(struct vm *vm) {
+/* What is too large for a stack. */
+struct work_area {
+    uint8_t head[1024]; /* of the file */
+    uint8_t params[BP_SIZE];
+};
+
+static int load(struct vm *vm, struct work_area *area) {
     const struct config_guest *config = vm->config;
-    const struct boot_file *kernel = boot_file_find(config->image);
-    const struct boot_file *initrd = config->initrd ? boot_file_find(config->initrd) : NULL;
+    const struct boot_file *kernel = load_find(vm, config->image);
+    const struct boot_file *initrd = config->initrd ? load_find(vm, config->initrd) : NULL;
     struct x86_vcpu *vcpu = x86_vcpu(vm->vcpu[0]);
     struct image_linux image;
-    uint8_t head[1024];
-    uint8_t params[BP_SIZE];
+    uint8_t *head = area->head, *params = area->params;
     char why[96];
 
     if (!kernel || (config->initrd && !initrd))
-        return load_error(vm, -ENOENT, "the loader did not bring \"%s\"",
-                          kernel ? config->initrd : config->image);
-    uint64_t head_size = kernel->size < sizeof(head) ? kernel->size : sizeof(head);
+        return -ENOENT;
+    uint64_t head_size = kernel->size < sizeof(area->head) ? kernel->size : sizeof(area->head);
     boot_file_read(kernel, 0, head, head_size);
     if (image_linux_parse(head, head_size, kernel->size, &image, why, sizeof(why)))
         return load_error(vm, -EINVAL, "\"%s\" %s", config->image, why);
@@ -85,7 +89,7 @@ int load_linux(struct vm *vm) {
         return load_error(vm, -EINVAL, "cmdline has %u bytes; \"%s\" takes %u",
                           (unsigned)strlen(config->cmdline), config->image, image.cmdline_max);
 
-    memset(params, 0, sizeof(params));
+    memset(params, 0, BP_SIZE);
     memcpy(params + BP_HEADER, head + BP_HEADER, image.header_end - BP_HEADER);
     params[BP_LOADER_TYPE] = LOADER_UNDEFINED;
     params[BP_LOADFLAGS] &= (uint8_t)~LOADFLAG_KEEP_SEGMENTS;
@@ -124,7 +128,7 @@ int load_linux(struct vm *vm) {
     if (!error)
         error = guest_load(vm, CMDLINE, config->cmdline, strlen(config->cmdline) + 1);
     if (!error)
-        error = guest_load(vm, BOOT_PARAMS, params, sizeof(params));
+        error = guest_load(vm, BOOT_PARAMS, params, BP_SIZE);
     if (error)
         return load_error(vm, error, "\"%s\" cannot be placed at 0x%llx", config->image,
                           (unsigned long long)at);
@@ -140,4 +144,14 @@ int load_linux(struct vm *vm) {
     }
     vcpu->state->registers.gpr[X86_RSI] = BOOT_PARAMS;
     return 0;
+}
+
+int load_linux(struct vm *vm) {
+    struct work_area *area = heap_allocate(sizeof(*area), &vm->memory.account);
+
+    if (!area)
+        return load_error(vm, -ENOMEM, "not enough memory to load a kernel");
+    int error = load(vm, area);
+    heap_free(area, sizeof(*area), &vm->memory.account);
+    return error;
 }

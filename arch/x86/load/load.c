@@ -72,24 +72,30 @@ int load_enter_protected(struct x86_vcpu *vcpu, uint64_t entry) {
     return 0;
 }
 
+/* Fills a page table: `count` entries from `first` on in steps of `step`, then empty ones. In pieces: stacks
+ * are small. */
+static int write_table(struct vm *vm, uint64_t at, unsigned count, uint64_t first, uint64_t step) {
+    uint64_t piece[64];
+    int error = 0;
+
+    for (unsigned done = 0; done < 512 && !error; done += array_count(piece)) {
+        for (unsigned i = 0; i < array_count(piece); i++)
+            piece[i] = done + i < count ? first + (done + i) * step : 0;
+        error = guest_load(vm, at + done * sizeof(piece[0]), piece, sizeof(piece));
+    }
+    return error;
+}
+
 int load_enter_long(struct x86_vcpu *vcpu, uint64_t entry) {
     struct vm *vm = vcpu->core.vm;
     struct x86_system *system = &vcpu->state->system;
-    uint64_t table[512];
-    int error;
+    int error = write_table(vm, PML4, 1, PDPT | ENTRY_TABLE, 0);
 
-    memset(table, 0, sizeof(table));
-    table[0] = PDPT | ENTRY_TABLE;
-    error = guest_load(vm, PML4, table, sizeof(table));
-    for (unsigned i = 0; i < 4; i++)
-        table[i] = (PD + i * PAGE_SIZE) | ENTRY_TABLE;
     if (!error)
-        error = guest_load(vm, PDPT, table, sizeof(table));
-    for (unsigned gib = 0; gib < 4 && !error; gib++) {
-        for (uint64_t i = 0; i < 512; i++)
-            table[i] = (gib * 512 + i) << LARGE_PAGE_SHIFT | ENTRY_LARGE;
-        error = guest_load(vm, PD + gib * PAGE_SIZE, table, sizeof(table));
-    }
+        error = write_table(vm, PDPT, 4, PD | ENTRY_TABLE, PAGE_SIZE);
+    for (uint64_t gib = 0; gib < 4 && !error; gib++)
+        error =
+            write_table(vm, PD + gib * PAGE_SIZE, 512, gib << HUGE_PAGE_SHIFT | ENTRY_LARGE, LARGE_PAGE_SIZE);
     if (!error)
         error = write_segments(vcpu, true);
     if (error)
@@ -105,11 +111,85 @@ int load_enter_long(struct x86_vcpu *vcpu, uint64_t entry) {
     return 0;
 }
 
+/* --- what multiboot and PVH kernels have in common --- */
+
+static int read_piece(void *context, uint64_t offset, void *buffer, size_t size) {
+    return boot_file_read(context, offset, buffer, size);
+}
+
+struct image_source load_source(const struct boot_file *file) {
+    return (struct image_source){.read = read_piece, .context = (void *)file, .size = file->size};
+}
+
+const struct boot_file *load_find(struct vm *vm, const char *name) {
+    const struct boot_file *file = boot_file_find(name);
+
+    if (!file)
+        load_error(vm, -ENOENT, "the loader did not bring \"%s\"", name);
+    return file;
+}
+
+/* Whether [address, end) is RAM by the map that the guest is given. */
+static bool in_ram(const struct vm *vm, uint64_t address, uint64_t end) {
+    struct pc_e820_entry map[PC_E820_MAX];
+    unsigned count = pc_e820(vm, map);
+
+    for (unsigned i = 0; i < count; i++)
+        if (map[i].type == PC_E820_RAM && address >= map[i].base && end - map[i].base <= map[i].size)
+            return true;
+    return false;
+}
+
+int load_segments(struct vm *vm, const struct boot_file *file, const struct image_loadable *image) {
+    for (unsigned i = 0; i < image->count; i++) {
+        const struct image_segment *segment = &image->segment[i];
+        uint64_t end = segment->address + segment->memory_size;
+        if (segment->address < LOAD_LOW_END && end > LOAD_LOW)
+            return load_error(vm, -EINVAL,
+                              "\"%s\" loads at 0x%llx; 0x%llx to 0x%llx holds the boot information",
+                              file->name, (unsigned long long)segment->address, LOAD_LOW, LOAD_LOW_END - 1);
+        if (!in_ram(vm, segment->address, end))
+            return load_error(vm, -ENOMEM,
+                              "\"%s\" needs memory from 0x%llx to 0x%llx; not all of that is RAM with %u MiB",
+                              file->name, (unsigned long long)segment->address, (unsigned long long)end - 1,
+                              (unsigned)(vm->config->memory >> 20));
+    }
+    /* RAM is zero already where the file gives nothing. */
+    for (unsigned i = 0; i < image->count; i++) {
+        const struct image_segment *segment = &image->segment[i];
+        int error = boot_file_load(file, segment->offset, vm, segment->address, segment->file_size);
+        if (error)
+            return load_error(vm, error, "\"%s\" cannot be placed at 0x%llx", file->name,
+                              (unsigned long long)segment->address);
+    }
+    return 0;
+}
+
+int load_low(struct vm *vm, uint64_t *at, const void *data, size_t size, uint64_t *place) {
+    uint64_t aligned = (*at + 7) & ~7ull;
+
+    if (aligned > LOAD_TABLES || size > LOAD_TABLES - aligned)
+        return load_error(vm, -ENOMEM, "the boot information does not fit its %u KiB",
+                          (unsigned)((LOAD_TABLES - LOAD_LOW) >> 10));
+    *place = aligned;
+    *at = aligned + size;
+    int error = guest_load(vm, aligned, data, size);
+    return error ? load_error(vm, error, "the boot information cannot be placed at 0x%llx",
+                              (unsigned long long)aligned)
+                 : 0;
+}
+
 int load_image(struct vm *vm) {
     switch (vm->config->image_kind) {
     case CONFIG_IMAGE_KERNEL:
         return load_linux(vm);
+    case CONFIG_IMAGE_MULTIBOOT:
+        return load_multiboot(vm);
+    case CONFIG_IMAGE_PVH:
+        return load_pvh(vm);
+    case CONFIG_IMAGE_FIRMWARE:
+        return load_firmware(vm);
     default:
-        return load_error(vm, -ENOTSUP, "this kind of image is not in this version");
+        return load_error(vm, -EINVAL, "unknown kind of image");
     }
 }
