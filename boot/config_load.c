@@ -27,7 +27,7 @@ static void print_error(void *context, const struct dts_error *error) {
  */
 static int find(struct source *sources, unsigned int source_count, struct config_load *load,
                 struct source_file *file) {
-    char why[2 * CONFIG_MAX_GUESTS][SOURCE_WHY]; /* more than 2 sources x 2 directories x 2 names */
+    char why[2 * 2 * 2][SOURCE_WHY]; /* sources, directories, names */
     unsigned int tried = 0;
 
     for (unsigned int i = 0; i < source_count; i++) {

@@ -23,7 +23,7 @@ extern const uint8_t hypervisor_image_end[];
 _Noreturn void jump_to_hypervisor(uint64_t page_table, uint64_t entry, uint64_t handover, uint64_t stack);
 
 static size_t hypervisor_file_size(void) {
-    return (size_t)(hypervisor_image_end - hypervisor_image_start);
+    return (size_t)((uintptr_t)hypervisor_image_end - (uintptr_t)hypervisor_image_start);
 }
 
 uint64_t leave_hypervisor_size(void) {
