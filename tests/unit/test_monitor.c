@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitor: keys, completion, commands and what they say, over a mocked machine and a real console.
+// unit-sources: core/monitor.c core/monitor_commands.c core/monitor_edit.c core/console.c core/log.c
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "core/control.h"
+#include "core/monitor.h"
+#include "core/monitor_edit.h"
+#include "core/monitor_internal.h"
+#include "tests/unit/host/capture.h"
+
+struct cpu *test_cpu;
+uint64_t test_time;
+
+/* --- the machine --- */
+
+static struct control_vm vms[3];
+static unsigned vm_number;
+static int action_result;
+static char actions[100];
+static struct control_cpu cpus[2];
+
+static void note(const char *what, unsigned number) {
+    snprintf(actions + strlen(actions), sizeof(actions) - strlen(actions), "%s %u;", what, number);
+}
+
+unsigned control_vm_count(void) {
+    return vm_number;
+}
+int control_vm_find(const char *name) {
+    for (unsigned i = 0; i < vm_number; i++) {
+        if (strcmp(vms[i].name, name) == 0)
+            return (int)i;
+    }
+    return -ENOENT;
+}
+int control_vm_info(unsigned number, struct control_vm *info) {
+    if (number >= vm_number)
+        return -ENOENT;
+    *info = vms[number];
+    return 0;
+}
+int control_vm_exits(unsigned number, void (*print)(const char *line)) {
+    if (number == 0) {
+        print("port               123");
+        print("interrupt window   4");
+        print("a cause with a long name that is 1234567890");
+        print("HLT                99");
+    }
+    return 0;
+}
+int control_vm_action(unsigned number, enum control_action action) {
+    static const char *const names[] = {"start", "stop", "reset", "pause", "resume"};
+    note(names[action], number);
+    return action_result;
+}
+int control_vm_console(unsigned number) {
+    note("console", number);
+    return action_result;
+}
+unsigned control_cpu_count(void) {
+    return 2;
+}
+int control_cpu_info(unsigned number, struct control_cpu *info) {
+    *info = cpus[number];
+    return 0;
+}
+void control_memory(struct memory_statistics *out) {
+    *out = (struct memory_statistics){.total = 1ull << 30,
+                                      .free = 600ull << 20,
+                                      .heap = 2u << 20,
+                                      .heap_used = 300000,
+                                      .largest = 512ull << 20};
+}
+void control_log(unsigned count, void (*print)(const char *line)) {
+    note("log", count);
+    print("[    0.000000] a line");
+}
+static jmp_buf left;
+void control_reboot(void) {
+    longjmp(left, 1);
+}
+void control_power_off(void) {
+    longjmp(left, 2);
+}
+
+/* The monitor's end of the console's input. */
+static void (*keys)(uint8_t byte);
+
+void console_set_monitor(void (*input)(uint8_t byte)) {
+    keys = input;
+}
+
+static void type(const char *text) {
+    for (; *text != '\0'; text++)
+        keys((uint8_t)*text);
+}
+
+static void machine(void) {
+    vm_number = 3;
+    memset(vms, 0, sizeof(vms));
+    vms[0] = (struct control_vm){.name = "web",
+                                 .state = "running",
+                                 .vcpus = 2,
+                                 .memory = 256u << 20,
+                                 .overhead = 70000,
+                                 .cpu_time = 12345678901ull};
+    vms[1] = (struct control_vm){.name = "database",
+                                 .state = "off",
+                                 .vcpus = 16,
+                                 .memory = 64ull << 30,
+                                 .overhead = 5u << 20,
+                                 .cpu_time = 7384500000000ull,
+                                 .restarts = 3};
+    snprintf(vms[1].ended, sizeof(vms[1].ended), "exit code 3");
+    vms[2] = (struct control_vm){.name = "data-2", .state = "paused", .vcpus = 1, .memory = 512u << 10};
+    action_result = 0;
+    actions[0] = '\0';
+}
+
+/* Types a line; what comes back between it and the next prompt. */
+static const char *command(const char *line) {
+    static char out[8192];
+    type("\x15\x0b"); /* an empty line to start with */
+    capture_clear();
+    type(line);
+    type("\r");
+    const char *screen = capture_screen(NULL);
+    const char *text = strchr(screen, '\n');
+    size_t length = strlen(text + 1);
+    assert_true(length >= 9 && strcmp(text + 1 + length - 9, "saguaro> ") == 0);
+    snprintf(out, sizeof(out), "%.*s", (int)(length - 9), text + 1);
+    return out;
+}
+
+/* An empty line, and what is captured starts with its prompt. */
+static void fresh_line(void) {
+    static const char clear[] = "\x1b[2J";
+    type("\x03");
+    capture_clear();
+    type("\x0c");
+    const char *cleared = strstr(captured, clear);
+    assert_non_null(cleared);
+    captured_length -= (size_t)(cleared + sizeof(clear) - 1 - captured);
+    memmove(captured, cleared + sizeof(clear) - 1, captured_length + 1);
+    assert_string_equal(captured, "saguaro> ");
+}
+
+static void expect_line(const char *line, unsigned cursor) {
+    char expected[400];
+    unsigned column;
+    snprintf(expected, sizeof(expected), "saguaro> %s", line);
+    const char *screen = capture_screen(&column);
+    const char *last = strrchr(screen, '\n');
+    assert_string_equal(last != NULL ? last + 1 : screen, expected);
+    assert_int_equal(column, 9 + cursor);
+}
+
+/* --- the editor --- */
+
+static void test_start(void **state) {
+    (void)state;
+    console_add_device(&capture_device);
+    monitor_init();
+    machine();
+    assert_string_equal(captured, "saguaro> ");
+    /* What is typed comes back as it is: scripts can wait for it. */
+    capture_clear();
+    type("mem");
+    assert_string_equal(captured, "mem");
+    type("\x15");
+}
+
+static void test_keys(void **state) {
+    (void)state;
+    static const struct {
+        const char *keys, *line;
+        unsigned cursor;
+    } cases[] = {
+        {"abc", "abc", 3},
+        {"abc\x01X", "Xabc", 1},
+        {"abc\x1b[D\x1b[DX", "aXbc", 2},
+        {"abc\x02\x02\x06X", "abXc", 3},
+        {"abc\x1b[HX\x1b[FY", "XabcY", 5},
+        {"abc\x1bOHX\x1bOFY", "XabcY", 5},
+        {"abc\x1b[1~X\x1b[4~Y", "XabcY", 5},
+        {"abc\x1b[7~X\x1b[8~Y", "XabcY", 5},
+        {"abc\x01\x1b[3~", "bc", 0},
+        {"abc\x01\x04", "bc", 0},
+        {"abc\x04", "abc", 3},
+        {"abc\x7f", "ab", 2},
+        {"abc\x08\x08", "a", 1},
+        {"\x08\x7f", "", 0},
+        {"abc\x1b[D\x15", "c", 0},
+        {"abc\x01\x06\x0b", "a", 1},
+        {"one two  \x17", "one ", 4},
+        {"one two\x17\x17\x17", "", 0},
+        {"one two\x1b[D\x17", "one o", 4},
+        {"\x1b[D\x1b[C\x1b[C", "", 0},
+        {"a\x05\x01\x05z", "az", 2},
+        /* Sequences that are nothing here leave no trace. */
+        {"a\x1b[1;5Cb\x1b[15~c\x1b[Zd\x1bxe\x1bOPf", "abcdef", 6},
+        {"a\x1b[99999999999~b", "ab", 2},
+        {"a\x1b[\x02X", "Xa", 1},
+        {"a\x1b\x1b[DX", "Xa", 1},
+        {"a\x80\xff\x00"
+         "b\x07\x1d",
+         "a", 1},
+    };
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fresh_line();
+        type(cases[i].keys);
+        expect_line(cases[i].line, cases[i].cursor);
+    }
+    type("\x03");
+}
+
+static void test_long_line(void **state) {
+    (void)state;
+    struct edit edit = {.length = 0};
+    unsigned first;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(edit_key(&edit, (uint8_t)('a' + i % 26)), EDIT_NONE);
+    assert_int_equal(edit.length, EDIT_MAX);
+    assert_int_equal(strlen(edit.line), EDIT_MAX);
+    assert_int_equal(edit_view(&edit, 70, &first), 69);
+    assert_int_equal(first, EDIT_MAX - 69);
+    edit_key(&edit, 1);
+    assert_int_equal(edit_view(&edit, 70, &first), 69);
+    assert_int_equal(first, 0);
+    edit_insert(&edit, "no room");
+    assert_int_equal(edit.cursor, 0);
+    /* The cursor is always in view. */
+    for (edit.cursor = 0; edit.cursor <= edit.length; edit.cursor++) {
+        unsigned count = edit_view(&edit, 20, &first);
+        assert_true(edit.cursor >= first && edit.cursor - first <= count && count <= 19);
+    }
+    /* On the terminal: one line of 79 columns, whatever is typed. */
+    fresh_line();
+    for (unsigned i = 0; i < 200; i++)
+        type("w");
+    unsigned column;
+    const char *screen = capture_screen(&column);
+    assert_int_equal(column, 78);
+    assert_null(strchr(screen, '\n'));
+    assert_int_equal(strlen(command("")), 0);
+    type("\x03");
+}
+
+static void test_history(void **state) {
+    (void)state;
+    command("mem");
+    command("cpus");
+    command("cpus"); /* once */
+    command("   ");
+    command("");
+    fresh_line();
+    type("new\x1b[A");
+    expect_line("   ", 3);
+    type("\x1b[A");
+    expect_line("cpus", 4);
+    type("\x10");
+    expect_line("mem", 3);
+    type("X\x1b[B");
+    expect_line("cpus", 4);
+    type("\x0e\x0e");
+    expect_line("new", 3);
+    type("\x1b[B");
+    expect_line("new", 3);
+    /* As many as there are, the oldest go. */
+    char line[20];
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(line, sizeof(line), "log %u", i);
+        command(line);
+    }
+    fresh_line();
+    for (unsigned i = 0; i < 30; i++)
+        type("\x1b[A");
+    expect_line("log 24", 6);
+    for (unsigned i = 0; i < 15; i++)
+        type("\x1b[B");
+    expect_line("log 39", 6);
+    machine();
+    assert_string_equal(command("log 24"), "[    0.000000] a line\n");
+    assert_string_equal(actions, "log 24;");
+}
+
+static void test_enter(void **state) {
+    (void)state;
+    machine();
+    capture_clear();
+    type("log 1\r\n"); /* one Enter */
+    assert_string_equal(actions, "log 1;");
+    type("log 2\nlog 3\n\n\r\r\n");
+    assert_string_equal(actions, "log 1;log 2;log 3;");
+    /* Ctrl-C gives a line up. */
+    type("log 4\x03\r");
+    assert_string_equal(actions, "log 1;log 2;log 3;");
+    /* Enter in the middle of a line takes the whole. */
+    type("log 56\x01\r");
+    assert_string_equal(actions, "log 1;log 2;log 3;log 56;");
+}
+
+static void completed(const char *keys_typed, const char *line) {
+    fresh_line();
+    type(keys_typed);
+    expect_line(line, (unsigned)strlen(line));
+    type("\x03");
+}
+
+static void test_completion(void **state) {
+    (void)state;
+    machine();
+    completed("v\t", "vms ");
+    completed("re\t", "re");
+    completed("res\t", "res");
+    completed("rese\t", "reset ");
+    completed("reb\t", "reboot ");
+    completed("zz\t", "zz");
+    completed("  me\t", "  mem ");
+    completed("console w\t", "console web ");
+    completed("console d\t", "console data");
+    completed("console data-\t", "console data-2 ");
+    completed("vms dat\t\tb\t", "vms database ");
+    completed("console web \t", "console web ");
+    completed("console web d\t", "console web d");
+    completed("help con\t", "help console ");
+    completed("mem w\t", "mem w");
+    completed("nothing w\t", "nothing w");
+    /* No progress: what there is is shown. */
+    capture_clear();
+    type("res\t");
+    assert_non_null(strstr(capture_screen(NULL), "reset  resume\nsaguaro> res"));
+    type("\x03");
+    capture_clear();
+    type("pause \t");
+    assert_non_null(strstr(capture_screen(NULL), "web  database  data-2\nsaguaro> pause "));
+    type("\x03");
+    capture_clear();
+    type("\t");
+    assert_non_null(strstr(capture_screen(NULL), "vms  console  start"));
+    /* In the middle of a line. */
+    fresh_line();
+    type("con web\x01\x06\x06\x06\t");
+    expect_line("console web", 7);
+    type("\x03");
+    vm_number = 0;
+    completed("console \t", "console ");
+    machine();
+}
+
+/* --- commands --- */
+
+static void test_vms(void **state) {
+    (void)state;
+    machine();
+    assert_string_equal(command("vms"), "NAME             STATE      VCPUS     MEMORY   CPU TIME RESTARTS\n"
+                                        "web              running        2    256 MiB     12.3 s        0\n"
+                                        "    exits: port 123, interrupt window 4\n"
+                                        "    exits: a cause with a long name that is 1234567890, HLT 99\n"
+                                        "database         off           16  65536 MiB    2:03:04        3\n"
+                                        "    ended: exit code 3\n"
+                                        "data-2           paused         1    512 KiB      0.0 s        0\n");
+    assert_string_equal(command("vms data-2"),
+                        "NAME             STATE      VCPUS     MEMORY   CPU TIME RESTARTS\n"
+                        "data-2           paused         1    512 KiB      0.0 s        0\n");
+    vm_number = 0;
+    assert_string_equal(command("vms"), "there are no guests\n");
+    machine();
+}
+
+static void test_actions(void **state) {
+    (void)state;
+    machine();
+    assert_string_equal(command("start database"), "database: starting\n");
+    assert_string_equal(command("stop web"), "web: stopping\n");
+    assert_string_equal(command("reset web"), "web: resetting\n");
+    assert_string_equal(command("pause web"), "web: pausing\n");
+    assert_string_equal(command(" resume   data-2 "), "data-2: running\n");
+    assert_string_equal(command("console web"), "");
+    assert_string_equal(actions, "start 1;stop 0;reset 0;pause 0;resume 2;console 0;");
+    action_result = -EALREADY;
+    assert_string_equal(command("start web"), "web is running already\n");
+    action_result = -EBUSY;
+    assert_string_equal(command("start data-2"), "cannot start data-2: it is paused\n");
+    action_result = -EINVAL;
+    assert_string_equal(command("pause database"), "cannot pause database: it is off\n");
+    action_result = -EIO;
+    assert_string_equal(command("resume web"), "cannot resume web: error -5\n");
+    action_result = -ENODEV;
+    assert_string_equal(command("console web"), "web has no console\n");
+}
+
+static void test_host(void **state) {
+    (void)state;
+    machine();
+    assert_string_equal(command("mem"), "memory: 1024 MiB, 600 MiB free, largest free block 512 MiB\n"
+                                        "heap:   2 MiB, 293 KiB used\n"
+                                        "GUEST                   RAM   OVERHEAD\n"
+                                        "web                 256 MiB     69 KiB\n"
+                                        "database          65536 MiB      5 MiB\n"
+                                        "data-2              512 KiB      0 KiB\n");
+    command("cpus"); /* times count from here on */
+    cpus[0] = (struct control_cpu){
+        .id = 0, .online = true, .idle = 1000000, .time = 5000000, .runs = "web", .runs_vcpu = 1};
+    cpus[1] = (struct control_cpu){.id = 6, .online = false, .idle = 9000000, .time = 5000000};
+    assert_string_equal(command("cpus"), " CPU     ID STATE      IDLE  RUNS\n"
+                                         "   0      0 online     19 %  web/1\n"
+                                         "   1      6 offline   100 %  -\n");
+    cpus[0].time += 1000000000;
+    cpus[0].idle += 750000000;
+    assert_non_null(strstr(command("cpus"), "online     74 %"));
+    assert_non_null(strstr(command("cpus"), "online      0 %"));
+    assert_string_equal(command("log"), "[    0.000000] a line\n");
+    command("log 7");
+    command("log 100000");
+    assert_string_equal(actions, "log 20;log 7;log 100000;");
+    int how = setjmp(left);
+    if (how == 0)
+        type("reboot\r");
+    assert_int_equal(how, 1);
+    how = setjmp(left);
+    if (how == 0)
+        type("\x03poweroff\r");
+    assert_int_equal(how, 2);
+    type("\x03");
+}
+
+static void test_help(void **state) {
+    (void)state;
+    machine();
+    const char *help = command("help");
+    for (unsigned i = 0; i < monitor_command_count; i++) {
+        char row[100];
+        snprintf(row, sizeof(row), "  %-16s %s\n", monitor_commands[i].usage, monitor_commands[i].help);
+        assert_non_null(strstr(help, row));
+        assert_true(strlen(row) <= 80);
+    }
+    assert_string_equal(command("help stop"),
+                        "stop NAME - ends a guest at once, as if its power was cut\n"
+                        "It is not started again, whatever the config says about restarts.\n");
+    assert_string_equal(command("help stpo"), "no command \"stpo\"; did you mean \"stop\"?\n");
+}
+
+static void test_errors(void **state) {
+    (void)state;
+    machine();
+    assert_string_equal(command("vm"), "no command \"vm\"; did you mean \"vms\"?\n");
+    assert_string_equal(command("consoel web"), "no command \"consoel\"; did you mean \"console\"?\n");
+    assert_string_equal(command("quit"), "no command \"quit\"; \"help\" lists them\n");
+    assert_string_equal(command("x"), "no command \"x\"; \"help\" lists them\n");
+    assert_string_equal(command("VMS"), "no command \"VMS\"; \"help\" lists them\n");
+    assert_string_equal(command("stop wbe"), "no guest \"wbe\"; did you mean \"web\"?\n");
+    assert_string_equal(command("stop databse"), "no guest \"databse\"; did you mean \"database\"?\n");
+    assert_string_equal(command("stop mail"), "no guest \"mail\"; \"vms\" lists them\n");
+    assert_string_equal(command("stop"), "usage: stop NAME\n");
+    assert_string_equal(command("stop web database"), "usage: stop NAME\n");
+    assert_string_equal(command("mem all"), "usage: mem\n");
+    assert_string_equal(command("log x"), "\"x\" is no number from 0 to 100000\n");
+    assert_string_equal(command("log -1"), "\"-1\" is no number from 0 to 100000\n");
+    assert_string_equal(command("log 99999999999999999999"),
+                        "\"99999999999999999999\" is no number from 0 to 100000\n");
+    char line[241];
+    memset(line, 'q', 240);
+    line[240] = '\0';
+    assert_non_null(strstr(command(line), "no command \"qqqq"));
+    memset(line + 4, 'q', 236);
+    memcpy(line, "stop ", 5);
+    assert_non_null(strstr(command(line), "no guest \"qqqq"));
+    assert_string_equal(actions, "");
+}
+
+/* A key that may switch the machine off. */
+static void key(uint8_t byte) {
+    if (setjmp(left) == 0)
+        keys(byte);
+}
+
+/* Whatever is typed, the monitor stays within its bounds and comes back to its prompt. */
+static void test_rubbish(void **state) {
+    (void)state;
+    machine();
+    uint32_t r = 1;
+    for (unsigned i = 0; i < 40000; i++) {
+        r = r * 1664525u + 1013904223u;
+        uint8_t byte = (uint8_t)(r >> 24);
+        if ((r >> 8) % 4 == 0)
+            byte = (uint8_t) "\x1b[ABCDHF~13vmslogheconsole web\t"[(r >> 12) % 32];
+        key(byte);
+        if (i % 500 == 0)
+            capture_clear();
+    }
+    type("\x1b\x1b[x\x03");
+    machine();
+    assert_string_equal(command("stop web"), "web: stopping\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_start),   cmocka_unit_test(test_keys),    cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_history), cmocka_unit_test(test_enter),   cmocka_unit_test(test_completion),
+        cmocka_unit_test(test_vms),     cmocka_unit_test(test_actions), cmocka_unit_test(test_host),
+        cmocka_unit_test(test_help),    cmocka_unit_test(test_errors),  cmocka_unit_test(test_rubbish),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
