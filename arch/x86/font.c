@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The screen's font: our own drawing of ASCII 32-126 in 5 x 8 dots, each dot shown twice as high. Bit 4 is leftmost.
+// The screen's font: our own drawing of ASCII 32-126 in 5 x 8 dots, each dot shown twice as high. Bit 4 is
+// leftmost.
 #include "arch/x86/font.h"
 
 const uint8_t font[FONT_LAST - FONT_FIRST + 1][FONT_ROWS] = {

@@ -48,7 +48,7 @@ static struct spinlock lock;
 static char ring[RING];
 static uint32_t ring_head, ring_tail; /* head: next free; tail: next to send */
 static unsigned fifo_size = 1;
-static bool present, buffered, by_interrupt;
+static bool present, buffered, by_interrupt, disabled;
 static struct timer poll_timer;
 
 /* With the lock. Gives the transmitter what it takes. */
@@ -99,6 +99,8 @@ static void drain(void) {
 
 static void uart_write(struct console_device *device, const char *text, size_t length) {
     (void)device;
+    if (disabled)
+        return;
     bool taken = take();
 
     for (size_t i = 0; i < length; i++) {
@@ -155,7 +157,7 @@ static void serve(void) {
     if (by_interrupt)
         enable_interrupts();
     spin_unlock(&lock);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count && !disabled; i++)
         console_host_input(input[i]);
 }
 
@@ -192,6 +194,11 @@ bool host_uart_init(void) {
     present = true;
     console_add_device(&device);
     return true;
+}
+
+void host_uart_disable(void) {
+    uart_flush(&device);
+    disabled = true;
 }
 
 void host_uart_start(bool interrupt) {

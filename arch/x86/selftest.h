@@ -4,7 +4,8 @@
 #define SAGUARO_ARCH_X86_SELFTEST_H
 
 /* Does what the option selftest=NAME asks for: text (write to code), data (run data), null (read address 0),
- * guard (overflow the stack), nmi (an NMI of unknown origin), panic, safe (fixups), poweroff, reboot. Nothing
+ * guard (overflow the stack), nmi (an NMI of unknown origin), nested (a fault inside a report), panic, safe
+ * (fixups), poweroff, reboot. Nothing
  * without the option. */
 void selftest_run(void);
 

@@ -25,7 +25,7 @@
 #define SIPI_DELAY    200000ull
 #define START_TIMEOUT 500000000ull
 #define SYNC_TIMEOUT  500000000ull
-#define SYNC_ROUNDS   32u
+#define SYNC_ROUNDS   16u
 
 /* The end of trampoline.S. */
 struct trampoline_data {
