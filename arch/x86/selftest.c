@@ -31,7 +31,9 @@ static void safe(void) {
 
 /* A fault, and another one in its report: the current vCPU's structure ends at the end of the image. */
 static void nested(volatile const char *address) {
-    const void **last = (const void **)image_end - 1;
+    uint64_t end = (uint64_t)image_end;
+    __asm__("" : "+r"(end));
+    const void **last = (const void **)(end - sizeof(*last));
 
     *last = text_start;
     cpu_this()->current = (struct vcpu *)last;

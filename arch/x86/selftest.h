@@ -5,8 +5,7 @@
 
 /* Does what the option selftest=NAME asks for: text (write to code), data (run data), null (read address 0),
  * guard (overflow the stack), nmi (an NMI of unknown origin), nested (a fault inside a report), panic, safe
- * (fixups), poweroff, reboot. Nothing
- * without the option. */
+ * (fixups), poweroff, reboot. Nothing without the option. */
 void selftest_run(void);
 
 #endif
