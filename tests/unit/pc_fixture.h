@@ -55,7 +55,8 @@ void *heap_allocate(size_t size, struct memory_account *account) {
 
 void heap_free(void *object, size_t size, struct memory_account *account) {
     (void)account;
-    fixture.heap -= size;
+    if (object)
+        fixture.heap -= size;
     free(object);
 }
 
