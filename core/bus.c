@@ -8,10 +8,14 @@
 #include <string.h>
 #include "core/memory.h"
 
-/* The bases stand apart, so that the search touches few cache lines. */
+#define HINTS 32u /* power of two */
+
+/* The bases stand apart, so that the search touches few cache lines. Ranges behind the last one have size 0.
+ */
 struct bus_table {
     uint32_t sequence;
-    uint32_t count; /* never more than BUS_MAX_RANGES, whenever it is read */
+    uint32_t count;      /* never more than BUS_MAX_RANGES, whenever it is read */
+    uint8_t hint[HINTS]; /* the range that an address like this was last found in */
     uint64_t base[BUS_MAX_RANGES];
     struct bus_range range[BUS_MAX_RANGES];
 };
@@ -83,6 +87,7 @@ int bus_remove(struct bus *bus, uint64_t base) {
         change_begin(table);
         table_move(table, place, place + 1);
         table->count--;
+        memset(&table->range[table->count], 0, sizeof(table->range[0]));
         change_end(table);
         result = 0;
     }
@@ -102,14 +107,27 @@ static inline unsigned table_search(const struct bus_table *table, uint64_t addr
     return place;
 }
 
+/* The range that holds `address`, or one that does not. A hint is only where to look first: it may be wrong.
+ */
+static inline const struct bus_range *table_look(const struct bus_table *table, uint64_t address) {
+    uint8_t *hint = (uint8_t *)&table->hint[(address ^ address >> 12) % HINTS];
+    const struct bus_range *range = &table->range[__atomic_load_n(hint, __ATOMIC_RELAXED)];
+    if (__builtin_expect(address - range->base >= range->size, 0)) {
+        unsigned place = table_search(table, address);
+        range = &table->range[place];
+        __atomic_store_n(hint, (uint8_t)place, __ATOMIC_RELAXED);
+    }
+    return range;
+}
+
 const struct bus_range *bus_find(const struct bus *bus, uint64_t address) {
     const struct bus_table *table = bus->table;
     const struct bus_range *range;
     uint32_t sequence;
     do {
         sequence = __atomic_load_n(&table->sequence, __ATOMIC_ACQUIRE) & ~1u;
-        range = &table->range[table_search(table, address)];
-        if (table->count == 0 || address - range->base >= range->size)
+        range = table_look(table, address);
+        if (address - range->base >= range->size)
             range = NULL;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (__atomic_load_n(&table->sequence, __ATOMIC_RELAXED) != sequence);
@@ -130,18 +148,19 @@ static inline bool find_access(const struct bus *bus, uint64_t address, unsigned
     bool found;
     do {
         sequence = __atomic_load_n(&table->sequence, __ATOMIC_ACQUIRE) & ~1u;
-        const struct bus_range *range = &table->range[table_search(table, address)];
+        const struct bus_range *range = table_look(table, address);
         access->ops = range->ops;
         access->device = range->device;
         access->offset = address - range->base;
-        found = table->count != 0 && access->offset < range->size && size <= range->size - access->offset;
+        found = access->offset < range->size && size <= range->size - access->offset;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (__atomic_load_n(&table->sequence, __ATOMIC_RELAXED) != sequence);
     return found;
 }
 
+/* Ones for a size of 1 to 8 bytes. */
 static inline uint64_t size_mask(unsigned size) {
-    return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+    return UINT64_MAX >> (-(8 * size) & 63);
 }
 
 int bus_read(const struct bus *bus, struct vcpu *vcpu, uint64_t address, unsigned size, uint64_t *value) {
