@@ -134,8 +134,15 @@ static void stacks(void **unused) {
     gpr[X86_RBX] = 0x5000;
     expect_fault(RUN(&mock, "\xff\x23"), 13, 0); /* not canonical */
     mock_store(&mock, 0x5000, 0xffff800000000000ull, 8);
+    mock.registers.rflags = 0x10002;
     assert_int_equal(RUN(&mock, "\xff\x23"), EMULATE_OK);
     assert_int_equal(mock.registers.rip, 0xffff800000000000ull);
+    assert_int_equal(mock.registers.rflags, 2);
+    assert_false(mock.emulate.debug_trap);
+    mock.registers.rip = 0x1000;
+    mock.registers.rflags = 0x102;
+    assert_int_equal(RUN(&mock, "\xff\x23"), EMULATE_OK);
+    assert_true(mock.emulate.debug_trap);
     mock_reset(&mock, 64);
     expect_fault(RUN(&mock, "\xfe\xd0"), 6, 0);
     expect_fault(RUN(&mock, "\xff\xf8"), 6, 0);
@@ -215,7 +222,9 @@ static void segments(void **unused) {
     assert_int_equal(mock_load(&mock, 0x6000, 4), 1);
     assert_int_equal(RUN(&mock, "\x65\x89\x03"), EMULATE_OK);
     assert_int_equal(mock_load(&mock, 0x26000, 4), 1);
-    gpr[X86_RBX] = 0x7ffffffffffeull; /* the last byte is beyond */
+    gpr[X86_RBX] = 0x7ffffffffffcull;
+    assert_int_equal(RUN(&mock, "\x89\x03"), EMULATE_OK);
+    gpr[X86_RBX] = 0x7ffffffffffdull; /* the last byte is beyond */
     expect_fault(RUN(&mock, "\x89\x03"), 13, 0);
     gpr[X86_RBP] = 0x800000000000ull;
     expect_fault(RUN(&mock, "\x89\x45\x00"), 12, 0);
@@ -264,6 +273,7 @@ static void alignment(void **unused) {
     expect_fault(RUN(&mock, "\x89\x03"), 17, 0);
     assert_true(mock.emulate.fault.has_error);
     assert_int_equal(RUN(&mock, "\x66\x89\x03"), EMULATE_OK);
+    expect_fault(RUN(&mock, "\x48\x89\x03"), 17, 0);
     assert_int_equal(RUN(&mock, "\x88\x03"), EMULATE_OK);
     assert_int_equal(RUN(&mock, "\x8d\x03"), EMULATE_OK); /* LEA makes no access */
     mock.registers.rflags &= ~0x40000ull;
@@ -327,6 +337,14 @@ static void fetches(void **unused) {
     assert_int_equal(RUN(&mock, "\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x89\xd8"), EMULATE_OK);
     assert_int_equal(mock.registers.rip, 0x100f);
     expect_fault(RUN(&mock, "\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x89\xd8"), 13, 0);
+    segment(X86_CS)->base = 0x3ff0; /* peeking: by CS, on over a page end */
+    mock.registers.rip = 0xc;
+    mock_store(&mock, 0x3ffc, 0x8877665544332211ull, 8);
+    mock_store(&mock, 0x4004, 0xaa99, 2);
+    memset(peeked, 0, sizeof(peeked));
+    assert_int_equal(emulate_peek(&mock.emulate, peeked, 6), 6);
+    assert_memory_equal(peeked, "\x11\x22\x33\x44\x55\x66\0\0", 8);
+    segment(X86_CS)->base = 0;
     segment(X86_CS)->limit = 0x1011;
     mock.registers.rip = 0x1010;
     expect_fault(RUN(&mock, "\xb8\x01\x02\x03\x04"), 13, 0);
@@ -428,7 +446,13 @@ static void segment_loads(void **unused) {
     expect_fault(load(ss, 0), 13, 0);
     expect_fault(load(ss, 0x10), 13, 0x10);
     expect_fault(load(ss, 0x30), 13, 0x30);
+    descriptor(7, 0, 0xfffff, 0xc91); /* read-only */
+    expect_fault(load(ss, 0x38), 13, 0x38);
+    descriptor(7, 0, 0xfffff, 0xc97); /* expand-down is not conforming */
+    expect_fault(load(ds, 0x3b), 13, 0x38);
+    mock.system.gdtr.base = 0xffffffff00009000ull; /* 32 bits of it count outside long mode */
     assert_int_equal(load(ss, 0x08), EMULATE_OK);
+    mock.system.gdtr.base = 0x9000;
     assert_true(mock.emulate.interrupt_shadow);
     descriptor(5, 0, 0xfffff, 0xc12);
     segment(X86_LDTR)->attributes = 0x82;

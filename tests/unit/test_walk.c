@@ -127,6 +127,9 @@ static void pae(void **unused) {
     assert_int_equal(entry(PAE, linear, 1), 0x12000 | RWU | A);
     assert_int_equal(entry(PAE, linear, 2), 0x7712345000ull | RWU | A | D);
     expect_fault(0x1234, 0, 0);
+    flags[0] = 0;
+    map(PAE, linear, flags, 3, 0x5000);
+    expect_fault(linear, 0, 0);
     flags[0] = P | W; /* reserved in a PDPTE */
     map(PAE, linear, flags, 3, 0x5000);
     expect_fault(linear, 0, 9);
