@@ -9,7 +9,8 @@
 
 #define SETUP_SECTS   0x1f1
 #define BOOT_FLAG     0x1fe
-#define HEADER_JUMP   0x201 /* displacement of the jump over the header: where it ends */
+#define JUMP          0x200 /* over the header */
+#define HEADER_JUMP   0x201 /* its displacement: where the header ends */
 #define HEADER_MAGIC  0x202
 #define VERSION       0x206
 #define LOADFLAGS     0x211
@@ -22,6 +23,7 @@
 #define INIT_SIZE     0x260
 #define HEADER_LEAST  0x264
 
+#define JUMP_SHORT    0xebu
 #define XLF_KERNEL_64 1u
 #define XLF_ABOVE_4G  2u
 #define LOADED_HIGH   1u
@@ -59,6 +61,10 @@ int image_linux_parse(const void *head, size_t head_size, uint64_t file_size, st
     }
     if (!(bytes[LOADFLAGS] & LOADED_HIGH)) {
         snprintf(why, why_size, "is a zImage, which loads below 1 MiB; a bzImage is needed");
+        return -EINVAL;
+    }
+    if (bytes[JUMP] != JUMP_SHORT) {
+        snprintf(why, why_size, "has no jump over its set-up header at 0x200");
         return -EINVAL;
     }
     out->header_end = (uint16_t)(HEADER_MAGIC + bytes[HEADER_JUMP]);
