@@ -9,7 +9,7 @@ EXAMPLE := $(if $(filter examples/% ./examples/%,$(CONFIG)),yes)
 CONFIG_USED := $(if $(EXAMPLE),$(STAGE)/$(notdir $(CONFIG)),$(CONFIG))
 
 CHECK_CONFIG         := $(HOST)/check-config
-CHECK_CONFIG_SOURCES := $(wildcard tools/check-config.c) $(wildcard lib/dts*.c lib/config*.c)
+CHECK_CONFIG_SOURCES := $(wildcard tools/check-config.c) $(wildcard lib/dts*.c lib/config*.c lib/image*.c)
 CHECK_CONFIG_OBJECTS := $(addprefix $(HOST)/obj/,$(CHECK_CONFIG_SOURCES:.c=.o))
 
 $(HOST)/obj/%.o: %.c mk/host.mk | $(LIBFDT_HEADER) setup-build

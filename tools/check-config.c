@@ -3,6 +3,7 @@
 // compiled tree if asked to, and the reference tables of docs/config.md.
 #include "lib/config_check.h"
 #include "lib/config_check_words.h"
+#include "lib/image.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -103,12 +104,47 @@ static int include_file(void *context, const char *name, struct dts_file *file) 
     return file->text != NULL ? 0 : -errno;
 }
 
+static int read_piece(void *context, uint64_t offset, void *buffer, size_t size) {
+    FILE *file = context;
+
+    return fseeko(file, (off_t)offset, SEEK_SET) == 0 && fread(buffer, 1, size, file) == size ? 0 : -EIO;
+}
+
+/* What a guest is to start from has to be such an image; initrds and modules may be anything. */
+static void check_image(struct program *program, const struct config_file *file, const char *path,
+                        uint64_t size) {
+    static const enum image_kind kinds[CONFIG_IMAGES] = {
+        [CONFIG_IMAGE_KERNEL] = IMAGE_LINUX,
+        [CONFIG_IMAGE_MULTIBOOT] = IMAGE_MULTIBOOT,
+        [CONFIG_IMAGE_PVH] = IMAGE_PVH,
+        [CONFIG_IMAGE_FIRMWARE] = IMAGE_FIRMWARE,
+    };
+    struct image_source source = {.read = read_piece, .size = size};
+    char why[128] = "cannot be read";
+
+    if (strcmp(file->property, "initrd") == 0 || strcmp(file->property, "modules") == 0) {
+        return;
+    }
+    source.context = fopen(path, "rb");
+    if (source.context == NULL ||
+        image_check(kinds[program->config.guests[file->guest].image_kind], &source, why, sizeof(why)) != 0) {
+        config_report_file(&program->source, &program->config, file, &program->report, "file \"%.80s\" %s",
+                           file->name, why);
+    }
+    if (source.context != NULL) {
+        fclose(source.context);
+    }
+}
+
 static int check_file(void *context, const struct config_file *file) {
     struct program *program = context;
     char *path = join(program->folder, file->name);
     struct stat status;
 
-    if (file->repeated) {
+    if (file->repeated) { /* it was looked for before, but perhaps not as an image of this kind */
+        if (stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+            check_image(program, file, path, (uint64_t)status.st_size);
+        }
         free(path);
         return 0;
     }
@@ -133,6 +169,7 @@ static int check_file(void *context, const struct config_file *file) {
             printf("%s %s %s %llu\n", program->config.guests[file->guest].name, file->property, file->name,
                    (unsigned long long)status.st_size);
         }
+        check_image(program, file, path, (uint64_t)status.st_size);
     }
     free(path);
     return 0;

@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from images import linux_image, multiboot_image
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOL = os.path.join(TOP, "build/host/check-config")
 
@@ -23,9 +25,9 @@ CONFIG = """/dts-v1/;
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "k").write_bytes(b"k" * 1000)
-    (tmp_path / "mb").write_bytes(b"mb")
-    (tmp_path / "m").write_bytes(b"m")
+    (tmp_path / "parts" / "k").write_bytes(linux_image(8192))
+    (tmp_path / "mb").write_bytes(multiboot_image(256))
+    (tmp_path / "m").write_bytes(b"firmware" * 4)
     (tmp_path / "parts" / "one.dtsi").write_text('one { kernel = "parts/k"; memory = "1G"; };\n')
     (tmp_path / "c.dts").write_text(CONFIG)
     return tmp_path
@@ -42,7 +44,7 @@ def test_right(folder):
     # From elsewhere, files are still looked for beside the config.
     assert check("/", str(folder / "c.dts")).endswith("ok: 3 guests, 1281 MiB, 3 files\n")
     assert check(folder, "--files", "c.dts") == (
-        "one kernel parts/k 1000\ntwo multiboot mb 2\ntwo modules m 1\nc.dts: ok: 3 guests, 1281 MiB, 3 files\n")
+        "one kernel parts/k 8192\ntwo multiboot mb 256\ntwo modules m 32\nc.dts: ok: 3 guests, 1281 MiB, 3 files\n")
 
 
 def test_machine(folder):
@@ -75,6 +77,24 @@ def test_files(folder):
     assert 'parts/one.dtsi:1:16: error: file "parts/k" is missing\n' in error
     assert 'c.dts:6:27: error: file "mb" is empty\n        two { multiboot = "mb";' in error
     assert 'c.dts:6:58: error: "m" is not a file\n' in error
+
+
+def test_images(folder):
+    kernel = linux_image(8192)
+    (folder / "parts" / "k").write_bytes(kernel[:-16])
+    (folder / "mb").write_bytes(kernel)
+    error = check(folder, "c.dts", code=1)
+    assert 'parts/one.dtsi:1:16: error: file "parts/k" is cut short: 5616 of 5632 bytes of the kernel are there' in error
+    assert 'c.dts:6:27: error: file "mb" has no multiboot header in its first 8 KiB\n' in error
+    # A file that is a module of one guest and the image of another is checked for the other.
+    (folder / "parts" / "k").write_bytes(kernel)
+    (folder / "mb").write_bytes(multiboot_image(256))
+    (folder / "m").write_bytes(b"firmware")
+    assert ('c.dts:7:26: error: file "m" has 8 bytes; a firmware image has 16 bytes to 16 MiB\n'
+            in check(folder, "c.dts", code=1))
+    # And so is one that two guests start from in two ways.
+    (folder / "c.dts").write_text(CONFIG.replace('firmware = "m"', 'pvh = "mb"'))
+    assert 'c.dts:7:21: error: file "mb" is no ELF file\n' in check(folder, "c.dts", code=1)
 
 
 def test_large_firmware(folder):

@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 
+from images import linux_image
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOADER = os.path.join(TOP, "build/x86/saguaro.efi")
 HYPERVISOR = os.path.join(TOP, "build/x86/saguaro.elf")
@@ -33,7 +35,7 @@ def make(*arguments):
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "Linux-Kernel.bin").write_bytes(os.urandom(3_000_000))
+    (tmp_path / "Linux-Kernel.bin").write_bytes(linux_image(3_000_000, os.urandom(4096)))
     (tmp_path / "sub_dir").mkdir()
     (tmp_path / "sub_dir" / "initrd.gz").write_bytes(os.urandom(70_001))
     (tmp_path / "my.dts").write_text(CONFIG % "Linux-Kernel.bin")
@@ -85,7 +87,7 @@ def test_image_holds_loader_config_and_files(folder):
 
 
 def test_image_grows_with_its_files(folder):
-    with open(folder / "Linux-Kernel.bin", "wb") as kernel:
+    with open(folder / "Linux-Kernel.bin", "r+b") as kernel:
         kernel.truncate(290 << 20)
     image = folder / "out.img"
     result = make("image", f"CONFIG={folder}/my.dts", f"OUT={image}")
