@@ -208,6 +208,13 @@ static void test_loopback(void **state) {
     set(MCR, 0x15);
     assert_int_equal(get(MSR), 0x60);  /* RI rising is no event */
     assert_int_equal(type("x", 1), 0); /* cut off */
+    unsigned before = fixture.ready;
+    uart_part.reset(vm(), 0); /* a reset of the guest ends it, and input that waited can come */
+    assert_int_equal(fixture.ready, before + 1);
+    assert_int_equal(type("x", 1), 1);
+    set(IIR, 0x03);
+    set(MCR, 0x15);
+    assert_int_equal(type("x", 1), 0);
     unsigned ready = fixture.ready;
     set(MCR, 0x00);
     assert_int_equal(fixture.ready, ready + 1);

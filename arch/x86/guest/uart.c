@@ -372,6 +372,7 @@ static void uart_reset(struct vm *vm, unsigned index) {
     spin_lock(&uart->lock);
     set_defaults(uart);
     spin_unlock(&uart->lock);
+    console_guest_ready(vm); /* input that a full FIFO, or loopback, held up */
 }
 
 static void uart_save(struct vm *vm, unsigned index, struct state_writer *writer) {
@@ -428,6 +429,7 @@ static int uart_load(struct vm *vm, unsigned index, struct state_reader *reader,
         set_defaults(uart);
     }
     spin_unlock(&uart->lock);
+    console_guest_ready(vm);
     return good ? 0 : -EINVAL;
 }
 
