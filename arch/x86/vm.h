@@ -76,11 +76,7 @@ struct x86_vcpu {
     uint32_t record_next;
     struct x86_event postponed; /* an interrupt whose delivery was cut short by an exception */
     struct emulate *emulate;    /* see engine/mmio.h */
-    uint64_t code_page; /* linear page and CR3 of the last instruction fetch, and what they led to; see
-                           x86_instruction_length() */
-    uint64_t code_cr3;
-    uint64_t code_physical;
-    struct pv *pv; /* kvmclock, PV EOI; see guest/pv.h */
+    struct pv *pv;              /* kvmclock, PV EOI; see guest/pv.h */
 };
 
 struct x86_vm {

@@ -128,13 +128,29 @@ void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length);
 void exit_undefined(struct x86_vcpu *vcpu);
 void exit_shutdown(struct x86_vcpu *vcpu);
 
-/* Moves RIP past an instruction, with what follows from it: RF and the interrupt shadow end, TF traps. */
-void x86_skip(struct x86_vcpu *vcpu, unsigned length);
+/* The uncommon half of x86_skip(): `rip` is where execution goes on, before it is wrapped outside 64-bit
+ * mode. */
+void x86_skip_slow(struct x86_vcpu *vcpu, uint64_t rip);
 
-/* Length of the instruction at RIP when the CPU does not tell: `opcode` is what the exit says it is (2 or 3
- * bytes). 0: the bytes there are something else (the guest changed them meanwhile, or a fault was queued):
- * enter the guest again. */
-unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, unsigned opcode_length);
+/* Moves RIP past an instruction, with what follows from it: RF and the interrupt shadow end, TF traps. */
+static inline void x86_skip(struct x86_vcpu *vcpu, unsigned length) {
+    struct x86_registers *registers = &vcpu->state->registers;
+    uint64_t rip = registers->rip + length;
+
+    vcpu->state->interrupt_shadow = 0;
+    /* Outside 64-bit mode RIP wraps at 4 GiB; TF and RF are bits 8 and 16. */
+    if (__builtin_expect(((rip ^ registers->rip) >> 32) | (registers->rflags & 0x10100u), 0))
+        x86_skip_slow(vcpu, rip);
+    else
+        registers->rip = rip;
+}
+
+/* Length of the instruction at RIP when the CPU does not tell: `opcode` is what the exit says it is (1 to 3
+ * bytes). 0: the bytes there are something else (the guest changed them meanwhile), or a fault was queued:
+ * enter the guest again. `page`, if not NULL, gets the host-physical page that the instruction lies in, or
+ * UINT64_MAX. */
+unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, unsigned opcode_length,
+                                uint64_t *page);
 /* Decodes the instruction at RIP. NULL: a fault was queued or it cannot be decoded (#UD queued). */
 const struct emulate_instruction *x86_decode(struct x86_vcpu *vcpu);
 

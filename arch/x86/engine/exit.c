@@ -31,24 +31,14 @@ static void __attribute__((noinline)) trap_step(struct x86_vcpu *vcpu) {
     x86_inject_exception(vcpu, VECTOR_DB, -1);
 }
 
-void x86_skip(struct x86_vcpu *vcpu, unsigned length) {
+void x86_skip_slow(struct x86_vcpu *vcpu, uint64_t rip) {
     struct x86_registers *registers = &vcpu->state->registers;
-    uint64_t rip = registers->rip + length;
 
-    /* Outside 64-bit mode RIP wraps at 4 GiB. A 64-bit guest's RIP that has upper bits never comes from
-     * 32-bit code. */
-    if (__builtin_expect((rip ^ registers->rip) >> 32, 0)) {
-        x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
-        if (!in_long_mode(&vcpu->state->system))
-            rip = (uint32_t)rip;
-    }
-    registers->rip = rip;
-    vcpu->state->interrupt_shadow = 0;
-    if (__builtin_expect(registers->rflags & (RFLAGS_TF | RFLAGS_RF), 0)) {
-        registers->rflags &= ~RFLAGS_RF;
-        if (registers->rflags & RFLAGS_TF)
-            trap_step(vcpu);
-    }
+    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    registers->rip = in_long_mode(&vcpu->state->system) ? rip : (uint32_t)rip;
+    registers->rflags &= ~RFLAGS_RF;
+    if (registers->rflags & RFLAGS_TF)
+        trap_step(vcpu);
 }
 
 const struct emulate_instruction *x86_decode(struct x86_vcpu *vcpu) {
@@ -73,56 +63,45 @@ const struct emulate_instruction *x86_decode(struct x86_vcpu *vcpu) {
     return NULL;
 }
 
-/*
- * Where there is no NRIP save (QEMU's SVM): the bytes at RIP decide. The translation of the page that exits
- * came from last is kept, with the CR3 it holds for; the bytes themselves are read each time, and taken only
- * if they are what the exit says, without prefixes. Should the guest have mapped other code there meanwhile,
- * they will not be, and the slow way walks its tables.
- */
-unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, unsigned opcode_length) {
-    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
-    const struct x86_system *system = &vcpu->state->system;
-    uint64_t linear = vcpu->state->registers.rip + (in_long_mode(system) ? 0 : system->segment[X86_CS].base);
-
-    if ((linear & ~(PAGE_SIZE - 1)) == vcpu->code_page && system->cr3 == vcpu->code_cr3 &&
-        (linear & (PAGE_SIZE - 1)) <= PAGE_SIZE - opcode_length) {
-        const uint8_t *bytes =
-            (const uint8_t *)arch_window_map(vcpu->code_physical) + (linear & (PAGE_SIZE - 1));
-        unsigned i = 0;
-        while (i < opcode_length && bytes[i] == opcode[i])
-            i++;
-        if (i == opcode_length)
-            return opcode_length;
-    }
+unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, unsigned opcode_length,
+                                uint64_t *page) {
     const struct emulate_instruction *instruction = x86_decode(vcpu);
+
+    if (page)
+        *page = UINT64_MAX;
     if (!instruction)
         return 0;
-    uint64_t gpa, physical, contiguous;
-    enum guest_region_kind kind;
-    struct emulate *emulate = vcpu->emulate;
-    if (emulate_walk(emulate, linear, EMULATE_EXECUTE | EMULATE_PEEK, &gpa) == EMULATE_OK &&
-        guest_memory_translate(vcpu->core.vm, gpa, &physical, &contiguous, &kind) == 0) {
-        vcpu->code_page = linear & ~(PAGE_SIZE - 1);
-        vcpu->code_cr3 = system->cr3;
-        vcpu->code_physical = physical & ~(PAGE_SIZE - 1);
+    if (page) {
+        const struct x86_system *system = &vcpu->state->system;
+        uint64_t linear =
+            vcpu->state->registers.rip + (in_long_mode(system) ? 0 : system->segment[X86_CS].base);
+        uint64_t gpa, physical, contiguous;
+        enum guest_region_kind kind;
+        if (emulate_walk(vcpu->emulate, linear, EMULATE_EXECUTE | EMULATE_PEEK, &gpa) == EMULATE_OK &&
+            guest_memory_translate(vcpu->core.vm, gpa, &physical, &contiguous, &kind) == 0)
+            *page = physical & ~(PAGE_SIZE - 1);
     }
     /* Another vCPU may have changed the bytes since the exit: then the new instruction is run as such. */
-    unsigned last = opcode_length - 1;
     uint16_t expected = opcode_length == 1 ? EMULATE_OPCODE(0, opcode[0]) : EMULATE_OPCODE(1, opcode[1]);
-    if (instruction->opcode != expected || (last == 2 && instruction->modrm != opcode[2]))
+    if (instruction->opcode != expected || (opcode_length == 3 && instruction->modrm != opcode[2]))
         return 0;
     return instruction->length;
 }
 
 void exit_cpuid(struct x86_vcpu *vcpu, unsigned length) {
     uint64_t *gpr = vcpu->state->registers.gpr;
-    struct cpuid_leaf leaf;
+    uint32_t number = (uint32_t)gpr[X86_RAX];
+    const struct cpuid_leaf *leaf = cpu_model_fixed_leaf(x86_vm(vcpu->core.vm)->model, number);
+    struct cpuid_leaf computed;
 
-    cpu_model_cpuid(vcpu, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RCX], &leaf);
-    gpr[X86_RAX] = leaf.eax;
-    gpr[X86_RBX] = leaf.ebx;
-    gpr[X86_RCX] = leaf.ecx;
-    gpr[X86_RDX] = leaf.edx;
+    if (__builtin_expect(!leaf, 0)) {
+        cpu_model_cpuid(vcpu, number, (uint32_t)gpr[X86_RCX], &computed);
+        leaf = &computed;
+    }
+    gpr[X86_RAX] = leaf->eax;
+    gpr[X86_RBX] = leaf->ebx;
+    gpr[X86_RCX] = leaf->ecx;
+    gpr[X86_RDX] = leaf->edx;
     x86_skip(vcpu, length);
 }
 

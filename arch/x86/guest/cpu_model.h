@@ -52,6 +52,13 @@ int cpu_model_create(unsigned kind, unsigned vcpus, struct memory_account *accou
                      struct x86_cpu_model **model, char *why, size_t why_size);
 void cpu_model_destroy(struct x86_cpu_model *model, struct memory_account *account);
 
+/* The leaf if its answer is the same for every vCPU, subleaf and moment; else NULL: ask cpu_model_cpuid(). */
+static inline const struct cpuid_leaf *cpu_model_fixed_leaf(const struct x86_cpu_model *model,
+                                                            uint32_t leaf) {
+    /* Not 1 (APIC ID, OSXSAVE), 4 (caches), 7 (subleaves), 0xB and 0xD. */
+    return leaf < CPUID_BASIC_LEAVES && !(0x2892u >> leaf & 1) ? &model->basic[leaf] : NULL;
+}
+
 /* What CPUID answers to this vCPU now. */
 void cpu_model_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out);
 

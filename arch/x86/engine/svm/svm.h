@@ -22,9 +22,14 @@ struct svm_vcpu {
     uint64_t vmcb_physical;
     uint64_t asid_generation; /* of the CPU in `cpu`; another one: needs a new ASID */
     struct cpu *cpu;          /* where the VMCB ran last */
-    bool flush;               /* TLB flush before the next entry */
-    bool iret_watched;        /* NMIs are closed and IRET exits */
-    bool stepping;            /* one instruction with TF, to open NMIs behind an IRET */
+    /* Where the instruction that exited last was found, for CPUs without NRIP save (svm_length.c). */
+    uint64_t code_page; /* linear page with the mode in bit 0 (1: 64-bit); UINT64_MAX: nothing known */
+    uint64_t code_base; /* CS base in the other modes */
+    uint64_t code_cr3;
+    uint64_t code_physical;
+    bool flush;        /* TLB flush before the next entry */
+    bool iret_watched; /* NMIs are closed and IRET exits */
+    bool stepping;     /* one instruction with TF, to open NMIs behind an IRET */
 };
 
 struct svm_vm {
@@ -51,6 +56,9 @@ int svm_vm_create(struct x86_vm *vm);
 void svm_vm_destroy(struct x86_vm *vm);
 int svm_vcpu_create(struct x86_vcpu *vcpu);
 void svm_vcpu_destroy(struct x86_vcpu *vcpu);
+
+/* svm_length.c: length of the instruction that exited, when the CPU does not tell. 0: enter again. */
+unsigned svm_length(struct x86_vcpu *vcpu, struct vmcb *vmcb, uint32_t opcode, unsigned opcode_length);
 
 /* svm_exit.c */
 enum engine_next svm_exit(struct x86_vcpu *vcpu, struct svm_vcpu *svm);

@@ -10,16 +10,26 @@
 
 typedef enum engine_next (*exit_handler)(struct x86_vcpu *vcpu, struct vmcb *vmcb);
 
+/* Opcodes as they lie in memory. */
+#define OPCODE_CPUID   0xa20fu
+#define OPCODE_RDMSR   0x320fu
+#define OPCODE_WRMSR   0x300fu
+#define OPCODE_HLT     0xf4u
+#define OPCODE_VMMCALL 0xd9010fu
+#define OPCODE_XSETBV  0xd1010fu
+#define OPCODE_WBINVD  0x090fu
+#define OPCODE_INVD    0x080fu
+
 /* Length of the instruction that exited: the CPU tells (NRIP save), or its bytes do. 0: enter again. */
-static unsigned length_of(struct x86_vcpu *vcpu, struct vmcb *vmcb, const char *opcode,
-                          unsigned opcode_length) {
+static inline unsigned length_of(struct x86_vcpu *vcpu, struct vmcb *vmcb, uint32_t opcode,
+                                 unsigned opcode_length) {
     if (svm_features & SVM_FEATURE_NRIP)
         return (unsigned)(vmcb->next_rip - vcpu->state->registers.rip);
-    return x86_instruction_length(vcpu, (const uint8_t *)opcode, opcode_length);
+    return svm_length(vcpu, vmcb, opcode, opcode_length);
 }
 
 static enum engine_next on_cpuid(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
-    unsigned length = length_of(vcpu, vmcb, "\x0f\xa2", 2);
+    unsigned length = length_of(vcpu, vmcb, OPCODE_CPUID, 2);
     x86_exit_note(vcpu, EXIT_CPUID, SVM_EXIT_CPUID, vcpu->state->registers.gpr[X86_RAX]);
     if (length)
         exit_cpuid(vcpu, length);
@@ -28,7 +38,7 @@ static enum engine_next on_cpuid(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 
 static enum engine_next on_msr(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     bool write = vmcb->exit_info1 & 1;
-    unsigned length = length_of(vcpu, vmcb, write ? "\x0f\x30" : "\x0f\x32", 2);
+    unsigned length = length_of(vcpu, vmcb, write ? OPCODE_WRMSR : OPCODE_RDMSR, 2);
     x86_exit_note(vcpu, EXIT_MSR, SVM_EXIT_MSR, vcpu->state->registers.gpr[X86_RCX]);
     if (!length)
         return ENGINE_AGAIN;
@@ -56,13 +66,13 @@ static enum engine_next on_nested_fault(struct x86_vcpu *vcpu, struct vmcb *vmcb
 }
 
 static enum engine_next on_halt(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
-    unsigned length = length_of(vcpu, vmcb, "\xf4", 1);
+    unsigned length = length_of(vcpu, vmcb, OPCODE_HLT, 1);
     x86_exit_note(vcpu, EXIT_HALT, SVM_EXIT_HLT, 0);
     return length ? exit_halt(vcpu, length) : ENGINE_AGAIN;
 }
 
 static enum engine_next on_hypercall(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
-    unsigned length = length_of(vcpu, vmcb, "\x0f\x01\xd9", 3);
+    unsigned length = length_of(vcpu, vmcb, OPCODE_VMMCALL, 3);
     x86_exit_note(vcpu, EXIT_HYPERCALL, SVM_EXIT_VMMCALL, vcpu->state->registers.gpr[X86_RAX]);
     if (length)
         exit_hypercall(vcpu, length);
@@ -70,7 +80,7 @@ static enum engine_next on_hypercall(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 }
 
 static enum engine_next on_xsetbv(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
-    unsigned length = length_of(vcpu, vmcb, "\x0f\x01\xd1", 3);
+    unsigned length = length_of(vcpu, vmcb, OPCODE_XSETBV, 3);
     x86_exit_note(vcpu, EXIT_XSETBV, SVM_EXIT_XSETBV, vcpu->state->registers.gpr[X86_RAX]);
     if (length)
         exit_xsetbv(vcpu, length);
@@ -170,7 +180,8 @@ static enum engine_next on_pause(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 /* No cache of ours needs to be written back for a guest without devices of its own, and INVD must never throw
  * host data away. */
 static enum engine_next on_cache(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
-    unsigned length = length_of(vcpu, vmcb, vmcb->exit_code == SVM_EXIT_WBINVD ? "\x0f\x09" : "\x0f\x08", 2);
+    unsigned length =
+        length_of(vcpu, vmcb, vmcb->exit_code == SVM_EXIT_WBINVD ? OPCODE_WBINVD : OPCODE_INVD, 2);
     x86_exit_note(vcpu, EXIT_CACHE, vmcb->exit_code, 0);
     if (length)
         x86_skip(vcpu, length);

@@ -96,6 +96,7 @@ int svm_vcpu_create(struct x86_vcpu *vcpu) {
     }
     svm->vmcb = vmcb;
     svm->vmcb_physical = arch_heap_physical(vmcb);
+    svm->code_page = UINT64_MAX;
     vcpu->engine = svm;
 
     /* CR8 goes to the software APIC. (QEMU 7.2 also dies of a MOV to CR8 that is not intercepted while a
