@@ -21,6 +21,20 @@ static struct {
     bool disabled;
 } prompt;
 
+/*
+ * The unfinished line of the guest that has the console, as far as it is understood: another line is written
+ * above it, and it is drawn again. Escape sequences that move the cursor are not followed: such a line is
+ * left where it is.
+ */
+static struct {
+    char text[CONSOLE_PROMPT];
+    size_t length;
+    size_t cursor;
+    enum { TAIL_TEXT, TAIL_ESCAPE, TAIL_SEQUENCE, TAIL_UNKNOWN } state;
+    bool parameter; /* the sequence has one other than 0 */
+    bool hidden;    /* taken off the screen */
+} tail;
+
 static void emit(const char *bytes, size_t length) {
     for (struct list *node = devices.next; node != &devices; node = node->next) {
         struct console_device *device = container_of(node, struct console_device, link);
@@ -51,6 +65,72 @@ static void emit_back(size_t count) {
         emit(back, part);
         count -= part;
     }
+}
+
+static void tail_reset(void) {
+    tail.length = tail.cursor = 0;
+    tail.state = TAIL_TEXT;
+}
+
+/* The end of an escape sequence ESC [ ... (ECMA-48, 8.3). */
+static void tail_sequence(char byte) {
+    bool harmless = byte == 'm' || byte == 'n' || byte == 'h' || byte == 'l';
+    bool erase = (byte == 'K' || byte == 'J') && !tail.parameter;
+    if (erase)
+        tail.length = tail.cursor;
+    tail.state = harmless || erase ? TAIL_TEXT : TAIL_UNKNOWN;
+}
+
+static void tail_follow(char byte) {
+    if (byte == '\n') {
+        tail_reset();
+    } else if (tail.state == TAIL_ESCAPE) {
+        tail.state = byte == '[' ? TAIL_SEQUENCE : TAIL_UNKNOWN;
+        tail.parameter = false;
+    } else if (tail.state == TAIL_SEQUENCE) {
+        if (byte >= 0x40 && byte < 0x7f)
+            tail_sequence(byte);
+        else
+            tail.parameter |= byte != '0';
+    } else if (tail.state == TAIL_TEXT) {
+        if (byte == 0x1b)
+            tail.state = TAIL_ESCAPE;
+        else if (byte == '\r')
+            tail.cursor = 0;
+        else if (byte == '\b')
+            tail.cursor -= tail.cursor != 0;
+        else if (byte >= 0x20 && byte < 0x7f && tail.cursor < sizeof(tail.text))
+            tail.text[tail.cursor++] = byte;
+        else if (byte != '\a')
+            tail.state = TAIL_UNKNOWN;
+        if (tail.cursor > tail.length)
+            tail.length = tail.cursor;
+    }
+}
+
+/* Makes room for another line. */
+static void tail_hide(void) {
+    if (!in_line)
+        return;
+    if (tail.state == TAIL_TEXT && tail.length != 0) {
+        emit("\r\x1b[K", 4);
+        tail.hidden = true;
+    } else {
+        emit("\r\n", 2);
+        tail_reset();
+    }
+    in_line = false;
+}
+
+static void tail_show(void) {
+    if (!tail.hidden)
+        return;
+    if (in_line)
+        emit("\r\n", 2);
+    emit(tail.text, tail.length);
+    emit_back(tail.length - tail.cursor);
+    tail.hidden = false;
+    in_line = true;
 }
 
 static void prompt_hide(void) {
@@ -84,6 +164,7 @@ bool console_begin(bool wait) {
 void console_end(void) {
     if (console_in_panic())
         return;
+    tail_show();
     if (prompt.open && !prompt.drawn && !prompt.disabled)
         prompt_draw();
     spin_unlock(&lock);
@@ -95,23 +176,26 @@ void console_put(const char *text, size_t length) {
     prompt_hide();
     emit_text(emit, text, length);
     in_line = text[length - 1] != '\n';
+    tail.hidden = false;
+    tail_reset();
 }
 
 void console_put_raw(const char *bytes, size_t length) {
     if (length == 0)
         return;
     prompt_hide();
+    tail_show();
     emit(bytes, length);
+    for (size_t i = 0; i < length; i++)
+        tail_follow(bytes[i]);
     in_line = bytes[length - 1] != '\n';
 }
 
 void console_put_line(const char *text, size_t length) {
     prompt_hide();
-    if (in_line)
-        emit("\r\n", 2);
+    tail_hide();
     emit_text(emit, text, length);
     emit("\r\n", 2);
-    in_line = false;
 }
 
 void console_write(const char *text, size_t length) {
@@ -136,7 +220,7 @@ void console_panic(void) {
     __atomic_store_n(&panicking, 1, __ATOMIC_SEQ_CST);
     if (prompt.drawn)
         in_line = true;
-    prompt.drawn = false;
+    prompt.drawn = tail.hidden = false;
 }
 
 /* The device that is being added; guarded by the lock. */
@@ -221,6 +305,7 @@ void console_clear(void) {
     prompt_hide();
     emit("\x1b[H\x1b[2J", 7);
     in_line = false;
+    tail_reset();
     console_end();
     log_show();
 }

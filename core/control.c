@@ -104,6 +104,7 @@ int control_cpu_info(unsigned number, struct control_cpu *info) {
     memset(info, 0, sizeof(*info));
     info->id = cpu->id;
     info->online = cpu->online;
+    info->self = cpu == cpu_this();
     /* Another CPU may go to sleep or wake up between these looks: the caller has to bear a slip of one sleep.
      */
     uint64_t idle = __atomic_load_n(&cpu->idle_time, __ATOMIC_RELAXED);

@@ -40,6 +40,7 @@ int control_vm_console(unsigned number);
 struct control_cpu {
     uint32_t id; /* the hardware's number */
     bool online;
+    bool self;     /* it runs the caller of this */
     uint64_t idle; /* ns since it was started */
     uint64_t time; /* when that was taken, time_now() */
     char runs[VM_NAME_SIZE];

@@ -17,6 +17,8 @@
 _Static_assert(COLUMNS <= CONSOLE_PROMPT, "the console keeps the whole line");
 
 static struct edit edit;
+static char output[4096];
+static size_t output_used;
 
 void monitor_print(const char *format, ...) {
     char text[252];
@@ -30,7 +32,15 @@ void monitor_print(const char *format, ...) {
         length = sizeof(text) - 1;
         text[length - 1] = '\n';
     }
-    console_write(text, (size_t)length);
+    if ((size_t)length > sizeof(output) - output_used)
+        monitor_flush();
+    memcpy(output + output_used, text, (size_t)length);
+    output_used += (size_t)length;
+}
+
+void monitor_flush(void) {
+    console_write(output, output_used);
+    output_used = 0;
 }
 
 static void show(void) {
@@ -107,6 +117,7 @@ static void complete(void) {
             used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used != 0 ? "  " : "", name);
     }
     monitor_print("%s\n", text);
+    monitor_flush();
 }
 
 /* --- input --- */
@@ -121,6 +132,7 @@ static void input(uint8_t byte) {
         console_prompt_close();
         edit_clear(&edit, true);
         monitor_execute(line);
+        monitor_flush();
         break;
     }
     case EDIT_CANCEL:

@@ -178,7 +178,8 @@ static void run_cpus(const char *text, int value) {
         unsigned percent = time == 0 ? 0 : idle >= time ? 100 : (unsigned)(idle / (time / 100 + 1));
         last[i].idle = cpu.idle;
         last[i].time = cpu.time;
-        char runs[VM_NAME_SIZE + 16] = "-";
+        char runs[VM_NAME_SIZE + 16];
+        snprintf(runs, sizeof(runs), "%s", cpu.self ? "(monitor)" : "-");
         if (cpu.runs[0] != '\0')
             snprintf(runs, sizeof(runs), "%s/%u", cpu.runs, cpu.runs_vcpu);
         monitor_print("%4u %6u %-8s %4u %%  %s\n", i, (unsigned)cpu.id, cpu.online ? "online" : "offline",

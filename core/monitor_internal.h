@@ -46,7 +46,9 @@ const char *monitor_command_name(unsigned number);
 /* Valid until the next call. */
 const char *monitor_vm_name(unsigned number);
 
-/* Prints to the consoles; lines longer than 250 bytes are cut. */
+/* Adds to what a command says; lines longer than 250 bytes are cut. */
 void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Shows it, in one piece, so that no other line comes between. */
+void monitor_flush(void);
 
 #endif

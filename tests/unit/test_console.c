@@ -189,7 +189,7 @@ static void test_prompt(void **state) {
 /* From any line to any other: the screen shows the new one. */
 static void test_prompt_updates(void **state) {
     (void)state;
-    static const char *const lines[] = {"> ", "> a", "> ab", "> abc", "> xbc", "> bc", "> aab", "", "other"};
+    static const char *const lines[] = {"> ", "> a", "> ab", "> abc", "> xbc", "> bc", "> aab", "other"};
     const unsigned count = sizeof(lines) / sizeof(lines[0]);
     for (unsigned from = 0; from < count; from++) {
         for (unsigned to = 0; to < count; to++) {
@@ -462,6 +462,69 @@ static void test_attach(void **state) {
     teardown();
 }
 
+/* Other lines come above the attached guest's unfinished one, which stays whole, with its cursor. */
+static void test_attached_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *in, *after; /* what the guest prints before and after another's line */
+        const char *screen;
+        unsigned column;
+    } cases[] = {
+        {"/ # un", "ame", "[db] x\n/ # uname", 9},
+        {"done\r\n", "/ # ", "done\n[db] x\n/ # ", 4},
+        {"abc\b\b", "X", "[db] x\naXc", 2},
+        {"abc\r", "\nd", "[db] x\nabc\nd", 1},
+        {"\x1b[1;32mabc\x1b[0m", "d", "[db] x\nabcd", 4},
+        {"abcd\b\b\x1b[K", "Z", "[db] x\nabZ", 3},
+        {"\x1b[6nab\a\x1b[0J", "c", "[db] x\nabc", 3},
+        /* Not understood: left where it is. */
+        {"ab\x1b[5;5Hc", "d", "ab\x1b[5;5Hc\n[db] x\nd", 1},
+        {"ab\x1b(Bc", "d", "ab\x1b(Bc\n[db] x\nd", 1},
+        {"\xc3\xa9", "d", "\xc3\xa9\n[db] x\nd", 1},
+    };
+    setup();
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(console_attach(&web), 0);
+        print(&web, "\n");
+        capture_clear();
+        print(&web, cases[i].in);
+        print(&db, "x\n");
+        print(&web, cases[i].after);
+        char screen[200];
+        unsigned column;
+        const char *shown = capture_screen(&column);
+        /* The screen of the tests keeps colours; a terminal shows none of their bytes. */
+        size_t used = 0;
+        for (const char *at = shown; *at != '\0'; at++) {
+            if (strncmp(at, "\x1b[1;32m", 7) == 0)
+                at += 6;
+            else if (strncmp(at, "\x1b[0m", 4) == 0)
+                at += 3;
+            else
+                screen[used++] = *at;
+        }
+        screen[used] = '\0';
+        assert_string_equal(screen, cases[i].screen);
+        assert_int_equal(column, cases[i].column);
+        console_detach();
+    }
+    /* A line that is too long to be drawn again. */
+    assert_int_equal(console_attach(&web), 0);
+    print(&web, "\n");
+    capture_clear();
+    for (unsigned i = 0; i < 300; i++)
+        print(&web, "w");
+    print(&db, "x\n");
+    assert_non_null(strstr(captured, "www\r\n[db] x\r\n"));
+    print(&web, "\nnew");
+    capture_clear();
+    log_info("a");
+    log_info("b");
+    assert_string_equal(captured, "\r\x1b[K[    0.000000] a\r\nnew\r\x1b[K[    0.000000] b\r\nnew");
+    console_detach();
+    teardown();
+}
+
 static void test_slow_guest(void **state) {
     (void)state;
     setup();
@@ -530,7 +593,7 @@ int main(void) {
         cmocka_unit_test(test_prompt_updates), cmocka_unit_test(test_guest_lines),
         cmocka_unit_test(test_rate),           cmocka_unit_test(test_replay),
         cmocka_unit_test(test_attach),         cmocka_unit_test(test_slow_guest),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_attached_line),  cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,7 +80,8 @@ void control_memory(struct memory_statistics *out) {
 }
 void control_log(unsigned count, void (*print)(const char *line)) {
     note("log", count);
-    print("[    0.000000] a line");
+    for (unsigned i = 0; i < (count == 500 ? count : 1); i++)
+        print("[    0.000000] a line");
 }
 static jmp_buf left;
 void control_reboot(void) {
@@ -126,7 +127,7 @@ static void machine(void) {
 
 /* Types a line; what comes back between it and the next prompt. */
 static const char *command(const char *line) {
-    static char out[8192];
+    static char out[16384];
     type("\x15\x0b"); /* an empty line to start with */
     capture_clear();
     type(line);
@@ -409,18 +410,21 @@ static void test_host(void **state) {
     command("cpus"); /* times count from here on */
     cpus[0] = (struct control_cpu){
         .id = 0, .online = true, .idle = 1000000, .time = 5000000, .runs = "web", .runs_vcpu = 1};
-    cpus[1] = (struct control_cpu){.id = 6, .online = false, .idle = 9000000, .time = 5000000};
+    cpus[1] = (struct control_cpu){.id = 6, .self = true, .online = false, .idle = 9000000, .time = 5000000};
     assert_string_equal(command("cpus"), " CPU     ID STATE      IDLE  RUNS\n"
                                          "   0      0 online     19 %  web/1\n"
-                                         "   1      6 offline   100 %  -\n");
+                                         "   1      6 offline   100 %  (monitor)\n");
     cpus[0].time += 1000000000;
     cpus[0].idle += 750000000;
     assert_non_null(strstr(command("cpus"), "online     74 %"));
     assert_non_null(strstr(command("cpus"), "online      0 %"));
+    cpus[1].self = false;
+    assert_non_null(strstr(command("cpus"), "offline     0 %  -\n"));
     assert_string_equal(command("log"), "[    0.000000] a line\n");
     command("log 7");
     command("log 100000");
-    assert_string_equal(actions, "log 20;log 7;log 100000;");
+    assert_int_equal(strlen(command("log 500")), 500 * 22); /* more than is kept for one piece */
+    assert_string_equal(actions, "log 20;log 7;log 100000;log 500;");
     int how = setjmp(left);
     if (how == 0)
         type("reboot\r");
