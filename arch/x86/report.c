@@ -76,12 +76,16 @@ static void print_address(void (*print)(const char *format, ...), const char *wh
 }
 
 /* Walks the frame pointers while they stay on one of this CPU's stacks and go up. */
-static void print_backtrace(void (*print)(const char *format, ...), uint64_t rip, uint64_t rbp) {
+static void print_backtrace(void (*print)(const char *format, ...), uint64_t rip, uint64_t rsp,
+                            uint64_t rbp) {
     struct x86_cpu *cpu = x86_cpu_this();
 
     print("backtrace:");
     if (rip)
         print_address(print, "  ", rip);
+    /* A jump to nowhere has made no frame yet: its caller is still on top of the stack. */
+    if (rip && !symbol_lookup(rip, NULL) && !(rsp % 8) && x86_cpu_find_stack(cpu, rsp, false) >= 0)
+        print_address(print, "  ", *(const uint64_t *)rsp);
     uint64_t previous = rip;
     unsigned repeated = 0;
     for (unsigned i = 0; i < MAX_FRAMES;) {
@@ -223,7 +227,7 @@ void report_exception(struct trap_frame *frame) {
         print_machine_check();
     print_registers(out, frame);
     print_guest(out);
-    print_backtrace(out, frame->rip, frame->rbp);
+    print_backtrace(out, frame->rip, frame->rsp, frame->rbp);
     report_end();
 }
 
@@ -242,7 +246,7 @@ void report_nmi(struct trap_frame *frame) {
             reason & NMI_SERR ? "a system error (memory or PCI SERR#)" : "an I/O channel check", reason);
         print_registers(out, frame);
         print_guest(out);
-        print_backtrace(out, frame->rip, frame->rbp);
+        print_backtrace(out, frame->rip, frame->rsp, frame->rbp);
         report_end();
     }
     if (!log_allowed(&limit))
@@ -250,7 +254,7 @@ void report_nmi(struct trap_frame *frame) {
     out_log("NMI of unknown origin on CPU %u; going on", cpu_this()->number);
     print_registers(out_log, frame);
     print_guest(out_log);
-    print_backtrace(out_log, frame->rip, frame->rbp);
+    print_backtrace(out_log, frame->rip, frame->rsp, frame->rbp);
 }
 
 void arch_panic_stop(void) {
@@ -258,6 +262,6 @@ void arch_panic_stop(void) {
         report_last_words("panic", (uint64_t)__builtin_return_address(0), cr2_read());
     out("CPU %u", cpu_this()->number);
     print_guest(out);
-    print_backtrace(out, 0, (uint64_t)__builtin_frame_address(0));
+    print_backtrace(out, 0, 0, (uint64_t)__builtin_frame_address(0));
     report_end();
 }
