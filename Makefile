@@ -25,6 +25,7 @@ include mk/hypervisor.mk
 include mk/boot.mk
 include mk/host.mk
 -include mk/guests.mk
+-include mk/test-guests.mk
 -include mk/image.mk
 -include mk/lint.mk
 

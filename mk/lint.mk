@@ -66,7 +66,7 @@ test:
 	+$(Q)$(MAKE) --no-print-directory test-boot
 
 # The tests make their images by themselves, from what is built here.
-BOOT_PRODUCTS := $(X86)/saguaro.efi $(X86)/saguaro.elf $(CHECK_CONFIG) guests-all
+BOOT_PRODUCTS := $(X86)/saguaro.efi $(X86)/saguaro.elf $(CHECK_CONFIG) guests-all test-guests
 test-boot: $(BOOT_PRODUCTS) | setup-test setup-image setup-run
 	$(Q)$(PYTEST) -v -m "not long" $(BOOT_TESTS)
 

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# The bare guests of tests/guests/: each checks one part of the platform from inside, and ends with the number of the first
+# check that failed. Several run side by side on one machine, whose summary tells how each ended.
+import functools
+import re
+
+import pytest
+
+import machine as machines
+
+RUN_TIME = 240  # seconds from power-on to power-off, on a machine that others use as well
+COUNTER = bytes(i % 256 for i in range(8192))
+
+
+class Guest:
+    """more: further properties; ends: regular expression for the whole of how it ends."""
+
+    def __init__(self, image=None, kind="multiboot", memory="16M", cmdline="", vcpus=1, more="", ends="exit code 0"):
+        self.image, self.kind, self.memory, self.cmdline = image, kind, memory, cmdline
+        self.vcpus, self.more, self.ends = vcpus, more, ends
+
+    def properties(self, name):
+        image = self.image or f"{name}.elf"
+        text = f'{self.kind} = "{image}"; memory = "{self.memory}"; vcpus = <{self.vcpus}>; {self.more}'
+        return text + (f' cmdline = "{self.cmdline}";' if self.cmdline else ""), image
+
+
+# Those of one group share a machine.
+GROUPS = {
+    "start": {
+        "boot": Guest(cmdline="boot word=1  two", more='modules = "one.bin first module", "two.bin";'),
+        "boot-pvh": Guest("boot.elf", kind="pvh", cmdline="boot word=1  two", more='initrd = "one.bin";'),
+    },
+}
+FILES = {"one.bin": COUNTER[1:5001], "two.bin": COUNTER[7:5007]}
+
+
+@functools.lru_cache(maxsize=None)
+def run(group):
+    """Boots a group and waits for the power-off. {guest: (how it ended, its lines)}"""
+    guests, files = {}, dict(FILES)
+    for name, guest in GROUPS[group].items():
+        guests[name], image = guest.properties(name)
+        files[image] = machines.guest_file(f"tests/{image}")
+    with machines.Machine(f"guests-{group}", machines.config(guests, 'when-idle = "poweroff";'), files) as machine:
+        machine.wait_poweroff(RUN_TIME)
+        output = machine.output()
+    summary = output[output.rindex("every guest has stopped"):]
+    result = {}
+    for name in guests:
+        end = re.search(rf"guest {name}: (.*)", summary)
+        lines = re.findall(rf"^\[{name}\] (.*)", output, re.MULTILINE)
+        result[name] = end.group(1).strip() if end else "nothing", lines
+    return result
+
+
+@pytest.mark.parametrize("group, name", [(group, name) for group in GROUPS for name in GROUPS[group]])
+def test_guest(group, name):
+    end, lines = run(group)[name]
+    failed = [line for line in lines if line.startswith("FAIL")]
+    wanted = GROUPS[group][name].ends
+    assert re.fullmatch(wanted, end) and not failed, "\n".join([f"{name}: {end}; expected {wanted}", *(failed or lines[-5:])])
+    if wanted == "exit code 0":
+        assert any(line.startswith("ok") for line in lines)
