@@ -58,6 +58,13 @@ static int read_physical(void *context, uint64_t physical, void *buffer, size_t 
     return 0;
 }
 
+static void say(int error, const char *table) {
+    if (error == -ENOENT)
+        log_warning("no %s in the ACPI tables", table);
+    else if (error)
+        log_warning("the %s among the ACPI tables is damaged (%d)", table, error);
+}
+
 void host_acpi_init(void) {
     static const struct acpi_memory memory = {.read = read_physical};
     uint64_t rsdp = platform_info()->handover.acpi_rsdp;
@@ -74,11 +81,9 @@ void host_acpi_init(void) {
     have_root = true;
     error = acpi_read_madt(&root, &madt);
     have_madt = !error;
-    if (error)
-        log_warning("no usable MADT in the ACPI tables (%d)", error);
+    say(error, "MADT");
     error = acpi_read_fadt(&root, &fadt);
     have_fadt = !error;
-    if (error)
-        log_warning("no usable FADT in the ACPI tables (%d)", error);
+    say(error, "FADT");
     log_debug("ACPI: %u tables, %u CPUs, %u I/O APICs", root.count, madt.cpu_count, madt.ioapic_count);
 }
