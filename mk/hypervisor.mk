@@ -17,12 +17,12 @@ HYPERVISOR_SOURCES := \
 HYPERVISOR_LDS     := arch/x86/hypervisor.lds
 HYPERVISOR_OBJECTS := $(HYPERVISOR_SOURCES:%=$(X86)/%.o)
 
-WARNINGS := -Wall -Wextra -Werror -Wvla -Wstrict-prototypes -Wmissing-prototypes
+WARNINGS := -Wall -Wextra -Werror -Wno-format-truncation -Wvla -Wstrict-prototypes -Wmissing-prototypes
 # The compiler's own headers (stdint.h and the like) and lib/freestanding, nothing of the host's.
 FREESTANDING_INCLUDES = -nostdinc -isystem lib/freestanding -isystem $(shell $(CC) -print-file-name=include) \
     -isystem $(LIBFDT_DIR) -I. -Iarch/x86/inline
 
-HYPERVISOR_CODEGEN = -std=gnu11 -O2 -g -ffreestanding -fpie -fvisibility=hidden -mcmodel=small -mno-red-zone \
+HYPERVISOR_CODEGEN = -std=gnu11 -O2 -g -ffreestanding -fbuiltin -fpie -fvisibility=hidden -mcmodel=small -mno-red-zone \
     -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
     -fcf-protection=none -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections -include arch/x86/inline/hidden.h
 HYPERVISOR_CFLAGS  = $(HYPERVISOR_CODEGEN) $(WARNINGS) $(FREESTANDING_INCLUDES) -MMD -MP
@@ -30,7 +30,7 @@ HYPERVISOR_LDFLAGS = -static -no-pie -nostdlib -z noexecstack -z max-page-size=4
     --build-id=none --gc-sections --fatal-warnings -T $(HYPERVISOR_LDS)
 
 # A loop in memset() must not become a call of memset().
-$(X86)/lib/freestanding/%.o: EXTRA_CFLAGS := -fno-tree-loop-distribute-patterns
+$(X86)/lib/freestanding/%.o: EXTRA_CFLAGS := -fno-builtin -fno-tree-loop-distribute-patterns
 
 $(X86)/%.c.o: %.c mk/hypervisor.mk | $(LIBFDT_HEADER) setup-build
 	@echo "  CC      $<"

@@ -5,7 +5,7 @@
 PACKAGES_BUILD := gcc binutils libc6-dev gnu-efi python3 xz-utils
 PACKAGES_IMAGE := mtools dosfstools gdisk cpio
 PACKAGES_RUN   := qemu-system-x86 ovmf
-PACKAGES_TEST  := libcmocka-dev libzydis-dev libfdt-dev device-tree-compiler clang libclang-rt-14-dev llvm \
+PACKAGES_TEST  := acpica-tools libcmocka-dev libzydis-dev libfdt-dev device-tree-compiler clang libclang-rt-14-dev llvm \
                   clang-format cppcheck python3-pytest python3-pexpect
 
 .PHONY: setup-build setup-image setup-run setup-test

@@ -109,7 +109,7 @@ void x86_inject_page_fault(struct x86_vcpu *vcpu, uint64_t address, uint32_t err
 #define VECTOR_MC  18
 
 /* `length`: of the instruction, for those that the engine has found. */
-void exit_cpuid(struct x86_vcpu *vcpu, unsigned length);
+/* exit_cpuid() is in exit_inline.h. */
 void exit_msr_read(struct x86_vcpu *vcpu, unsigned length);
 void exit_msr_write(struct x86_vcpu *vcpu, unsigned length);
 void exit_hypercall(struct x86_vcpu *vcpu, unsigned length);
@@ -119,6 +119,8 @@ enum engine_next exit_halt(struct x86_vcpu *vcpu, unsigned length);
 enum engine_next exit_port(struct x86_vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
 /* A second-level fault at `gpa`. `write`, `fetch`: the kind of access. */
 enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool write, bool fetch);
+/* The same for the CPU's own access to the guest's page tables at `gpa`. */
+enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa);
 /* Emulates the instruction at RIP, whatever it is. `gpa` (0: unknown) is what the CPU reported for its memory
  * operand. */
 enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa);

@@ -3,6 +3,7 @@
 // rest.
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/engine/engine.h"
+#include "arch/x86/engine/exit_inline.h"
 #include "arch/x86/engine/mmio.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/guest/cpu_model.h"
@@ -88,20 +89,15 @@ unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, un
     return instruction->length;
 }
 
-void exit_cpuid(struct x86_vcpu *vcpu, unsigned length) {
+void exit_cpuid_computed(struct x86_vcpu *vcpu, unsigned length) {
     uint64_t *gpr = vcpu->state->registers.gpr;
-    uint32_t number = (uint32_t)gpr[X86_RAX];
-    const struct cpuid_leaf *leaf = cpu_model_fixed_leaf(x86_vm(vcpu->core.vm)->model, number);
-    struct cpuid_leaf computed;
+    struct cpuid_leaf leaf;
 
-    if (__builtin_expect(!leaf, 0)) {
-        cpu_model_cpuid(vcpu, number, (uint32_t)gpr[X86_RCX], &computed);
-        leaf = &computed;
-    }
-    gpr[X86_RAX] = leaf->eax;
-    gpr[X86_RBX] = leaf->ebx;
-    gpr[X86_RCX] = leaf->ecx;
-    gpr[X86_RDX] = leaf->edx;
+    cpu_model_cpuid(vcpu, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RCX], &leaf);
+    gpr[X86_RAX] = leaf.eax;
+    gpr[X86_RBX] = leaf.ebx;
+    gpr[X86_RCX] = leaf.ecx;
+    gpr[X86_RDX] = leaf.edx;
     x86_skip(vcpu, length);
 }
 
@@ -259,6 +255,17 @@ enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa) {
         break;
     }
     }
+    return ENGINE_AGAIN;
+}
+
+enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa) {
+    uint64_t physical, contiguous;
+    enum guest_region_kind kind;
+
+    if (guest_memory_translate(vcpu->core.vm, gpa, &physical, &contiguous, &kind) == 0 && kind == GUEST_RAM)
+        engine->tlb_flush(vcpu);
+    else
+        vm_crash(&vcpu->core, "has page tables at 0x%llx, where there is no RAM", (unsigned long long)gpa);
     return ENGINE_AGAIN;
 }
 

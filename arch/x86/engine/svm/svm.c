@@ -70,6 +70,7 @@ static void vcpu_load(struct x86_vcpu *vcpu) {
     struct svm_vcpu *svm = svm_vcpu(vcpu);
     struct cpu *cpu = vcpu->core.cpu;
 
+    svm->code_sequence = UINT64_MAX;
     if (svm->cpu != cpu) {
         svm->cpu = cpu;
         svm->asid_generation = 0;

@@ -22,11 +22,13 @@ struct svm_vcpu {
     uint64_t vmcb_physical;
     uint64_t asid_generation; /* of the CPU in `cpu`; another one: needs a new ASID */
     struct cpu *cpu;          /* where the VMCB ran last */
-    /* Where the instruction that exited last was found, for CPUs without NRIP save (svm_length.c). */
-    uint64_t code_page; /* linear page with the mode in bit 0 (1: 64-bit); UINT64_MAX: nothing known */
+    /* Where the instruction that exited last was found, for CPUs without NRIP save (svm_length.h). */
+    uint64_t code_page; /* linear page, with bit 10 set in 64-bit mode; UINT64_MAX: nothing known */
     uint64_t code_base; /* CS base in the other modes */
     uint64_t code_cr3;
     uint64_t code_physical;
+    const uint8_t *code; /* this CPU's window onto it while its window_sequence is code_sequence */
+    uint64_t code_sequence;
     bool flush;        /* TLB flush before the next entry */
     bool iret_watched; /* NMIs are closed and IRET exits */
     bool stepping;     /* one instruction with TF, to open NMIs behind an IRET */
@@ -56,9 +58,6 @@ int svm_vm_create(struct x86_vm *vm);
 void svm_vm_destroy(struct x86_vm *vm);
 int svm_vcpu_create(struct x86_vcpu *vcpu);
 void svm_vcpu_destroy(struct x86_vcpu *vcpu);
-
-/* svm_length.c: length of the instruction that exited, when the CPU does not tell. 0: enter again. */
-unsigned svm_length(struct x86_vcpu *vcpu, struct vmcb *vmcb, uint32_t opcode, unsigned opcode_length);
 
 /* svm_exit.c */
 enum engine_next svm_exit(struct x86_vcpu *vcpu, struct svm_vcpu *svm);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SVM: exits by code. What has a meaning beyond SVM goes on in engine/exit.c; here its operands are found.
 #include "arch/x86/emulate/emulate.h"
-#include "arch/x86/engine/svm/svm.h"
+#include "arch/x86/engine/exit_inline.h"
+#include "arch/x86/engine/svm/svm_length.h"
 #include "arch/x86/traps.h"
 #include "arch/x86/registers.h"
 #include "core/log.h"
@@ -61,6 +62,8 @@ static enum engine_next on_port(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 
 static enum engine_next on_nested_fault(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_MMIO, SVM_EXIT_NPF, vmcb->exit_info2);
+    if (vmcb->exit_info1 & SVM_NPF_TABLE)
+        return exit_nested_table_fault(vcpu, vmcb->exit_info2);
     return exit_nested_fault(vcpu, vmcb->exit_info2, vmcb->exit_info1 & SVM_NPF_WRITE,
                              vmcb->exit_info1 & SVM_NPF_FETCH);
 }

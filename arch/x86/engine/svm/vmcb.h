@@ -120,6 +120,7 @@
 /* EXITINFO1 of a nested page fault (15.25.6): a page-fault error code, and: */
 #define SVM_NPF_WRITE             (1u << 1)
 #define SVM_NPF_FETCH             (1u << 4)
+#define SVM_NPF_TABLE             (1ull << 33) /* the access was the CPU's own, to the guest's page tables */
 
 struct vmcb {
     /* Control area */
