@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import pexpect
+from pexpect import fdpexpect
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build")
@@ -19,9 +20,8 @@ LOADER = os.path.join(BUILD, "x86/saguaro.efi")
 CHECK_CONFIG = os.path.join(BUILD, "host/check-config")
 GUESTS = os.path.join(BUILD, "guests")
 PROMPT = "saguaro> "
-PROMPT_PATTERN = "saguaro> (?![a-z?])"
 # What a terminal does with it: colours and cursor go, and what "\r ESC [ K" takes off the screen.
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-JL-Za-z]|\x1b[=>]")
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()].|\x1b[=>c]")
 ERASED = re.compile(r"[^\n]*\r+\x1b\[K")
 
 # The time limits hold for a machine whose CPUs others use as well.
@@ -89,8 +89,8 @@ class Machine:
         os.makedirs(os.path.join(self.folder, "files"))
         self.log_path = os.path.join(self.folder, "serial.log")
         self.sockets = tempfile.mkdtemp(prefix="saguaro-")
-        self.process = None
-        self.text = ""
+        self.qemu = None  # the emulator's process
+        self.port = None  # its serial port
         self.log = None
         self.loader = loader
         self._qmp = None
@@ -157,7 +157,7 @@ class Machine:
                    "-display", "none", "-monitor", "none",
                    "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off"]
         if serial:
-            command += ["-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1"]
+            command += ["-chardev", f"socket,id=com1,path={self.sockets}/com1,server=on,wait=on", "-serial", "chardev:com1"]
         else:
             command += ["-serial", "none"]
         if "-netdev" not in medium:
@@ -166,14 +166,37 @@ class Machine:
         with open(os.path.join(self.folder, "qemu.txt"), "w", encoding="utf-8") as file:
             file.write(" ".join(["qemu-system-x86_64", *command]) + "\n")
         self.log = open(self.log_path, "w", encoding="utf-8", errors="replace", newline="")
-        self.process = pexpect.spawn("qemu-system-x86_64", command, timeout=ANSWER_TIME, encoding="utf-8",
-                                     codec_errors="replace", maxread=1 << 16, echo=False, dimensions=(25, 200))
-        self.process.delaybeforesend = None
-        self.process.logfile_read = self.log
+        with open(os.path.join(self.folder, "qemu.log"), "w", encoding="utf-8") as errors:
+            self.qemu = subprocess.Popen(["qemu-system-x86_64", *command], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        if serial:
+            self.port = fdpexpect.fdspawn(self._connect("com1").detach(), timeout=ANSWER_TIME, encoding="utf-8",
+                                          codec_errors="replace", maxread=1 << 16)
+            self.port.delaybeforesend = None
+            self.port.logfile_read = self.log
+
+    def _connect(self, name):
+        """One of QEMU's sockets, once it is there."""
+        deadline = time.monotonic() + ANSWER_TIME
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(f"{self.sockets}/{name}")
+                return connection
+            except OSError:
+                connection.close()
+                if self.qemu.poll() is not None:
+                    with open(os.path.join(self.folder, "qemu.log"), encoding="utf-8", errors="replace") as errors:
+                        raise MachineError(f"the emulator did not start: {errors.read()}") from None
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def close(self):
-        if self.process is not None:
-            self.process.close(force=True)
+        if self.qemu is not None:
+            self.qemu.kill()
+            self.qemu.wait()
+        if self.port is not None:
+            self.port.close()
         if self._qmp is not None:
             self._qmp.close()
         if self.log is not None:
@@ -208,10 +231,10 @@ class Machine:
         """Waits for a regular expression, or for exactly this `text`, and returns the match. Of a list, any will do."""
         try:
             if text:
-                self.process.expect_exact(pattern, timeout=timeout)
-                return self.process.match
-            self.process.expect(pattern, timeout=timeout)
-            return self.process.match
+                self.port.expect_exact(pattern, timeout=timeout)
+                return self.port.match
+            self.port.expect(pattern, timeout=timeout)
+            return self.port.match
         except pexpect.TIMEOUT:
             self._fail(f"{pattern!r} did not come within {timeout} s")
         except pexpect.EOF:
@@ -222,16 +245,16 @@ class Machine:
         found, waiting, deadline = {}, list(patterns), time.monotonic() + timeout
         while waiting:
             try:
-                index = self.process.expect(waiting, timeout=max(deadline - time.monotonic(), 0.1))
+                index = self.port.expect(waiting, timeout=max(deadline - time.monotonic(), 0.1))
             except (pexpect.TIMEOUT, pexpect.EOF) as problem:
                 self._fail(f"{waiting!r} did not come within {timeout} s ({type(problem).__name__})")
-            found[waiting.pop(index)] = self.process.match
+            found[waiting.pop(index)] = self.port.match
         return found
 
     def expect_silence(self, pattern, seconds):
         """Fails when the pattern comes within so many seconds."""
         try:
-            self.process.expect(pattern, timeout=seconds)
+            self.port.expect(pattern, timeout=seconds)
         except pexpect.TIMEOUT:
             return
         except pexpect.EOF:
@@ -239,7 +262,7 @@ class Machine:
         self._fail(f"{pattern!r} came, and should not have")
 
     def send(self, text):
-        self.process.send(text)
+        self.port.send(text)
 
     # --- Saguaro ---
 
@@ -248,58 +271,53 @@ class Machine:
         self.expect_all([rf"\[{name}\] GUEST-READY {name} uptime ([0-9.]+)" for name in guests], timeout)
 
     def prompt(self, timeout=BOOT_TIME):
-        """Until the monitor asks for a command, on an empty line."""
-        self.expect(PROMPT_PATTERN, timeout)
+        """Until the monitor asks for a command."""
+        self.expect(PROMPT, timeout)
 
     def monitor(self, command, timeout=ANSWER_TIME):
         """A command to the monitor, and its answer."""
-        self.send(command)
-        self.expect(PROMPT + re.escape(command), timeout)
-        self.send("\r")
-        self.expect(PROMPT_PATTERN, timeout)
-        return clean(self.process.before).strip("\n")
+        self.command(command, timeout)
+        self.expect(PROMPT, timeout)
+        return clean(self.port.before)
+
+    def command(self, command, timeout=ANSWER_TIME):
+        """A command to the monitor, up to the end of its line: while the command runs there is no prompt to be mistaken."""
+        self.send(command + "\r")
+        self.expect(re.escape(command) + "\r\n", timeout)
 
     def attach(self, guest):
         """Gives the console to a guest whose shell waits for input."""
-        self.send(f"console {guest}\r")
+        self.command(f"console {guest}")
         self.expect(rf"--- console of {guest}; Ctrl-\] leaves ---")
 
     def detach(self):
         self.send("\x1d")
         self.expect(r"--- left the console of \S+ ---")
+        self.expect(PROMPT)
 
     def shell(self, command, timeout=ANSWER_TIME):
         """A command to the shell of the attached guest, and its output."""
         self.send(f"{command}; echo END-$?-OF\r")
         match = self.expect(r"END-(\d+)-OF\r", timeout)
-        return int(match.group(1)), clean(self.process.before).split("-OF\n", 1)[-1]
+        return int(match.group(1)), clean(self.port.before).rsplit("echo END-$?-OF\n", 1)[-1]
 
     def wait_poweroff(self, timeout=ANSWER_TIME):
         """Until the machine has switched itself off."""
         try:
-            self.process.expect(pexpect.EOF, timeout=timeout)
+            self.port.expect(pexpect.EOF, timeout=timeout)
         except pexpect.TIMEOUT:
             self._fail(f"the machine did not switch itself off within {timeout} s")
-        self.process.close()
-        if self.process.exitstatus != 0:
-            self._fail(f"the emulator ended with {self.process.exitstatus} (signal {self.process.signalstatus})")
+        status = self.qemu.wait(timeout=ANSWER_TIME)
+        if status != 0:
+            self._fail(f"the emulator ended with {status}")
 
     # --- QEMU ---
 
     def qmp(self, command, **arguments):
         """A command to QEMU itself, by its machine protocol."""
         if self._qmp is None:
-            self._qmp = socket.socket(socket.AF_UNIX)
+            self._qmp = self._connect("qmp")
             self._qmp.settimeout(ANSWER_TIME)
-            deadline = time.monotonic() + ANSWER_TIME
-            while True:
-                try:
-                    self._qmp.connect(f"{self.sockets}/qmp")
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
             self._qmp = self._qmp.makefile("rw", encoding="utf-8")
             self._qmp.readline()
             self.qmp("qmp_capabilities")
