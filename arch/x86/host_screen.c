@@ -58,12 +58,10 @@ static void draw_cell(unsigned row, unsigned column) {
     uint8_t *at = pixels + (uint64_t)row * CELL_HEIGHT * scale * fb.stride + (uint64_t)column * width * 4;
 
     for (unsigned y = 0; y < FONT_ROWS; y++) {
-        if (y == 0 || glyph[y] != glyph[y - 1]) {
-            unsigned dots = (unsigned)glyph[y] << (CELL_WIDTH - FONT_COLUMNS - MARGIN);
-            for (unsigned x = 0; x < CELL_WIDTH; x++)
-                for (unsigned i = 0; i < scale; i++)
-                    line[x * scale + i] = dots >> (CELL_WIDTH - 1 - x) & 1 ? foreground : background;
-        }
+        unsigned dots = (unsigned)glyph[y] << (CELL_WIDTH - FONT_COLUMNS - MARGIN);
+        for (unsigned x = 0; x < CELL_WIDTH; x++)
+            for (unsigned i = 0; i < scale; i++)
+                line[x * scale + i] = dots >> (CELL_WIDTH - 1 - x) & 1 ? foreground : background;
         for (unsigned i = 0; i < height; i++, at += fb.stride)
             for (unsigned x = 0; x < width; x++)
                 ((volatile uint32_t *)at)[x] = line[x];
