@@ -59,9 +59,8 @@ static void draw_cell(unsigned row, unsigned column) {
 
     for (unsigned y = 0; y < FONT_ROWS; y++) {
         unsigned dots = (unsigned)glyph[y] << (CELL_WIDTH - FONT_COLUMNS - MARGIN);
-        for (unsigned x = 0; x < CELL_WIDTH; x++)
-            for (unsigned i = 0; i < scale; i++)
-                line[x * scale + i] = dots >> (CELL_WIDTH - 1 - x) & 1 ? foreground : background;
+        for (unsigned x = 0; x < width; x++)
+            line[x] = dots >> (CELL_WIDTH - 1 - x / scale) & 1 ? foreground : background;
         for (unsigned i = 0; i < height; i++, at += fb.stride)
             for (unsigned x = 0; x < width; x++)
                 ((volatile uint32_t *)at)[x] = line[x];
