@@ -31,6 +31,16 @@ GROUPS = {
         "boot": Guest(cmdline="boot word=1  two", more='modules = "one.bin first module", "two.bin";'),
         "boot-pvh": Guest("boot.elf", kind="pvh", cmdline="boot word=1  two", more='initrd = "one.bin";'),
     },
+    "interrupts": {name: Guest() for name in ("lapic", "irq", "uart")},
+    "clocks": {name: Guest() for name in ("pit", "rtc")} | {"pm": Guest(cmdline="timer")},
+    "ends": {
+        "s5": Guest("pm.elf", cmdline="s5", ends="powered off"),
+        "reset-cf9": Guest("pm.elf", cmdline="reset-cf9"),
+        "reset-keyboard": Guest("pm.elf", cmdline="reset-keyboard"),
+        "reset-92": Guest("pm.elf", cmdline="reset-92"),
+        "triple-fault": Guest("pm.elf", cmdline="triple-fault", ends="crashed: .*triple fault.*"),
+        "triple-fault-again": Guest("pm.elf", cmdline="triple-fault", more='restart = "on-crash";'),
+    },
 }
 FILES = {"one.bin": COUNTER[1:5001], "two.bin": COUNTER[7:5007]}
 

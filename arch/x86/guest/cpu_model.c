@@ -312,6 +312,8 @@ void cpu_model_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, str
         switch (leaf) {
         case 1:
             out->ebx |= lapic_id(vcpu->lapic) << 24;
+            if (!lapic_enabled(vcpu->lapic)) /* Intel SDM vol. 3, 11.4.3 */
+                out->edx &= ~BIT(9);
             if (cpu_model_has(model, WORD_1_ECX, 26)) {
                 x86_need(vcpu, X86_STATE_CONTROL);
                 out->ecx |= (vcpu->state->system.cr4 & CR4_OSXSAVE) ? BIT(27) : 0;
