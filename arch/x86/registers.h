@@ -28,6 +28,7 @@
 #define CR4_UMIP         (1ull << 11)
 #define CR4_LA57         (1ull << 12)
 #define CR4_VMXE         (1ull << 13)
+#define CR4_FSGSBASE     (1ull << 16)
 #define CR4_PCIDE        (1ull << 17)
 #define CR4_OSXSAVE      (1ull << 18)
 #define CR4_SMEP         (1ull << 20)
@@ -50,7 +51,9 @@
 #define EFER_LMA         (1ull << 10)
 #define EFER_NXE         (1ull << 11)
 
+#define RFLAGS_TF        (1ull << 8)
 #define RFLAGS_IF        (1ull << 9)
+#define RFLAGS_RF        (1ull << 16)
 
 static inline uint64_t cr0_read(void) {
     uint64_t value;

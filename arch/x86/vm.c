@@ -83,7 +83,7 @@ int arch_vm_create(struct vm *core) {
     }
     core->platform = &pc_platform;
     core->memory.changed = memory_changed;
-    error = paging_init(&vm->nested, engine->nested_format, account, engine->nested_largest());
+    error = paging_init(&vm->nested, engine->nested_format(), account, engine->nested_largest());
     if (error)
         goto free_model;
     vm->nested.flush = nested_flush;

@@ -8,7 +8,7 @@
 
 const struct engine *engine;
 
-static const struct engine *const engines[] = {&svm_engine};
+static const struct engine *const engines[] = {&svm_engine, &vmx_engine};
 
 int arch_engine_select(void) {
     char why[160] = "";
@@ -25,8 +25,9 @@ int arch_engine_select(void) {
             return error;
         }
     }
-    log_error("guests cannot run: this CPU has no AMD SVM. Saguaro needs an AMD CPU with SVM and nested "
-              "paging (in QEMU: -cpu EPYC,+svm,+npt)");
+    log_error(
+        "guests cannot run: this CPU has neither AMD SVM nor Intel VT-x. Saguaro needs one of them, with "
+        "nested paging (in QEMU: -cpu EPYC,+svm,+npt)");
     return -ENOTSUP;
 }
 

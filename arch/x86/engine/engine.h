@@ -23,7 +23,7 @@ struct engine {
     int (*cpu_enable)(void);
 
     /* The second-level page tables: their format and the largest leaf's shift. */
-    const struct paging_format *nested_format;
+    const struct paging_format *(*nested_format)(void);
     unsigned (*nested_largest)(void);
 
     int (*vm_create)(struct x86_vm *vm); /* permission maps and the like; 0 or -ENOMEM */
@@ -61,6 +61,7 @@ struct engine {
 };
 
 extern const struct engine svm_engine;
+extern const struct engine vmx_engine;
 
 /* The engine of this machine; set by arch_engine_select(). */
 extern const struct engine *engine;
@@ -90,6 +91,17 @@ static inline void x86_changed(struct x86_vcpu *vcpu, uint32_t groups) {
 
 /* ---- run.c ---- */
 
+/* x86_event.type: the numbers of VMCB and VMCS. */
+#define X86_EVENT_INTERRUPT 0
+#define X86_EVENT_NMI       2
+#define X86_EVENT_EXCEPTION 3
+
+/* An event in the form that VMCB (EVENTINJ, lower half) and VMCS (entry's interruption information) share. */
+uint32_t x86_event_info(const struct x86_event *event);
+/* The exit interrupted the delivery of an event (EXITINTINFO, IDT-vectoring information): it is delivered
+ * again. */
+void x86_interrupted(struct x86_vcpu *vcpu, uint32_t info, uint32_t error);
+
 /* Queues an exception for the next entry. A second one while the first is being delivered follows the rules
  * of double faults (AMD APM vol. 2, 8.2.9; Intel SDM vol. 3, table 6-5); a third shuts the guest down.
  * `error` < 0: none. */
@@ -98,15 +110,20 @@ void x86_inject_page_fault(struct x86_vcpu *vcpu, uint64_t address, uint32_t err
 
 /* ---- exit.c: exits by meaning. Each leaves RIP where execution goes on. ---- */
 
-#define VECTOR_DE  0
-#define VECTOR_DB  1
-#define VECTOR_NMI 2
-#define VECTOR_UD  6
-#define VECTOR_DF  8
-#define VECTOR_GP  13
-#define VECTOR_PF  14
-#define VECTOR_AC  17
-#define VECTOR_MC  18
+#define VECTOR_DE       0
+#define VECTOR_DB       1
+#define VECTOR_NMI      2
+#define VECTOR_UD       6
+#define VECTOR_DF       8
+#define VECTOR_GP       13
+#define VECTOR_PF       14
+#define VECTOR_AC       17
+#define VECTOR_MC       18
+
+/* Exceptions that exit. #UD: the other maker's hypercall. #AC and #DB: their delivery can loop for ever
+ * inside the CPU when a guest arranges it (CVE-2015-5307, CVE-2015-8104); reflecting them breaks the loop.
+ * #MC belongs to the host. */
+#define EXIT_EXCEPTIONS (1u << VECTOR_UD | 1u << VECTOR_AC | 1u << VECTOR_DB | 1u << VECTOR_MC)
 
 /* `length`: of the instruction, for those that the engine has found. */
 /* exit_cpuid() is in exit_inline.h. */
@@ -128,7 +145,18 @@ enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa);
 void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length);
 /* #UD in the guest: the other maker's hypercall instruction, or a real one. */
 void exit_undefined(struct x86_vcpu *vcpu);
+/* #AC in the guest. */
+void exit_alignment(struct x86_vcpu *vcpu);
+/* A machine check while the guest ran: the host's handler gets it. */
+void exit_machine_check(void);
 void exit_shutdown(struct x86_vcpu *vcpu);
+/* PAUSE in a loop. The instruction itself is run again, which does no harm. */
+void exit_pause(struct x86_vcpu *vcpu);
+/* WBINVD and INVD. */
+void exit_cache(struct x86_vcpu *vcpu, unsigned length);
+/* An instruction that the guest's CPU does not have. */
+void exit_absent(struct x86_vcpu *vcpu);
+void exit_rdpmc(struct x86_vcpu *vcpu);
 
 /* The uncommon half of x86_skip(): `rip` is where execution goes on, before it is wrapped outside 64-bit
  * mode. */

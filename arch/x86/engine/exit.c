@@ -16,9 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define RFLAGS_TF (1ull << 8)
-#define RFLAGS_RF (1ull << 16)
-#define DR6_BS    (1ull << 14)
+#define DR6_BS (1ull << 14)
 
 static bool in_long_mode(const struct x86_system *system) {
     return (system->efer & EFER_LMA) && (system->segment[X86_CS].attributes & X86_SEG_L);
@@ -322,6 +320,35 @@ void exit_undefined(struct x86_vcpu *vcpu) {
         return;
     }
     x86_inject_exception(vcpu, VECTOR_UD, -1);
+}
+
+void exit_alignment(struct x86_vcpu *vcpu) {
+    x86_inject_exception(vcpu, VECTOR_AC, 0);
+}
+
+void exit_machine_check(void) {
+    __asm__ volatile("int $18");
+}
+
+void exit_pause(struct x86_vcpu *vcpu) {
+    /* It spins: whoever holds what it waits for may need this CPU. */
+    vcpu->core.slice_left = 0;
+    __atomic_store_n(&vcpu->core.cpu->reschedule, 1, __ATOMIC_RELEASE);
+}
+
+void exit_cache(struct x86_vcpu *vcpu, unsigned length) {
+    /* No cache of ours needs to be written back for a guest without devices of its own, and INVD must never
+     * throw host data away. */
+    x86_skip(vcpu, length);
+}
+
+void exit_absent(struct x86_vcpu *vcpu) {
+    x86_inject_exception(vcpu, VECTOR_UD, -1);
+}
+
+/* No performance counters are offered (docs/cpu-policy.md). */
+void exit_rdpmc(struct x86_vcpu *vcpu) {
+    x86_inject_exception(vcpu, VECTOR_GP, 0);
 }
 
 void exit_shutdown(struct x86_vcpu *vcpu) {

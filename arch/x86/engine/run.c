@@ -11,9 +11,29 @@
 #include "arch/x86/vcpu.h"
 #include "core/log.h"
 
-#define EVENT_INTERRUPT 0
-#define EVENT_NMI       2
-#define EVENT_EXCEPTION 3
+#define EVENT_ERROR_VALID (1u << 11)
+#define EVENT_VALID       (1u << 31)
+
+uint32_t x86_event_info(const struct x86_event *event) {
+    return event->vector | (uint32_t)event->type << 8 | EVENT_VALID |
+           (event->has_error ? EVENT_ERROR_VALID : 0);
+}
+
+void x86_interrupted(struct x86_vcpu *vcpu, uint32_t info, uint32_t error) {
+    struct x86_event *event = &vcpu->state->pending;
+    uint8_t type = info >> 8 & 7;
+    uint8_t vector = (uint8_t)info;
+
+    /* INTn, INT1, INT3 and INTO: RIP is at the instruction (AMD APM vol. 2, 15.20; Intel SDM vol. 3, 27.2.4),
+     * which is executed again. */
+    if (type > X86_EVENT_EXCEPTION || (type == X86_EVENT_EXCEPTION && (vector == 3 || vector == 4)))
+        return;
+    event->valid = 1;
+    event->type = type;
+    event->vector = vector;
+    event->has_error = (info & EVENT_ERROR_VALID) != 0;
+    event->error = error;
+}
 
 /* Division error, invalid TSS, segment not present, stack fault, general protection (AMD APM vol. 2, table
  * 8-3). */
@@ -24,7 +44,13 @@ static bool contributory(uint8_t vector) {
 void x86_inject_exception(struct x86_vcpu *vcpu, uint8_t vector, int64_t error) {
     struct x86_event *pending = &vcpu->state->pending;
 
-    if (pending->valid && pending->type == EVENT_EXCEPTION) {
+    if (error >= 0) {
+        /* Real mode has no error codes (Intel SDM vol. 3, 20.1.4), and VM entry insists on that. */
+        x86_need(vcpu, X86_STATE_CONTROL);
+        if (!(vcpu->state->system.cr0 & CR0_PE))
+            error = -1;
+    }
+    if (pending->valid && pending->type == X86_EVENT_EXCEPTION) {
         if (pending->vector == VECTOR_DF && (contributory(vector) || vector == VECTOR_PF)) {
             pending->valid = 0;
             exit_shutdown(vcpu);
@@ -41,7 +67,7 @@ void x86_inject_exception(struct x86_vcpu *vcpu, uint8_t vector, int64_t error) 
         __atomic_or_fetch(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
     }
     pending->valid = 1;
-    pending->type = EVENT_EXCEPTION;
+    pending->type = X86_EVENT_EXCEPTION;
     pending->vector = vector;
     pending->has_error = error >= 0;
     pending->error = error >= 0 ? (uint32_t)error : 0;
@@ -55,7 +81,7 @@ void x86_inject_page_fault(struct x86_vcpu *vcpu, uint64_t address, uint32_t err
 }
 
 static void inject_interrupt(struct x86_vcpu *vcpu, uint8_t vector) {
-    vcpu->state->pending = (struct x86_event){.valid = 1, .type = EVENT_INTERRUPT, .vector = vector};
+    vcpu->state->pending = (struct x86_event){.valid = 1, .type = X86_EVENT_INTERRUPT, .vector = vector};
 }
 
 /* Something may have become deliverable: injects it, or asks for an exit when it can be. */
@@ -94,7 +120,7 @@ static void deliver_nmi(struct x86_vcpu *vcpu) {
         return; /* tried again after the next exit */
     vcpu->state->nmi_pending = 0;
     vcpu->state->nmi_blocked = 1;
-    vcpu->state->pending = (struct x86_event){.valid = 1, .type = EVENT_NMI, .vector = VECTOR_NMI};
+    vcpu->state->pending = (struct x86_event){.valid = 1, .type = X86_EVENT_NMI, .vector = VECTOR_NMI};
     engine->nmi_injected(vcpu);
 }
 

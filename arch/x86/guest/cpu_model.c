@@ -312,8 +312,6 @@ void cpu_model_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, str
         switch (leaf) {
         case 1:
             out->ebx |= lapic_id(vcpu->lapic) << 24;
-            if (!lapic_enabled(vcpu->lapic)) /* Intel SDM vol. 3, 11.4.3 */
-                out->edx &= ~BIT(9);
             if (cpu_model_has(model, WORD_1_ECX, 26)) {
                 x86_need(vcpu, X86_STATE_CONTROL);
                 out->ecx |= (vcpu->state->system.cr4 & CR4_OSXSAVE) ? BIT(27) : 0;
@@ -346,6 +344,25 @@ void cpu_model_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, str
     } else {
         *out = (struct cpuid_leaf){0, 0, 0, 0};
     }
+}
+
+uint64_t cpu_model_cr4_allowed(const struct x86_cpu_model *model) {
+    /* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT come with x86-64. */
+    uint64_t allowed = 0x7ff;
+
+    if (cpu_model_has(model, WORD_7_ECX, 2))
+        allowed |= CR4_UMIP;
+    if (cpu_model_has(model, WORD_7_EBX, 0))
+        allowed |= CR4_FSGSBASE;
+    if (cpu_model_has(model, WORD_1_ECX, 17))
+        allowed |= CR4_PCIDE;
+    if (cpu_model_has(model, WORD_1_ECX, 26))
+        allowed |= CR4_OSXSAVE;
+    if (cpu_model_has(model, WORD_7_EBX, 7))
+        allowed |= CR4_SMEP;
+    if (cpu_model_has(model, WORD_7_EBX, 20))
+        allowed |= CR4_SMAP;
+    return allowed;
 }
 
 uint64_t cpu_model_efer_allowed(const struct x86_cpu_model *model) {

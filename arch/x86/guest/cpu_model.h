@@ -73,6 +73,7 @@ static inline bool cpu_model_has_rdtscp(const struct x86_cpu_model *model) {
 bool cpu_model_emulated(void);
 
 /* Guest CR4 and EFER bits that this model's features allow. */
+uint64_t cpu_model_cr4_allowed(const struct x86_cpu_model *model);
 uint64_t cpu_model_efer_allowed(const struct x86_cpu_model *model);
 
 #endif

@@ -61,6 +61,10 @@ static int cpu_enable(void) {
     return 0;
 }
 
+static const struct paging_format *nested_format(void) {
+    return &paging_npt_format;
+}
+
 static unsigned nested_largest(void) {
     /* 1 GiB pages: CPUID 8000_0001 EDX[26]; nested tables follow the host's capability (15.25.7). */
     return cpuid_read(0x80000001u, 0).edx & 1u << 26 ? HUGE_PAGE_SHIFT : LARGE_PAGE_SHIFT;
@@ -115,27 +119,9 @@ prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
         vcpu->changed = 0;
     }
     if (event->valid) {
-        vmcb->event_injection = event->vector | (uint64_t)event->type << SVM_EVENT_TYPE_SHIFT |
-                                SVM_EVENT_VALID |
-                                (event->has_error ? SVM_EVENT_ERROR_VALID | (uint64_t)event->error << 32 : 0);
+        vmcb->event_injection = x86_event_info(event) | (event->has_error ? (uint64_t)event->error << 32 : 0);
         vcpu->state->pending.valid = 0;
     }
-}
-
-/* An event whose delivery the exit interrupted: it is delivered again. */
-static void __attribute__((noinline)) interrupted(struct x86_vcpu *vcpu, uint64_t info) {
-    struct x86_event *event = &vcpu->state->pending;
-    uint8_t type = info >> SVM_EVENT_TYPE_SHIFT & 7;
-    uint8_t vector = info & SVM_EVENT_VECTOR;
-
-    /* INTn, INT3 and INTO: RIP is at the instruction (15.20), which is executed again. */
-    if (type == 4 || (type == 3 && (vector == 3 || vector == 4)))
-        return;
-    event->valid = 1;
-    event->type = type;
-    event->vector = vector;
-    event->has_error = (info & SVM_EVENT_ERROR_VALID) != 0;
-    event->error = (uint32_t)(info >> 32);
 }
 
 static enum engine_next run(struct x86_vcpu *vcpu) {
@@ -167,7 +153,8 @@ static enum engine_next run(struct x86_vcpu *vcpu) {
     vmcb->tlb_control = SVM_TLB_KEEP;
     vmcb->clean = SVM_CLEAN_ALL;
     if (__builtin_expect((vmcb->exit_interrupt_info & SVM_EVENT_VALID) != 0, 0))
-        interrupted(vcpu, vmcb->exit_interrupt_info);
+        x86_interrupted(vcpu, (uint32_t)vmcb->exit_interrupt_info,
+                        (uint32_t)(vmcb->exit_interrupt_info >> 32));
     return svm_exit(vcpu, svm);
 }
 
@@ -216,7 +203,7 @@ const struct engine svm_engine = {
     .name = "SVM",
     .probe = probe,
     .cpu_enable = cpu_enable,
-    .nested_format = &paging_npt_format,
+    .nested_format = nested_format,
     .nested_largest = nested_largest,
     .vm_create = svm_vm_create,
     .vm_destroy = svm_vm_destroy,

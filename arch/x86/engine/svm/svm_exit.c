@@ -127,7 +127,7 @@ static enum engine_next on_undefined(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 
 static enum engine_next on_alignment(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_EXCEPTION, vmcb->exit_code, 0);
-    x86_inject_exception(vcpu, VECTOR_AC, 0);
+    exit_alignment(vcpu);
     return ENGINE_AGAIN;
 }
 
@@ -173,35 +173,28 @@ static enum engine_next on_iret(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 static enum engine_next on_pause(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     (void)vmcb;
     x86_exit_note(vcpu, EXIT_PAUSE, SVM_EXIT_PAUSE, 0);
-    /* It spins: whoever holds what it waits for may need this CPU. The instruction itself is run again, which
-     * does no harm. */
-    vcpu->core.slice_left = 0;
-    __atomic_store_n(&vcpu->core.cpu->reschedule, 1, __ATOMIC_RELEASE);
+    exit_pause(vcpu);
     return ENGINE_AGAIN;
 }
 
-/* No cache of ours needs to be written back for a guest without devices of its own, and INVD must never throw
- * host data away. */
 static enum engine_next on_cache(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     unsigned length =
         length_of(vcpu, vmcb, vmcb->exit_code == SVM_EXIT_WBINVD ? OPCODE_WBINVD : OPCODE_INVD, 2);
     x86_exit_note(vcpu, EXIT_CACHE, vmcb->exit_code, 0);
     if (length)
-        x86_skip(vcpu, length);
+        exit_cache(vcpu, length);
     return ENGINE_AGAIN;
 }
 
-/* Instructions that the guest's CPU does not have. */
 static enum engine_next on_absent(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_REFUSED, vmcb->exit_code, 0);
-    x86_inject_exception(vcpu, VECTOR_UD, -1);
+    exit_absent(vcpu);
     return ENGINE_AGAIN;
 }
 
-/* No performance counters are offered (docs/cpu-policy.md). */
 static enum engine_next on_rdpmc(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_REFUSED, vmcb->exit_code, vcpu->state->registers.gpr[X86_RCX]);
-    x86_inject_exception(vcpu, VECTOR_GP, 0);
+    exit_rdpmc(vcpu);
     return ENGINE_AGAIN;
 }
 
@@ -211,10 +204,9 @@ static enum engine_next on_shutdown(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     return ENGINE_AGAIN;
 }
 
-/* A machine check while the guest ran: the host's handler gets it. */
 static enum engine_next on_machine_check(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_EXCEPTION, vmcb->exit_code, 0);
-    __asm__ volatile("int $18");
+    exit_machine_check();
     return ENGINE_AGAIN;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SVM: VMCBs and permission maps of a VM, and copying state between the architectural form and the VMCB.
+#include "arch/x86/engine/direct_msrs.h"
 #include "arch/x86/engine/svm/svm.h"
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/registers.h"
@@ -8,20 +9,6 @@
 #include <string.h>
 
 #define EFER_SVME (1ull << 12)
-
-/* MSRs that the guest reads and writes by itself: they are in the VMCB or saved by VMSAVE. */
-static const uint32_t direct_msrs[] = {
-    0xc0000081u, /* STAR */
-    0xc0000082u, /* LSTAR */
-    0xc0000083u, /* CSTAR */
-    0xc0000084u, /* SFMASK */
-    0xc0000100u, /* FS_BASE */
-    0xc0000101u, /* GS_BASE */
-    0xc0000102u, /* KERNEL_GS_BASE */
-    0x00000174u, /* SYSENTER_CS */
-    0x00000175u, /* SYSENTER_ESP */
-    0x00000176u, /* SYSENTER_EIP */
-};
 
 /* Bit number of an MSR's read bit in the permission map; the write bit follows (15.11). */
 static unsigned msr_bit(uint32_t msr) {
@@ -58,11 +45,8 @@ int svm_vm_create(struct x86_vm *vm) {
     /* QEMU 7.2 lets MOV to MSR put a non-canonical base into FS, GS and the system-call MSRs, where hardware
      * gives #GP: under an emulator those writes are checked by us. */
     bool check = cpu_model_emulated();
-    for (unsigned i = 0; i < array_count(direct_msrs); i++) {
-        bool base =
-            direct_msrs[i] != 0xc0000081u && direct_msrs[i] != 0xc0000084u && direct_msrs[i] != 0x174u;
-        msr_allow(svm->msrpm, direct_msrs[i], true, !(check && base));
-    }
+    for (unsigned i = 0; i < DIRECT_MSRS; i++)
+        msr_allow(svm->msrpm, direct_msrs[i].msr, true, !(check && direct_msrs[i].address));
     return 0;
 }
 
@@ -103,10 +87,7 @@ int svm_vcpu_create(struct x86_vcpu *vcpu) {
      * virtual interrupt waits.) */
     vmcb->intercept_cr_read = 1u << 8;
     vmcb->intercept_cr_write = 1u << 8;
-    /* #UD: the other maker's hypercall. #AC and #DB: their delivery can loop for ever inside the CPU when a
-     * guest arranges it (CVE-2015-5307, CVE-2015-8104); reflecting them breaks the loop. #MC belongs to the
-     * host. */
-    vmcb->intercept_exceptions = 1u << VECTOR_UD | 1u << VECTOR_AC | 1u << VECTOR_DB | 1u << VECTOR_MC;
+    vmcb->intercept_exceptions = EXIT_EXCEPTIONS;
     vmcb->intercept3 = SVM_INTERCEPT_INTR | SVM_INTERCEPT_NMI | SVM_INTERCEPT_SMI | SVM_INTERCEPT_INIT |
                        SVM_INTERCEPT_RDPMC | SVM_INTERCEPT_CPUID | SVM_INTERCEPT_RSM | SVM_INTERCEPT_INVD |
                        SVM_INTERCEPT_HLT | SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_IOIO | SVM_INTERCEPT_MSR |

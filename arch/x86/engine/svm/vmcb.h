@@ -49,10 +49,7 @@
 #define SVM_V_IGNORE_TPR          (1ull << 20)
 #define SVM_V_INTR_MASKING        (1ull << 24)
 
-/* EVENTINJ and EXITINTINFO (15.20). */
-#define SVM_EVENT_VECTOR          0xffull
-#define SVM_EVENT_TYPE_SHIFT      8
-#define SVM_EVENT_ERROR_VALID     (1ull << 11)
+/* EVENTINJ and EXITINTINFO (15.20): see x86_event_info(). */
 #define SVM_EVENT_VALID           (1ull << 31)
 
 #define SVM_TLB_KEEP              0

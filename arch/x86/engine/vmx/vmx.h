@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the VT-x engine's files share: its vCPU and VM, per-CPU data, what this CPU can do.
+#ifndef SAGUARO_ARCH_X86_ENGINE_VMX_VMX_H
+#define SAGUARO_ARCH_X86_ENGINE_VMX_VMX_H
+
+#include "arch/x86/engine/engine.h"
+#include "arch/x86/engine/vmx/vmcs.h"
+#include "arch/x86/engine/vmx/vmx_caps.h"
+
+struct vmx_cpu {
+    void *region; /* VMXON's */
+    struct vmx_vcpu *current;
+    struct x86_vcpu *msr_owner; /* whose system-call MSRs are in the CPU */
+};
+
+extern struct vmx_cpu vmx_cpu[MAX_CPUS];
+extern struct vmx_caps vmx_caps;
+extern struct vmx_controls vmx_controls;
+
+/* What has to be done before the next entry (vmx_vcpu.dirty). */
+#define VMX_DIRTY_TLB 0x1u
+#define VMX_DIRTY_TSC 0x2u
+
+struct vmx_vcpu {
+    void *vmcs;
+    uint64_t vmcs_physical;
+    uint64_t host_rsp; /* the copies of VMCS fields that enter and run() look at */
+    uint64_t rip, rsp, rflags;
+    uint32_t interruptibility;
+    uint32_t primary;
+    uint32_t dirty;
+    uint16_t vpid;      /* 0: none */
+    bool launched;      /* since the last VMCLEAR */
+    bool filled;        /* what does not change is in the VMCS */
+    struct cpu *cpu;    /* where it ran last */
+    uint64_t cr4_owned; /* bits of CR4 that are ours: the guest sees the shadow's */
+};
+
+struct vmx_vm {
+    uint8_t *msr_bitmap; /* 24.6.9 */
+    uint64_t eptp;
+};
+
+/* Bits of CR0 that are ours. NE has to be set in VMX operation (23.8); CD and NW are not switched by entries
+ * and exits, so that a guest's would hold for the host. */
+#define VMX_CR0_OWNED (CR0_NE | CR0_CD | CR0_NW)
+
+/* enter.S */
+unsigned vmx_enter(struct x86_registers *registers, bool launched, uint64_t *host_rsp);
+extern const char vmx_exit_point[];
+
+/* vmx_state.c */
+void vmx_fetch(struct x86_vcpu *vcpu, uint32_t groups);
+void vmx_store(struct x86_vcpu *vcpu, uint32_t groups);
+/* What is in the CPU alone: CR2 and DR6, which all vCPUs share; the system-call MSRs. */
+void vmx_load_registers(const struct x86_vcpu_state *state);
+void vmx_load_msrs(const struct x86_msrs *msrs);
+
+/* vmx_setup.c */
+int vmx_vm_create(struct x86_vm *vm);
+void vmx_vm_destroy(struct x86_vm *vm);
+int vmx_vcpu_create(struct x86_vcpu *vcpu);
+void vmx_vcpu_destroy(struct x86_vcpu *vcpu);
+/* The VMCS is current: all that does not change, once; and what belongs to this CPU. */
+void vmx_fill(struct x86_vcpu *vcpu);
+void vmx_fill_host(struct vmx_vcpu *vmx);
+
+/* vmx_exit.c */
+enum engine_next vmx_exit(struct x86_vcpu *vcpu, uint32_t reason);
+const char *vmx_exit_name(uint64_t code);
+
+/* vmx_cr.c */
+void vmx_cr_access(struct x86_vcpu *vcpu, uint64_t qualification, unsigned length);
+
+static inline struct vmx_vcpu *vmx_vcpu(struct x86_vcpu *vcpu) {
+    return vcpu->engine;
+}
+
+#endif
