@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # An emulated machine that boots Saguaro, for the boot tests: stages a config and its files, starts QEMU with UEFI firmware,
 # and talks to it through its serial port. Everything that it starts ends with it, and everything has a time limit.
+import contextlib
 import json
 import os
 import re
@@ -79,11 +80,11 @@ class Machine:
               "usb": an image by tools/make-image.py on a USB stick; "pxe": its folder on a TFTP server
     options   the loader's command line: it is then started from the firmware's shell
     serial    False: the machine has no serial port
-    cpu, smp, memory, accel, extra: QEMU's
+    cpu, smp, memory, extra: QEMU's
     """
 
     def __init__(self, name, config, files=None, boot="disk", options=None, serial=True, smp=2, memory="1G",
-                 cpu="EPYC,+svm,+npt", extra=(), loader=LOADER, accel="tcg,thread=multi"):
+                 cpu="EPYC,+svm,+npt", extra=(), loader=LOADER):
         self.folder = os.path.join(BUILD, "boot", name)
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(os.path.join(self.folder, "files"))
@@ -92,11 +93,12 @@ class Machine:
         self.qemu = None  # the emulator's process
         self.port = None  # its serial port
         self.log = None
+        self.commands = 0
         self.loader = loader
         self._qmp = None
         try:
             medium = self._stage(config, files or {}, boot, options)
-            self._start(medium, serial, smp, memory, cpu, accel, extra)
+            self._start(medium, serial, smp, memory, cpu, extra)
         except BaseException:
             self.close()
             raise
@@ -147,11 +149,11 @@ class Machine:
 
     # --- the machine ---
 
-    def _start(self, medium, serial, smp, memory, cpu, accel, extra):
+    def _start(self, medium, serial, smp, memory, cpu, extra):
         code, variables = firmware()
         own_variables = os.path.join(self.folder, "vars.fd")
         shutil.copyfile(variables, own_variables)
-        command = ["-accel", accel, "-machine", "q35", "-cpu", cpu, "-m", memory, "-smp", str(smp),
+        command = ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", cpu, "-m", memory, "-smp", str(smp),
                    "-drive", f"if=pflash,format=raw,readonly=on,file={code}",
                    "-drive", f"if=pflash,format=raw,file={own_variables}",
                    "-display", "none", "-monitor", "none",
@@ -285,21 +287,25 @@ class Machine:
         self.send(command + "\r")
         self.expect(re.escape(command) + "\r\n", timeout)
 
-    def attach(self, guest):
-        """Gives the console to a guest whose shell waits for input."""
+    @contextlib.contextmanager
+    def console(self, guest):
+        """Gives the console to a guest for the length of a with statement."""
         self.command(f"console {guest}")
         self.expect(rf"--- console of {guest}; Ctrl-\] leaves ---")
-
-    def detach(self):
-        self.send("\x1d")
-        self.expect(r"--- left the console of \S+ ---")
-        self.expect(PROMPT)
+        try:
+            yield
+        finally:
+            self.send("\x1d")
+            self.expect(r"--- left the console of [a-z0-9-]+ ---")
+            self.expect(PROMPT)
 
     def shell(self, command, timeout=ANSWER_TIME):
-        """A command to the shell of the attached guest, and its output."""
-        self.send(f"{command}; echo END-$?-OF\r")
-        match = self.expect(r"END-(\d+)-OF\r", timeout)
-        return int(match.group(1)), clean(self.port.before).rsplit("echo END-$?-OF\n", 1)[-1]
+        """A command to the shell of the guest that has the console: its status and its output."""
+        self.commands += 1
+        mark = f"; echo END-{self.commands}-$?-OF"
+        self.send(command + mark + "\r")
+        match = self.expect(rf"END-{self.commands}-(\d+)-OF\r\n", timeout)
+        return int(match.group(1)), clean(self.port.before).rsplit(mark + "\n", 1)[-1]
 
     def wait_poweroff(self, timeout=ANSWER_TIME):
         """Until the machine has switched itself off."""
