@@ -80,11 +80,11 @@ class Machine:
               "usb": an image by tools/make-image.py on a USB stick; "pxe": its folder on a TFTP server
     options   the loader's command line: it is then started from the firmware's shell
     serial    False: the machine has no serial port
-    cpu, smp, memory, extra: QEMU's
+    cpu, smp, memory, accel, extra: QEMU's
     """
 
     def __init__(self, name, config, files=None, boot="disk", options=None, serial=True, smp=2, memory="1G",
-                 cpu="EPYC,+svm,+npt", extra=(), loader=LOADER):
+                 cpu="EPYC,+svm,+npt", extra=(), loader=LOADER, accel="tcg,thread=multi"):
         self.folder = os.path.join(BUILD, "boot", name)
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(os.path.join(self.folder, "files"))
@@ -98,7 +98,7 @@ class Machine:
         self._qmp = None
         try:
             medium = self._stage(config, files or {}, boot, options)
-            self._start(medium, serial, smp, memory, cpu, extra)
+            self._start(medium, serial, smp, memory, cpu, accel, extra)
         except BaseException:
             self.close()
             raise
@@ -149,11 +149,11 @@ class Machine:
 
     # --- the machine ---
 
-    def _start(self, medium, serial, smp, memory, cpu, extra):
+    def _start(self, medium, serial, smp, memory, cpu, accel, extra):
         code, variables = firmware()
         own_variables = os.path.join(self.folder, "vars.fd")
         shutil.copyfile(variables, own_variables)
-        command = ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", cpu, "-m", memory, "-smp", str(smp),
+        command = ["-accel", accel, "-machine", "q35", "-cpu", cpu, "-m", memory, "-smp", str(smp),
                    "-drive", f"if=pflash,format=raw,readonly=on,file={code}",
                    "-drive", f"if=pflash,format=raw,file={own_variables}",
                    "-display", "none", "-monitor", "none",
