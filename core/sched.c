@@ -7,6 +7,7 @@
 static struct spinlock sched_lock;
 static struct list ready = {&ready, &ready};
 static struct timer slice_timer[MAX_CPUS];
+static struct vcpu *pushed_aside[MAX_CPUS]; /* what each CPU ran last, until it has chosen again */
 
 static bool allowed(const struct vcpu *vcpu, const struct cpu *cpu) {
     return (vcpu->affinity >> cpu->number & 1) != 0;
@@ -49,7 +50,8 @@ static void notify(struct vcpu *vcpu) {
             }
             if (cpu->reschedule || !cpu->current)
                 continue; /* looks at the queue soon by itself */
-            if (!best || cpu->current->priority < best->current->priority)
+            if (!best || cpu->current->priority < best->current->priority ||
+                (cpu->current->priority == best->current->priority && best->slice_end != UINT64_MAX))
                 best = cpu;
         }
     }
@@ -59,7 +61,7 @@ static void notify(struct vcpu *vcpu) {
         best->idle = false;
         preempt(best);
     } else if (best->current->priority < vcpu->priority ||
-               (best->current->priority == vcpu->priority && !timer_armed(&slice_timer[best->number]))) {
+               (best->current->priority == vcpu->priority && best->slice_end == UINT64_MAX)) {
         preempt(best);
     }
 }
@@ -74,11 +76,24 @@ static void make_ready(struct vcpu *vcpu) {
     notify(vcpu);
 }
 
+/* With the lock: charges the time since it was put on this CPU. */
+static void charge(struct vcpu *vcpu, uint64_t now) {
+    uint64_t used = now - vcpu->slice_start;
+
+    vcpu->slice_start = now;
+    vcpu->run_time += used;
+    vcpu->slice_left -= used < vcpu->slice_left ? used : vcpu->slice_left;
+    if (vcpu->budget)
+        vcpu->budget_left -= used < vcpu->budget_left ? used : vcpu->budget_left;
+}
+
 /* A new period: the budget is whole again. */
 static void replenish(struct timer *timer) {
     struct vcpu *vcpu = container_of(timer, struct vcpu, replenish);
 
     spin_lock(&sched_lock);
+    if (vcpu->state == VCPU_RUNNING)
+        charge(vcpu, time_now()); /* what it has used belongs to the old period */
     vcpu->budget_left = vcpu->budget;
     if (vcpu->throttled) {
         vcpu->throttled = false;
@@ -96,17 +111,6 @@ static void replenish(struct timer *timer) {
 static void slice_over(struct timer *timer) {
     (void)timer;
     __atomic_store_n(&cpu_this()->reschedule, 1, __ATOMIC_RELEASE);
-}
-
-/* With the lock: charges the time since it was put on this CPU. */
-static void charge(struct vcpu *vcpu, uint64_t now) {
-    uint64_t used = now - vcpu->slice_start;
-
-    vcpu->slice_start = now;
-    vcpu->run_time += used;
-    vcpu->slice_left -= used < vcpu->slice_left ? used : vcpu->slice_left;
-    if (vcpu->budget)
-        vcpu->budget_left -= used < vcpu->budget_left ? used : vcpu->budget_left;
 }
 
 /* With the lock: takes the first vCPU that may run here off the queue and makes it current. */
@@ -138,6 +142,7 @@ static struct vcpu *pick(struct cpu *cpu) {
     if (!vcpu->slice_left)
         vcpu->slice_left = SCHED_SLICE;
     uint64_t limit = rivals ? vcpu->slice_left : UINT64_MAX;
+    cpu->slice_end = rivals ? now + limit : UINT64_MAX;
     if (vcpu->budget) {
         if (!timer_armed(&vcpu->replenish))
             timer_arm(&vcpu->replenish, now + vcpu->period);
@@ -155,6 +160,9 @@ static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result)
     charge(vcpu, time_now());
     cpu->current = NULL;
     vcpu->throttled = vcpu->budget && !vcpu->budget_left;
+    /* The timer may have fired while it ran, and all of the new budget be gone already. */
+    if (vcpu->throttled && !timer_armed(&vcpu->replenish))
+        timer_arm(&vcpu->replenish, time_now() + vcpu->period);
 
     switch (result) {
     case VCPU_RUN_PARK:
@@ -162,11 +170,11 @@ static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result)
         return true;
     case VCPU_RUN_BLOCK:
         /* Who makes something pending does so before it looks at the state; we the other way round. One of
-         * the two sees it. */
+         * the two sees it. Any request counts, also one that turns out to be for nothing: with its bit still
+         * set the next one like it would wake nobody. */
         vcpu->state = VCPU_BLOCKED;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_PARK) &&
-            !arch_vcpu_pending(vcpu))
+        if (!__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) && !arch_vcpu_pending(vcpu))
             return false;
         break;
     case VCPU_RUN_RESCHEDULE:
@@ -181,7 +189,33 @@ static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result)
     return false;
 }
 
-static enum vcpu_run_result run(struct vcpu *vcpu) {
+void sched_cpu_init(void) {
+    struct cpu *cpu = cpu_this();
+
+    timer_init(&slice_timer[cpu->number], slice_over);
+    cpu->slice_end = UINT64_MAX;
+    cpu->online = true;
+}
+
+struct vcpu *sched_choose(void) {
+    struct cpu *cpu = cpu_this();
+
+    /* Before looking at the work and the queue: who adds to them sets it again. */
+    __atomic_store_n(&cpu->reschedule, 0, __ATOMIC_SEQ_CST);
+    work_run();
+    spin_lock(&sched_lock);
+    struct vcpu *previous = pushed_aside[cpu->number];
+    struct vcpu *vcpu = pick(cpu);
+    pushed_aside[cpu->number] = NULL;
+    if (!vcpu && __atomic_load_n(&cpu->work.next, __ATOMIC_ACQUIRE) == &cpu->work)
+        cpu->idle = true;
+    if (previous && previous != vcpu && previous->state == VCPU_READY)
+        notify(previous); /* another CPU may have room */
+    spin_unlock(&sched_lock);
+    return vcpu;
+}
+
+enum vcpu_run_result sched_run(struct vcpu *vcpu) {
     if (__builtin_expect(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_LOAD, 0)) {
         if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_PARK)
             return VCPU_RUN_PARK;
@@ -193,47 +227,40 @@ static enum vcpu_run_result run(struct vcpu *vcpu) {
     return arch_vcpu_run(vcpu);
 }
 
-void sched_loop(void) {
+void sched_put(struct vcpu *vcpu, enum vcpu_run_result result) {
     struct cpu *cpu = cpu_this();
-    struct vcpu *previous = NULL;
 
-    timer_init(&slice_timer[cpu->number], slice_over);
-    cpu->online = true;
+    spin_lock(&sched_lock);
+    bool parked = put(cpu, vcpu, result);
+    if (!parked)
+        pushed_aside[cpu->number] = vcpu;
+    spin_unlock(&sched_lock);
+    if (parked)
+        vm_parked(vcpu->vm);
+}
+
+void sched_sleep(void) {
+    struct cpu *cpu = cpu_this();
+
+    if (!cpu->idle)
+        return;
+    cpu->idle_since = time_now();
+    arch_cpu_idle();
+    cpu->idle_time += time_now() - cpu->idle_since;
+    cpu->idle_since = 0;
+    spin_lock(&sched_lock);
+    cpu->idle = false;
+    spin_unlock(&sched_lock);
+}
+
+void sched_loop(void) {
+    sched_cpu_init();
     for (;;) {
-        /* Before looking at the work and the queue: who adds to them sets it again. */
-        __atomic_store_n(&cpu->reschedule, 0, __ATOMIC_SEQ_CST);
-        work_run();
-        spin_lock(&sched_lock);
-        struct vcpu *vcpu = pick(cpu);
-        if (!vcpu && __atomic_load_n(&cpu->work.next, __ATOMIC_ACQUIRE) == &cpu->work)
-            cpu->idle = true;
-        if (previous && previous != vcpu && previous->state == VCPU_READY)
-            notify(previous); /* was pushed aside: another CPU may have room */
-        spin_unlock(&sched_lock);
-        previous = NULL;
-
-        if (!vcpu) {
-            if (!cpu->idle)
-                continue;
-            cpu->idle_since = time_now();
-            arch_cpu_idle();
-            cpu->idle_time += time_now() - cpu->idle_since;
-            cpu->idle_since = 0;
-            spin_lock(&sched_lock);
-            cpu->idle = false;
-            spin_unlock(&sched_lock);
-            continue;
-        }
-
-        enum vcpu_run_result result = run(vcpu);
-
-        spin_lock(&sched_lock);
-        bool parked = put(cpu, vcpu, result);
-        spin_unlock(&sched_lock);
-        if (parked)
-            vm_parked(vcpu->vm);
+        struct vcpu *vcpu = sched_choose();
+        if (vcpu)
+            sched_put(vcpu, sched_run(vcpu));
         else
-            previous = vcpu;
+            sched_sleep();
     }
 }
 

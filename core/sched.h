@@ -10,6 +10,13 @@
 
 /* Each CPU ends its start-up here and never returns. */
 __attribute__((noreturn)) void sched_loop(void);
+/* What the loop consists of. sched_choose() gives the vCPU that is this CPU's from now on, or NULL: then
+ * sched_sleep() waits for an interrupt, unless there is work. */
+void sched_cpu_init(void);
+struct vcpu *sched_choose(void);
+enum vcpu_run_result sched_run(struct vcpu *vcpu);
+void sched_put(struct vcpu *vcpu, enum vcpu_run_result result);
+void sched_sleep(void);
 
 /* Lets a parked vCPU run (ready at once). The caller has cleared VCPU_REQUEST_PARK under the VM's lock. */
 void sched_unpark(struct vcpu *vcpu);
