@@ -38,7 +38,7 @@ static void backing_free(struct guest_memory *memory) {
 
 /* Takes a frame for the backing from block `i` on; returns how many blocks it holds, 0: no memory. */
 static uint64_t backing_add(struct guest_memory *memory, uint64_t i, unsigned shift) {
-    uint64_t physical = frame_allocate(shift, &memory->account);
+    uint64_t physical = frame_allocate_stale(shift, &memory->account);
     if (physical == 0)
         return 0;
     uint64_t count = 1ull << (shift - LARGE_PAGE_SHIFT);

@@ -43,7 +43,8 @@ struct guest_memory {
     int (*changed)(struct vm *vm, const struct guest_region *region, bool present);
 };
 
-/* Allocates the backing: `size` is rounded up to 2 MiB. 0 or -ENOMEM (all is given back). */
+/* Allocates the backing, not yet scrubbed (vm_prepare() does that, in the VM's own time): `size` is rounded
+ * up to 2 MiB. 0 or -ENOMEM (all is given back). */
 int guest_memory_create(struct vm *vm, uint64_t size);
 void guest_memory_destroy(struct vm *vm);
 /* Zeroes all RAM, as power-on would. */

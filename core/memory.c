@@ -193,7 +193,7 @@ static void scrub_page(uint64_t physical) {
     memset(arch_window_map(physical), 0, PAGE_SIZE);
 }
 
-static uint64_t blocks_allocate(unsigned order, struct memory_account *account) {
+static uint64_t blocks_allocate(unsigned order, struct memory_account *account, bool scrub) {
     spin_lock(&memory.lock);
     uint32_t index = block_take(order);
     if (index != BLOCK_NONE && account != NULL)
@@ -203,7 +203,7 @@ static uint64_t blocks_allocate(unsigned order, struct memory_account *account) 
         return 0;
     uint64_t physical = block_physical(index);
     for (uint32_t i = 0; i < 1u << order; i++) {
-        if (!memory.block[index + i].clean)
+        if (scrub && !memory.block[index + i].clean)
             scrub_block(physical + i * LARGE_PAGE_SIZE);
         memory.block[index + i].clean = 0; /* it will be written to */
     }
@@ -254,7 +254,7 @@ static void frames_shrink(uint32_t index) {
 uint64_t frame_allocate(unsigned shift, struct memory_account *account) {
     bug_if(shift < PAGE_SHIFT || shift > HUGE_PAGE_SHIFT);
     if (shift >= LARGE_PAGE_SHIFT)
-        return blocks_allocate(shift - LARGE_PAGE_SHIFT, account);
+        return blocks_allocate(shift - LARGE_PAGE_SHIFT, account, true);
     unsigned order = shift - PAGE_SHIFT, page;
     uint32_t index;
     spin_lock(&memory.lock);
@@ -278,6 +278,11 @@ uint64_t frame_allocate(unsigned shift, struct memory_account *account) {
             scrub_page(physical + i * PAGE_SIZE);
     }
     return physical;
+}
+
+uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account) {
+    bug_if(shift < LARGE_PAGE_SHIFT || shift > HUGE_PAGE_SHIFT);
+    return blocks_allocate(shift - LARGE_PAGE_SHIFT, account, false);
 }
 
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account) {

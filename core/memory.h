@@ -35,6 +35,9 @@ int memory_init(const struct memory_range *ranges, unsigned count);
 /* Allocates 2^shift bytes, aligned to their size; shift 12..30. Contents are zero. Returns the physical
  * address, or 0: no memory. */
 uint64_t frame_allocate(unsigned shift, struct memory_account *account);
+/* The same for shift 21..30, but it may hold what the firmware or a boot program left in it: the caller
+ * scrubs it before anybody else sees it. (What one VM had is always scrubbed when it is freed.) */
+uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account);
 /* Frees it; it is scrubbed before anyone gets it again. */
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account);
 

@@ -21,11 +21,17 @@ static uint32_t idle_action = CONFIG_IDLE_STAY;
 static void ended(struct work *work);
 static void restart(struct timer *timer);
 static void restart_work(struct work *work);
+static void check_idle(void);
 
 struct vm *vm_create(const struct config_guest *config, int *error) {
     *error = -ENOMEM;
     if (created == VM_MAX) {
         *error = -ENOSPC;
+        return NULL;
+    }
+    uint64_t cpus = cpu_count() < 64 ? (1ull << cpu_count()) - 1 : UINT64_MAX;
+    if (!(config->cpus & cpus)) {
+        *error = -ENXIO;
         return NULL;
     }
     struct vm *vm = arch_vm_allocate();
@@ -35,7 +41,6 @@ struct vm *vm_create(const struct config_guest *config, int *error) {
     vm->id = created;
     vm->config = config;
     vm->vcpu_count = config->vcpus;
-    vm->pristine = true;
     vm->ended.function = ended;
     vm->restart_work.function = restart_work;
     timer_init(&vm->restart_timer, restart);
@@ -100,7 +105,7 @@ struct vm *vm_find(const char *name) {
 const char *vm_state_name(const struct vm *vm) {
     switch (vm->state) {
     case VM_OFF:
-        return timer_armed(&vm->restart_timer) ? "restarting" : vm->end == VM_END_CRASH ? "crashed" : "off";
+        return vm->restarting ? "restarting" : vm->end == VM_END_CRASH ? "crashed" : "off";
     case VM_RUNNING:
         return "running";
     case VM_STOPPING:
@@ -128,6 +133,8 @@ static int begin(struct vm *vm) {
     vm->end_text[0] = 0;
     vm->crashed = NULL;
     vm->scrubbed = 0;
+    vm->restarting = false;
+    vm->stay_off = false;
     vm->started = time_now();
     /* vCPU 0 prepares the machine in its own time and lets the others run when that is done. */
     spin_lock(&vm->lock);
@@ -142,12 +149,11 @@ static int begin(struct vm *vm) {
 }
 
 bool vm_prepare(struct vm *vm) {
-    if (!vm->pristine && vm->scrubbed < vm->memory.size >> LARGE_PAGE_SHIFT) {
+    if (vm->scrubbed < vm->memory.size >> LARGE_PAGE_SHIFT) {
         memset(arch_window_map_large(vm->memory.block[vm->scrubbed]), 0, LARGE_PAGE_SIZE);
         vm->scrubbed++;
         return true;
     }
-    vm->pristine = false;
     int error = arch_vm_reset(vm);
     if (error) {
         char text[sizeof(vm->end_text)];
@@ -186,11 +192,12 @@ static void park_all(struct vm *vm) {
         vcpu_request(vm->vcpu[i], VCPU_REQUEST_PARK);
 }
 
-void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text) {
+static void end_run(struct vm *vm, enum vm_end end, uint32_t code, const char *text, struct vcpu *crashed) {
     spin_lock(&vm->lock);
     if (vm->end == VM_END_NONE && vm->state != VM_OFF) {
         vm->end = end;
         vm->end_code = code;
+        vm->crashed = crashed;
         snprintf(vm->end_text, sizeof(vm->end_text), "%s", text ? text : "");
         if (vm->state == VM_PAUSED) /* nobody is left to park */
             work_queue(cpu_get(0), &vm->ended);
@@ -200,6 +207,10 @@ void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text) {
     spin_unlock(&vm->lock);
 }
 
+void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text) {
+    end_run(vm, end, code, text, NULL);
+}
+
 void vm_crash(struct vcpu *vcpu, const char *format, ...) {
     char text[sizeof(vcpu->vm->end_text)];
     va_list arguments;
@@ -207,16 +218,20 @@ void vm_crash(struct vcpu *vcpu, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (!vcpu->vm->crashed)
-        vcpu->vm->crashed = vcpu;
-    vm_end(vcpu->vm, VM_END_CRASH, 0, text);
+    end_run(vcpu->vm, VM_END_CRASH, 0, text, vcpu);
 }
 
 int vm_stop(struct vm *vm) {
     if (vm->state == VM_OFF) {
         /* A stop also ends the wait for a restart. */
-        return timer_cancel(&vm->restart_timer) ? 0 : -EALREADY;
+        if (!vm->restarting)
+            return -EALREADY;
+        vm->restarting = false;
+        timer_cancel(&vm->restart_timer);
+        check_idle();
+        return 0;
     }
+    vm->stay_off = true; /* also where the guest ends by itself just now */
     vm_end(vm, VM_END_STOPPED, 0, "stopped by command");
     return 0;
 }
@@ -224,6 +239,8 @@ int vm_stop(struct vm *vm) {
 int vm_reset(struct vm *vm) {
     if (vm->state == VM_OFF)
         return vm_start(vm);
+    if (vm->end != VM_END_NONE)
+        return -EBUSY; /* it ends already, for another reason */
     vm_end(vm, VM_END_RESTART, 0, "reset by command");
     return 0;
 }
@@ -254,6 +271,9 @@ int vm_resume(struct vm *vm) {
     vm->state = VM_RUNNING;
     vm->unparked = count;
     clear_park(vm, 0, count);
+    if (vm->prepared)
+        for (unsigned i = 0; i < count; i++)
+            __atomic_or_fetch(&vm->vcpu[i]->requests, VCPU_REQUEST_RESUMED, __ATOMIC_RELEASE);
     spin_unlock(&vm->lock);
     let_run(vm, 0, count);
     return 0;
@@ -310,7 +330,7 @@ static void check_idle(void) {
     if (idle_action == CONFIG_IDLE_STAY)
         return;
     for (unsigned i = 0; i < created; i++)
-        if (vms[i]->state != VM_OFF || timer_armed(&vms[i]->restart_timer) || vms[i]->restart_work.queued)
+        if (vms[i]->state != VM_OFF || vms[i]->restarting)
             return;
     log_info("every guest has stopped: %s",
              idle_action == CONFIG_IDLE_POWEROFF ? "powering off" : "rebooting");
@@ -366,7 +386,7 @@ static void ended(struct work *work) {
         describe(vm, text, sizeof(text));
         log_line(vm->end == VM_END_REFUSED ? LOG_ERROR : LOG_INFO, "guest %s: %s", vm->name, text);
     }
-    if (!wants_restart(vm)) {
+    if (vm->stay_off || !wants_restart(vm)) {
         check_idle();
         return;
     }
@@ -379,6 +399,7 @@ static void ended(struct work *work) {
     /* 1, 2, 4 ... seconds: a guest that dies at once does not take the machine's time. */
     uint64_t wait = vm->restarts - 2 < 6 ? SECOND << (vm->restarts - 2) : RESTART_WAIT_MAX;
     log_info("guest %s: starts again in %u s", vm->name, (unsigned)(wait / SECOND));
+    vm->restarting = true;
     timer_arm(&vm->restart_timer, time_now() + wait);
 }
 
@@ -389,7 +410,7 @@ static void restart(struct timer *timer) {
 
 static void restart_work(struct work *work) {
     struct vm *vm = container_of(work, struct vm, restart_work);
-    if (vm->state == VM_OFF)
+    if (vm->restarting && vm->state == VM_OFF) /* nobody has started or stopped it meanwhile */
         begin(vm);
 }
 

@@ -37,7 +37,8 @@ enum vm_end {
 #define VCPU_REQUEST_PARK 0x1u
 #define VCPU_REQUEST_LOAD                                                                                    \
     0x2u /* vCPU 0 of a VM that starts: prepare the machine (vm_prepare()) before the first guest entry */
-#define VCPU_REQUEST_ARCH 0x10000u
+#define VCPU_REQUEST_RESUMED 0x4u /* the VM goes on after a pause */
+#define VCPU_REQUEST_ARCH    0x10000u
 
 enum vcpu_state {
     VCPU_PARKED,  /* outside the scheduler */
@@ -91,9 +92,10 @@ struct vm {
     char end_text[160];
     struct vcpu *crashed; /* whose report the log gets; NULL: all of them */
     uint64_t scrubbed;    /* 2 MiB blocks of RAM that are zero already, while the VM starts */
-    bool pristine;        /* RAM has not been touched since it was allocated */
     bool pausing;         /* VM_STOPPING on the way to VM_PAUSED */
     bool prepared;        /* the machine is reset and loaded */
+    bool restarting;      /* off, and waits for restart_timer */
+    bool stay_off;        /* stopped by command: no restart, however the run ends */
     struct work restart_work;
     struct work ended;          /* on the boot CPU: all vCPUs are parked */
     struct timer restart_timer; /* back-off before a restart */
@@ -102,8 +104,8 @@ struct vm {
     struct vm_console *console;
 };
 
-/* Makes a VM from its config: memory, platform, vCPUs; does not start it. NULL with *error a negative errno.
- */
+/* Makes a VM from its config: memory, platform, vCPUs; does not start it. NULL with *error a negative errno;
+ * -ENXIO: none of its CPUs has started. */
 struct vm *vm_create(const struct config_guest *config, int *error);
 unsigned vm_count(void);
 struct vm *vm_get(unsigned index);    /* index < vm_count() */

@@ -222,6 +222,7 @@ static void test_frame_bugs(void **state) {
     assert_panic(frame_free(a + 0x200000, 21, NULL));
     assert_panic(frame_free(a, 12, NULL));
     assert_panic(frame_free(a + 4096, 22, NULL));
+    assert_panic(frame_allocate_stale(12, NULL)); /* small frames are never handed out stale */
     assert_panic(frame_allocate(11, NULL));
     assert_panic(frame_allocate(31, NULL));
     assert_panic(frame_free(0x123456000000ull, 12, NULL));

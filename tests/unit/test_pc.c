@@ -25,7 +25,7 @@ const struct part ioapic_part = {.name = "x86.ioapic"};
 
 static size_t frames;
 
-uint64_t frame_allocate(unsigned shift, struct memory_account *account) {
+uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account) {
     (void)account;
     size_t size = (size_t)1 << shift;
     uint8_t *area =
