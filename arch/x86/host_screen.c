@@ -184,7 +184,7 @@ void host_screen_remap(void) {
 }
 
 void host_screen_start(void) {
-    if (!pixels)
+    if (!pixels || disabled)
         return;
     timer_init(&draw_timer, draw_some);
     arm_work.function = arm;

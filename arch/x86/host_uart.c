@@ -125,6 +125,8 @@ static void uart_write(struct console_device *device, const char *text, size_t l
 
 static void uart_flush(struct console_device *device) {
     (void)device;
+    if (disabled)
+        return;
     bool taken = take();
     drain();
     wait_empty(LSR_IDLE);
@@ -134,7 +136,7 @@ static void uart_flush(struct console_device *device) {
 static struct console_device device = {.name = "COM1", .write = uart_write, .flush = uart_flush};
 
 void host_uart_emergency(const char *text, size_t length) {
-    if (!present)
+    if (!present || disabled)
         return;
     for (size_t i = 0; i < length; i++) {
         if (!wait_empty(LSR_THR_EMPTY))
@@ -157,7 +159,7 @@ static void serve(void) {
     if (by_interrupt)
         enable_interrupts();
     spin_unlock(&lock);
-    for (unsigned i = 0; i < count && !disabled; i++)
+    for (unsigned i = 0; i < count; i++)
         console_host_input(input[i]);
 }
 
@@ -202,7 +204,7 @@ void host_uart_disable(void) {
 }
 
 void host_uart_start(bool interrupt) {
-    if (!present)
+    if (!present || disabled)
         return;
     if (interrupt)
         interrupt_install(VECTOR_UART, uart_interrupt);

@@ -14,8 +14,7 @@ bool host_uart_init(void);
  * (VECTOR_UART is routed here); else a timer of this CPU looks after the port. */
 void host_uart_start(bool interrupt);
 
-/* The config does not want the port as a console: nothing more is written to it (but for a report that
- * fails), input is ignored. */
+/* The config does not want the port as a console: from now on it is left alone. */
 void host_uart_disable(void);
 
 /* Writes at once, without ring, lock or anything else that could fail. */

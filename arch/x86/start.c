@@ -2,6 +2,7 @@
 // The hypervisor's start-up on the boot CPU, from the loader's jump to hypervisor_main().
 #include "arch/x86/start.h"
 
+#include <libfdt.h>
 #include "arch/x86/clock.h"
 #include "arch/x86/engine/engine.h"
 #include "arch/x86/features.h"
@@ -76,6 +77,20 @@ static void start_memory(void) {
              (unsigned long)(statistics.free >> 20));
 }
 
+/* The config may take the serial port or the screen away. (core/ reads all of it later, and checks it.) */
+static void start_consoles(void) {
+    const void *config = platform_info()->boot.config;
+    if (fdt_check_full(config, platform_info()->boot.config_size))
+        return;
+    int host = fdt_path_offset(config, "/host");
+    if (host < 0)
+        return;
+    if (fdt_stringlist_search(config, host, "console", "none") == 0)
+        host_uart_disable();
+    if (fdt_stringlist_search(config, host, "frame-buffer", "off") == 0)
+        host_screen_disable();
+}
+
 static void start_clock(void) {
     const struct acpi_fadt *fadt = host_acpi_fadt();
 
@@ -127,6 +142,7 @@ _Noreturn void start_c(uint64_t handover) {
         start_fail("this CPU lacks %s", error);
     cpu_features_enable();
     start_memory();
+    start_consoles();
     if (!uart)
         log_info("no serial port at 0x3f8: messages on the screen only");
     host_acpi_init();
