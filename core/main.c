@@ -64,6 +64,8 @@ static const char *reason(int error) {
         return "not enough memory";
     case -ENOSPC:
         return "too many guests";
+    case -ENXIO:
+        return "none of its CPUs has started";
     case -ENOTSUP:
         return "this CPU cannot run it";
     default:

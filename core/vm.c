@@ -157,7 +157,7 @@ bool vm_prepare(struct vm *vm) {
     int error = arch_vm_reset(vm);
     if (error) {
         char text[sizeof(vm->end_text)];
-        snprintf(text, sizeof(text), "cannot be started: %s",
+        snprintf(text, sizeof(text), "cannot be started: %.140s",
                  vm->end_text[0]    ? vm->end_text
                  : error == -ENOMEM ? "not enough memory"
                                     : "bad image");
