@@ -24,7 +24,7 @@ FREESTANDING_INCLUDES = -nostdinc -isystem lib/freestanding -isystem $(shell $(C
 
 HYPERVISOR_CODEGEN = -std=gnu11 -O2 -g -ffreestanding -fbuiltin -fpie -fvisibility=hidden -mcmodel=small -mno-red-zone \
     -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
-    -fcf-protection=none -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections -include arch/x86/inline/hidden.h
+    -fcf-protection=none -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections -include lib/freestanding/visibility.h
 HYPERVISOR_CFLAGS  = $(HYPERVISOR_CODEGEN) $(WARNINGS) $(FREESTANDING_INCLUDES) -MMD -MP
 HYPERVISOR_LDFLAGS = -static -no-pie -nostdlib -z noexecstack -z max-page-size=4096 \
     --build-id=none --gc-sections --fatal-warnings -T $(HYPERVISOR_LDS)

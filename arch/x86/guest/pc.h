@@ -60,10 +60,11 @@ int pc_msi(struct vm *vm, uint64_t address, uint32_t data);
 
 /*
  * Guest memory. The backing holds RAM below 4 GiB, then RAM above, then (from a multiple of 2 MiB) the ROM.
- * RAM starts at 0 with a hole at 0xA0000-0xBFFFF. A guest without firmware has RAM at 0xC0000-0xFFFFF too; one
- * with firmware sees there what the host bridge's PAM registers say: RAM, or the last 128 KiB of the ROM.
+ * RAM starts at 0 with a hole at 0xA0000-0xBFFFF. A guest without firmware has RAM at 0xC0000-0xFFFFF too;
+ * one with firmware sees there what the host bridge's PAM registers say: RAM, or the last 128 KiB of the ROM.
  */
-/* Bytes of backing that a guest needs; `firmware_size` is its image's, at most CONFIG_MAX_FIRMWARE; 0: none. */
+/* Bytes of backing that a guest needs; `firmware_size` is its image's, at most CONFIG_MAX_FIRMWARE; 0: none.
+ */
 uint64_t pc_backing_size(const struct config_guest *config, uint64_t firmware_size);
 /* Places RAM and ROM after guest_memory_create() and before the platform is created; the image then goes to
  * 4 GiB - its size with guest_load(), at each reset. 0, or what guest_memory_place() says; -EINVAL: the image
