@@ -181,10 +181,24 @@ static uint64_t frequency_measured(uint16_t pm_timer, bool wide) {
     return hertz;
 }
 
+/* CPUID names the frequency of the CPU that it describes. An emulator (Bochs 2.7) may run its TSC at quite
+ * another. */
+static uint64_t frequency_checked(uint64_t told, uint16_t pm_timer, bool wide) {
+    const char *told_by = source;
+    uint64_t measured = frequency_measured(pm_timer, wide);
+
+    if (!measured || (measured < told + told / 8 && measured > told - told / 8)) {
+        source = told_by;
+        return told;
+    }
+    log_warning("TSC: %s says %lu kHz, but it counts at %lu kHz", told_by, (unsigned long)(told / 1000),
+                (unsigned long)(measured / 1000));
+    return measured;
+}
+
 int clock_calibrate(uint16_t pm_timer, bool wide) {
     frequency = frequency_from_cpuid();
-    if (!frequency)
-        frequency = frequency_measured(pm_timer, wide);
+    frequency = frequency ? frequency_checked(frequency, pm_timer, wide) : frequency_measured(pm_timer, wide);
     if (!frequency)
         return -ENODEV;
     /* Both quotients are below 2^64: the frequency is at least 10 MHz. */
