@@ -46,19 +46,32 @@ static void check_channel0(void) {
 }
 
 static void check_counts(void) {
+    /* The count comes round in 55 ms: an attempt that took longer, because others had the CPU, does not
+     * count. */
+    uint64_t shortest, longest, start, after;
+    uint16_t first, second, held, now;
     pit_program(0, 2, 0); /* 65536 */
-    uint16_t first = latch(0);
-    delay_us(1000);
-    uint16_t second = latch(0);
-    check_range((uint16_t)(first - second), us_of(1) + 1190, 65535,
-                "mode 2 counts down at 1.193182 MHz, at least");
+    do {
+        start = now_us();
+        first = latch(0);
+        after = now_us();
+        delay_us(1000);
+        shortest = now_us() - after;
+        second = latch(0);
+        longest = now_us() - start;
+    } while (longest > 40000);
+    check_range((uint16_t)(first - second), shortest * HZ / 1000000 - 2, longest * HZ / 1000000 + 2,
+                "mode 2 counts down at 1.193182 MHz");
     /* A latch holds until it is read, whatever time passes. */
-    out8(0x43, 0);
-    delay_us(2000);
-    uint8_t low = in8(0x40);
-    uint16_t held = (uint16_t)(low | in8(0x40) << 8);
-    uint16_t after = latch(0);
-    check((uint16_t)(held - after) > 2300, "a latched count is held");
+    do {
+        start = now_us();
+        out8(0x43, 0);
+        delay_us(2000);
+        uint8_t byte = in8(0x40);
+        held = (uint16_t)(byte | in8(0x40) << 8);
+        now = latch(0);
+    } while (now_us() - start > 40000);
+    check((uint16_t)(held - now) > 2300, "a latched count is held");
     check_equal(status(0) & 0x7f, 0x34, "read-back: status is access 3, mode 2");
     /* LSB only. */
     out8(0x43, 0x14);
@@ -88,7 +101,7 @@ static void check_channel2(void) {
     out8(0x61, 0x01);
     uint64_t start = now_us();
     pit_program(2, 0, 11932);
-    bool low = !(in8(0x61) & 0x20);
+    bool low = !(in8(0x61) & 0x20) || now_us() - start > 9000;
     while (!(in8(0x61) & 0x20) && now_us() - start < 3000000)
         pause_cpu();
     uint64_t time = now_us() - start;
@@ -103,7 +116,7 @@ static void check_channel2(void) {
     check_equal(latch(2), first, "a closed gate stops channel 2");
     out8(0x61, 0x01);
     delay_us(1000);
-    check(latch(2) < first, "an open one lets it go on");
+    check(latch(2) != first, "an open one lets it go on");
     out8(0x61, 0x00);
     /* The refresh bit toggles. */
     uint8_t bit = in8(0x61) & 0x10;
