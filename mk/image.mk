@@ -47,14 +47,18 @@ pxe: need-out need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image
 check-config: need-config stage $(CHECK_CONFIG)
 	$(Q)$(CHECK_CONFIG) "$(CONFIG_USED)"
 
-# MACHINE names the emulated machine; this is the one that has SVM.
+# MACHINE names the emulated machine: qemu-svm (AMD's SVM), bochs (Intel's VT-x), bochs-svm (SVM with what QEMU's lacks).
 MACHINE ?= qemu-svm
-ifneq ($(MACHINE),qemu-svm)
-$(error MACHINE=$(MACHINE): the machine that this version runs on is qemu-svm)
+ifeq ($(filter $(MACHINE),qemu-svm bochs bochs-svm),)
+$(error MACHINE=$(MACHINE): the machines are qemu-svm, bochs and bochs-svm)
 endif
 
 RUN := $(BUILD)/run
-run: need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image setup-run
+run: need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image $(if $(filter bochs%,$(MACHINE)),setup-bochs,setup-run)
 	@mkdir -p $(RUN)
 	$(Q)$(MAKE_IMAGE) image $(MAKE_IMAGE_ARGUMENTS) --out $(RUN)/run.img >/dev/null
+ifeq ($(MACHINE),qemu-svm)
 	$(Q)tools/run-qemu.sh $(RUN)/run.img $(RUN) $(QEMU_OPTIONS)
+else
+	$(Q)$(PYTHON) tools/run_bochs.py $(RUN)/run.img $(RUN) --model $(if $(filter bochs,$(MACHINE)),vtx,svm) $(BOCHS_OPTIONS)
+endif

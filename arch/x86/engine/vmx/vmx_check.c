@@ -245,8 +245,8 @@ static const char *check_pdptes(void) {
 }
 
 const char *vmx_state_error(uint64_t qualification) {
-    static const char *(*const checks[])(void) = {check_control, check_segments, check_tables,
-                                                  check_rip,     check_blocking, check_pdptes};
+    static const char *(*const checks[])(void) = {check_control, check_rip,      check_segments,
+                                                  check_tables,  check_blocking, check_pdptes};
 
     /* The three cases that the CPU does tell (26.8). */
     if (qualification == 2)

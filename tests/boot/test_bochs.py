@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# The same image on Intel's VT-x and on another maker's idea of SVM, both on Bochs: a machine without ACPI tables, whose TSC is
+# not what CPUID says, with an i440FX.
+import re
+
+import pytest
+
+import machine as machines
+from bochs import BOOT_TIME, Bochs
+from test_guests import FILES, GROUPS
+
+ANSWER_TIME = 300
+
+ENGINES = {"vtx": "VT-x", "svm": "SVM"}
+
+
+def check_host(machine, cpus, cpu):
+    output = machine.output()
+    assert "the firmware has no ACPI tables" in output
+    assert re.search(r"TSC: \d+ kHz, by the 8254", output)
+    assert f"engine: {ENGINES[cpu]}" in output
+    assert f"{cpus} of {cpus} CPUs run" in output
+
+
+def test_two_linux_guests(linux_files):
+    """VT-x: Debian's stock kernel twice, each on a CPU of its own, the CPUs as EFI lists them; the monitor and both shells answer."""
+    guests = {name: machines.linux(name, f"cpus = <{cpu}>;") for cpu, name in enumerate(("web", "db"))}
+    with Bochs("bochs-two", machines.config(guests), linux_files, smp=2) as machine:
+        machine.wait_ready("web", "db", timeout=BOOT_TIME)
+        check_host(machine, 2, "vtx")
+        machine.send("\r")
+        machine.prompt(ANSWER_TIME)
+        assert re.search(r"^web +running ", machine.monitor("vms", ANSWER_TIME), re.M)
+        for name in guests:
+            machine.command(f"console {name}", ANSWER_TIME)
+            machine.expect(re.escape(f"{name}:/# "), ANSWER_TIME)
+            assert machine.shell("hostname", ANSWER_TIME) == (0, f"{name}\n")
+            assert machine.shell("grep -c ^processor /proc/cpuinfo", ANSWER_TIME) == (0, "1\n")
+            machine.send("\x1d")
+            machine.expect("--- left the console", ANSWER_TIME)
+            machine.prompt(ANSWER_TIME)
+
+
+def run_guests(name, chosen, cpu):
+    """Bare guests of test_guests.py, {name: Guest}, together on one machine."""
+    guests, files = {}, dict(FILES)
+    for guest, what in chosen.items():
+        guests[guest], image = what.properties(guest)
+        files[image] = machines.guest_file(f"tests/{image}")
+    with Bochs(f"bochs-{name}", machines.config(guests), files, cpu=cpu, smp=2) as machine:
+        machine.expect("every guest has stopped", BOOT_TIME)
+        machine.prompt(ANSWER_TIME)
+        check_host(machine, 2, cpu)
+        output = machine.output()
+    summary = output[output.rindex("every guest has stopped"):]
+    problems = []
+    for guest, what in chosen.items():
+        end = re.search(rf"guest {guest}: (.*)", summary)
+        end = end.group(1).strip() if end else "nothing"
+        failed = re.findall(rf"^\[{guest}\] (FAIL.*)", output, re.MULTILINE)
+        if failed or not re.fullmatch(what.ends, end):
+            problems += [f"{guest}: {end}; expected {what.ends}", *failed]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("cpu", ENGINES)
+def test_guests(cpu):
+    """The bare guests, all at once: those that end by a reset keep their machine to themselves in test_guests.py alone."""
+    chosen = {name: guest for group in GROUPS for name, guest in GROUPS[group].items() if group != "ends"}
+    run_guests(f"guests-{cpu}", chosen, cpu)
+
+
+@pytest.mark.long
+def test_linux_on_svm(linux_files):
+    """SVM with NRIP save, flush-by-ASID and a pause filter: the paths that QEMU's does not take."""
+    with Bochs("bochs-svm", machines.config({"web": machines.linux("web")}), linux_files, cpu="svm") as machine:
+        machine.wait_ready("web", timeout=BOOT_TIME)
+        check_host(machine, 1, "svm")
