@@ -24,6 +24,8 @@ PROMPT = "saguaro> "
 # What a terminal does with it: colours and cursor go, and what "\r ESC [ K" takes off the screen.
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()].|\x1b[=>c]")
 ERASED = re.compile(r"[^\n]*\r+\x1b\[K")
+# A line of a guest that does not have the console.
+OTHERS = re.compile(r"^\[[a-z][a-z0-9-]*\] .*\n", re.MULTILINE)
 
 # The time limits hold for a machine whose CPUs others use as well.
 BOOT_TIME = 240
@@ -74,7 +76,8 @@ def linux(name, more="", cmdline="", memory="128M", kernel="vmlinuz", initrd="in
 class Machine:
     """
     name      the folder under build/boot/ that holds config, image and logs
-    config    text of saguaro.dts, bytes of it, or the path of a .dts or .dtb; None: there is none
+    config    text of saguaro.dts, bytes of it, or the path of a .dts or .dtb; None: there is none. With an image or a PXE folder
+              made from a path, its files lie beside it
     files     {name on the medium: path here, or bytes}
     boot      "disk": a virtio disk that shows a folder, nothing is checked when it is made;
               "usb": an image by tools/make-image.py on a USB stick; "pxe": its folder on a TFTP server
@@ -127,6 +130,8 @@ class Machine:
             config_path = self._put("saguaro.dts", config)
         elif config is not None and "\n" in config:
             config_path = self._put("saguaro.dts", config.encode())
+        elif config is not None and boot != "disk":
+            config_path = config
         elif config is not None:
             config_path = self._put("saguaro.dtb" if config.endswith(".dtb") else "saguaro.dts", config)
         if boot == "disk":
@@ -302,10 +307,12 @@ class Machine:
     def shell(self, command, timeout=ANSWER_TIME):
         """A command to the shell of the guest that has the console: its status and its output."""
         self.commands += 1
-        mark = f"; echo END-{self.commands}-$?-OF"
-        self.send(command + mark + "\r")
-        match = self.expect(rf"END-{self.commands}-(\d+)-OF\r\n", timeout)
-        return int(match.group(1)), clean(self.port.before).rsplit(mark + "\n", 1)[-1]
+        number = self.commands
+        # What the shell shows of the line while it is typed does not look like what these print.
+        self.send(f"echo BEGIN''-{number}; {command}; echo END''-{number}-$?\r")
+        self.expect(rf"BEGIN-{number}\r\n", timeout)
+        match = self.expect(rf"END-{number}-(\d+)\r\n", timeout)
+        return int(match.group(1)), OTHERS.sub("", clean(self.port.before))
 
     def wait_poweroff(self, timeout=ANSWER_TIME):
         """Until the machine has switched itself off."""
