@@ -76,10 +76,12 @@ static void reset_registers(struct x86_vcpu *vcpu) {
     emulate_cancel(vcpu->emulate);
 }
 
-static void all_changed(struct x86_vcpu *vcpu) {
+void vcpu_replaced(struct x86_vcpu *vcpu) {
     vcpu->present = X86_STATE_ALL;
     vcpu->changed = X86_STATE_ALL;
     engine->tlb_flush(vcpu);
+    if (engine->reset)
+        engine->reset(vcpu);
 }
 
 void vcpu_power_on(struct x86_vcpu *vcpu) {
@@ -93,7 +95,7 @@ void vcpu_power_on(struct x86_vcpu *vcpu) {
     state->tsc_frequency = clock_tsc_frequency();
     vcpu->tsc_offset = 0 - x86_vm(vcpu->core.vm)->tsc_start;
     engine->tsc_offset(vcpu);
-    all_changed(vcpu);
+    vcpu_replaced(vcpu);
 }
 
 void vcpu_init_reset(struct x86_vcpu *vcpu) {
@@ -103,7 +105,7 @@ void vcpu_init_reset(struct x86_vcpu *vcpu) {
     /* EFER is cleared; the other MSRs stay. The first vCPU starts at the reset vector again, as the bootstrap
      * processor does. */
     vcpu->state->activity = vcpu->core.index == 0 ? X86_ACTIVE : X86_WAIT_FOR_SIPI;
-    all_changed(vcpu);
+    vcpu_replaced(vcpu);
 }
 
 void vcpu_sipi(struct x86_vcpu *vcpu, uint8_t vector) {
@@ -112,7 +114,7 @@ void vcpu_sipi(struct x86_vcpu *vcpu, uint8_t vector) {
     vcpu->state->system.segment[X86_CS].base = (uint64_t)vector << 12;
     vcpu->state->registers.rip = 0;
     vcpu->state->activity = X86_ACTIVE;
-    all_changed(vcpu);
+    vcpu_replaced(vcpu);
 }
 
 void vcpu_debug_load(struct x86_vcpu *vcpu) {

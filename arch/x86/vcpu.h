@@ -14,6 +14,9 @@ void vcpu_init_reset(struct x86_vcpu *vcpu);
 /* SIPI: starts in real mode at vector << 12. */
 void vcpu_sipi(struct x86_vcpu *vcpu, uint8_t vector);
 
+/* The whole of vcpu->state has been written: nothing of what the engine still has counts. */
+void vcpu_replaced(struct x86_vcpu *vcpu);
+
 /* DR0-DR3, TSC_AUX: registers of the CPU that no engine switches. */
 void vcpu_debug_load(struct x86_vcpu *vcpu);
 void vcpu_debug_save(struct x86_vcpu *vcpu);

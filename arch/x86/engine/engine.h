@@ -53,6 +53,9 @@ struct engine {
     bool (*nmi_open)(struct x86_vcpu *vcpu);
     /* An NMI has been put into state->pending: NMIs are closed until IRET. */
     void (*nmi_injected)(struct x86_vcpu *vcpu);
+    /* The whole of `state` is another one (power-on, INIT, SIPI, load): what the engine was in the middle of
+     * is forgotten, and NMIs are as state->nmi_blocked says. NULL: it has nothing of the kind. */
+    void (*reset)(struct x86_vcpu *vcpu);
 
     void (*tlb_flush)(struct x86_vcpu *vcpu);  /* forget the vCPU's translations before the next entry */
     void (*tsc_offset)(struct x86_vcpu *vcpu); /* vcpu->tsc_offset has changed */

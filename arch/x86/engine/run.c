@@ -44,12 +44,6 @@ static bool contributory(uint8_t vector) {
 void x86_inject_exception(struct x86_vcpu *vcpu, uint8_t vector, int64_t error) {
     struct x86_event *pending = &vcpu->state->pending;
 
-    if (error >= 0) {
-        /* Real mode has no error codes (Intel SDM vol. 3, 20.1.4), and VM entry insists on that. */
-        x86_need(vcpu, X86_STATE_CONTROL);
-        if (!(vcpu->state->system.cr0 & CR0_PE))
-            error = -1;
-    }
     if (pending->valid && pending->type == X86_EVENT_EXCEPTION) {
         if (pending->vector == VECTOR_DF && (contributory(vector) || vector == VECTOR_PF)) {
             pending->valid = 0;
@@ -65,6 +59,12 @@ void x86_inject_exception(struct x86_vcpu *vcpu, uint8_t vector, int64_t error) 
         /* An interrupt whose delivery was cut short: it is delivered after the exception. */
         vcpu->postponed = *pending;
         __atomic_or_fetch(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
+    }
+    if (error >= 0) {
+        /* Real mode has no error codes (Intel SDM vol. 3, 20.1.4), and VM entry insists on that. */
+        x86_need(vcpu, X86_STATE_CONTROL);
+        if (!(vcpu->state->system.cr0 & CR0_PE))
+            error = -1;
     }
     pending->valid = 1;
     pending->type = X86_EVENT_EXCEPTION;
@@ -140,6 +140,8 @@ static void take_requests(struct x86_vcpu *vcpu) {
         start_up(vcpu, requests);
     if (requests & X86_REQUEST_TLB)
         engine->tlb_flush(vcpu);
+    if (requests & VCPU_REQUEST_RESUMED)
+        pv_refresh(vcpu, true);
     if (vcpu->state->activity == X86_WAIT_FOR_SIPI)
         return;
     if (requests & X86_REQUEST_NMI)
@@ -148,6 +150,9 @@ static void take_requests(struct x86_vcpu *vcpu) {
         vcpu->state->activity = X86_ACTIVE;
         pv_take_kick(vcpu);
     }
+    /* Before interrupts (AMD APM vol. 2, 8.5). */
+    if (vcpu->state->nmi_pending && vcpu->state->activity == X86_ACTIVE)
+        deliver_nmi(vcpu);
     if (requests & X86_REQUEST_EVENT)
         deliver(vcpu);
 }
@@ -230,7 +235,9 @@ bool arch_vcpu_pending(struct vcpu *core) {
         return true;
     if (vcpu->state->activity == X86_WAIT_FOR_SIPI || vcpu->state->activity == X86_SHUTDOWN)
         return false;
-    if (vcpu->state->activity == X86_ACTIVE || (requests & X86_REQUEST_NMI) || vcpu->state->nmi_pending)
+    if (vcpu->state->activity == X86_ACTIVE)
+        return true;
+    if (((requests & X86_REQUEST_NMI) || vcpu->state->nmi_pending) && !vcpu->state->nmi_blocked)
         return true;
     if (pv_kicked(vcpu))
         return true;

@@ -16,6 +16,7 @@
 #define MSR_TSC_AUX     0xc0000103u
 #define VM_CR_SVMDIS    (1ull << 4)
 #define EFER_SVME       (1ull << 12)
+#define NMI_RETRY       50000ull /* ns: time for an entry and an instruction, also under an emulator */
 
 uint32_t svm_features;
 uint32_t svm_asids;
@@ -178,15 +179,31 @@ static bool nmi_open(struct x86_vcpu *vcpu) {
 
     if (vcpu->state->nmi_blocked || svm->stepping)
         return false; /* IRET exits, or one more instruction does */
-    return !vcpu->state->pending.valid && !vcpu->state->interrupt_shadow;
+    if (!vcpu->state->pending.valid && !vcpu->state->interrupt_shadow)
+        return true;
+    /* Behind the event or the instruction that is first; nothing but an interrupt of ours ends that entry. */
+    if (!timer_armed(&svm->retry) || svm->retry.cpu != cpu_this())
+        timer_arm(&svm->retry, time_now() + NMI_RETRY);
+    return false;
 }
 
 static void nmi_injected(struct x86_vcpu *vcpu) {
-    struct svm_vcpu *svm = svm_vcpu(vcpu);
+    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
 
-    svm->iret_watched = true;
-    svm->vmcb->intercept3 |= SVM_INTERCEPT_IRET;
-    svm->vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
+    vmcb->intercept3 |= SVM_INTERCEPT_IRET;
+    vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
+}
+
+static void reset(struct x86_vcpu *vcpu) {
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+    struct vmcb *vmcb = svm->vmcb;
+
+    svm->stepping = false;
+    vmcb->v_interrupt &= ~SVM_V_IRQ;
+    vmcb->intercept3 &= ~(SVM_INTERCEPT_VINTR | SVM_INTERCEPT_IRET);
+    if (vcpu->state->nmi_blocked)
+        vmcb->intercept3 |= SVM_INTERCEPT_IRET;
+    vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
 }
 
 static void tlb_flush(struct x86_vcpu *vcpu) {
@@ -217,6 +234,7 @@ const struct engine svm_engine = {
     .interrupt_window = interrupt_window,
     .nmi_open = nmi_open,
     .nmi_injected = nmi_injected,
+    .reset = reset,
     .tlb_flush = tlb_flush,
     .tsc_offset = tsc_offset,
     .exit_name = svm_exit_name,

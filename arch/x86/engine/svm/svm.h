@@ -29,9 +29,10 @@ struct svm_vcpu {
     uint64_t code_physical;
     const uint8_t *code; /* this CPU's window onto it while its window_sequence is code_sequence */
     uint64_t code_sequence;
-    bool flush;        /* TLB flush before the next entry */
-    bool iret_watched; /* NMIs are closed and IRET exits */
-    bool stepping;     /* one instruction with TF, to open NMIs behind an IRET */
+    bool flush;            /* TLB flush before the next entry */
+    bool stepping;         /* one instruction with TF, to open NMIs behind an IRET */
+    uint64_t stepping_dr6; /* DR6 before that */
+    struct timer retry;    /* ends the entry that an NMI has to wait for */
 };
 
 struct svm_vm {

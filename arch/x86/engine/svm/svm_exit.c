@@ -9,6 +9,10 @@
 
 #include <stdio.h>
 
+#define DR6_BREAKPOINTS 0xfull
+#define DR6_BS          (1ull << 14)
+#define DR7_GD          (1ull << 13)
+
 typedef enum engine_next (*exit_handler)(struct x86_vcpu *vcpu, struct vmcb *vmcb);
 
 /* Opcodes as they lie in memory. */
@@ -141,12 +145,19 @@ static enum engine_next on_debug(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 
     x86_exit_note(vcpu, EXIT_EXCEPTION, vmcb->exit_code, vmcb->dr6);
     if (svm->stepping) {
-        /* The step behind an IRET that was waited for. Flags came from the guest's stack: only a TF of its
-         * own is left in them. */
+        /* The step behind an IRET that was waited for. The flags came from the guest's stack, and a TF in
+         * them traps after the next instruction: of this step the guest sees nothing, unless it hit a
+         * breakpoint. */
         svm->stepping = false;
         nmi_unblock(vcpu);
-        if (!(vcpu->state->registers.rflags & 1u << 8) && (vmcb->dr6 & 0xf) == 0)
+        vmcb->dr6 &= ~DR6_BS | (svm->stepping_dr6 & DR6_BS);
+        vmcb->clean &= ~SVM_CLEAN_DR;
+        if (!(vmcb->dr6 & ~svm->stepping_dr6 & DR6_BREAKPOINTS))
             return ENGINE_AGAIN;
+    }
+    if (vmcb->dr7 & DR7_GD) { /* the delivery clears it (13.1.1.4) */
+        vmcb->dr7 &= ~DR7_GD;
+        vmcb->clean &= ~SVM_CLEAN_DR;
     }
     x86_inject_exception(vcpu, VECTOR_DB, -1);
     return ENGINE_AGAIN;
@@ -160,12 +171,14 @@ static enum engine_next on_iret(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_NMI, SVM_EXIT_IRET, 0);
     vmcb->intercept3 &= ~SVM_INTERCEPT_IRET;
     vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
-    svm->iret_watched = false;
     if (vcpu->state->nmi_pending) {
         svm->stepping = true;
+        svm->stepping_dr6 = vmcb->dr6;
         vcpu->state->registers.rflags |= 1u << 8;
     } else {
+        /* One that comes before the IRET is done waits for it as it would for the instruction after STI. */
         nmi_unblock(vcpu);
+        vcpu->state->interrupt_shadow = 1;
     }
     return ENGINE_AGAIN;
 }

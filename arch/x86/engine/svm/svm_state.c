@@ -64,6 +64,11 @@ void svm_vm_destroy(struct x86_vm *vm) {
     vm->engine = NULL;
 }
 
+/* The interrupt has done what was wanted of it: the guest was left. */
+static void entry_over(struct timer *timer) {
+    (void)timer;
+}
+
 int svm_vcpu_create(struct x86_vcpu *vcpu) {
     struct x86_vm *vm = x86_vm(vcpu->core.vm);
     struct svm_vm *svm_vm = vm->engine;
@@ -81,6 +86,7 @@ int svm_vcpu_create(struct x86_vcpu *vcpu) {
     svm->vmcb = vmcb;
     svm->vmcb_physical = arch_heap_physical(vmcb);
     svm->code_page = UINT64_MAX;
+    timer_init(&svm->retry, entry_over);
     vcpu->engine = svm;
 
     /* CR8 goes to the software APIC. (QEMU 7.2 also dies of a MOV to CR8 that is not intercepted while a
@@ -118,6 +124,7 @@ void svm_vcpu_destroy(struct x86_vcpu *vcpu) {
 
     if (!svm)
         return;
+    timer_cancel(&svm->retry);
     heap_pages_free(svm->vmcb, 0, account);
     heap_free(svm, sizeof(*svm), account);
     vcpu->engine = NULL;
