@@ -19,10 +19,11 @@ void fpu_cpu_init(void) {
     cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT | (has_xsave ? CR4_OSXSAVE : 0));
     if (!has_xsave)
         return;
-    /* x87, SSE, AVX, AVX-512, as far as the area that travels holds them. */
+    /* x87, SSE, AVX, AVX-512, as far as the area that travels holds them. And PKRU: no model shows it, but a
+     * guest can set CR4.PKE all the same, and must not see what another one left there. */
     uint64_t components = 3;
-    uint64_t offered = cpuid_read(0xd, 0).eax & 0xe7u;
-    for (unsigned i = 2; i < 8; i++) {
+    uint64_t offered = cpuid_read(0xd, 0).eax & 0x2e7u;
+    for (unsigned i = 2; i < 10; i++) {
         struct cpuid_registers size = cpuid_read(0xd, i);
         if ((offered >> i & 1) && size.ebx + size.eax <= X86_XSAVE_MAX)
             components |= 1ull << i;
@@ -30,6 +31,10 @@ void fpu_cpu_init(void) {
     if ((components & 0xe0) != 0xe0)
         components &= ~0xe0ull;
     xcr0_host = components;
+}
+
+uint64_t fpu_components(void) {
+    return has_xsave ? xcr0_host : 3;
 }
 
 static void save(struct x86_vcpu *vcpu) {

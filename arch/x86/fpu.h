@@ -8,6 +8,8 @@
 
 /* Chooses XSAVE or FXSAVE and switches it on; each CPU calls it before it runs a vCPU. */
 void fpu_cpu_init(void);
+/* XCR0 bits of the components that are switched; 3 without XSAVE. */
+uint64_t fpu_components(void);
 void fpu_load(struct x86_vcpu *vcpu);
 void fpu_save(struct x86_vcpu *vcpu);
 /* Saves what a running vCPU has in the CPU, so that `state->xsave` can be read or changed; after a change

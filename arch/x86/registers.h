@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include <arch_inline.h>
+
 #define CR0_PE           (1ull << 0)
 #define CR0_MP           (1ull << 1)
 #define CR0_EM           (1ull << 2)
@@ -55,6 +57,24 @@
 #define RFLAGS_IF        (1ull << 9)
 #define RFLAGS_RF        (1ull << 16)
 
+struct cpuid_registers {
+    uint32_t eax, ebx, ecx, edx;
+};
+
+#ifdef TEST_REGISTERS /* unit tests on the host: the test answers */
+uint64_t test_cr_read(unsigned number);
+void test_cr_write(unsigned number, uint64_t value);
+uint64_t test_msr_read(uint32_t msr);
+void test_msr_write(uint32_t msr, uint64_t value);
+struct cpuid_registers test_cpuid(uint32_t leaf, uint32_t subleaf);
+#define cr0_read()       test_cr_read(0)
+#define cr0_write(value) test_cr_write(0, value)
+#define cr4_read()       test_cr_read(4)
+#define cr4_write(value) test_cr_write(4, value)
+#define msr_read         test_msr_read
+#define msr_write        test_msr_write
+#define cpuid_read       test_cpuid
+#else
 static inline uint64_t cr0_read(void) {
     uint64_t value;
     __asm__ volatile("movq %%cr0, %0" : "=r"(value));
@@ -94,15 +114,13 @@ static inline void msr_write(uint32_t msr, uint64_t value) {
     __asm__ volatile("wrmsr" ::"c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
 }
 
-struct cpuid_registers {
-    uint32_t eax, ebx, ecx, edx;
-};
-
 static inline struct cpuid_registers cpuid_read(uint32_t leaf, uint32_t subleaf) {
     struct cpuid_registers r;
     __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
     return r;
 }
+
+#endif
 
 /* Forgets this CPU's translation of one page. */
 static inline void tlb_forget(uint64_t address) {

@@ -85,6 +85,7 @@ struct x86_vm {
     struct paging nested; /* NPT or EPT */
     const struct x86_cpu_model *model;
     uint64_t tsc_start; /* host TSC when the machine was switched on */
+    uint64_t tsc_saved; /* host TSC when its state was saved */
     void *engine;       /* the engine's own VM: permission maps and the like */
 };
 

@@ -18,6 +18,7 @@
 /* The interrupt controllers and the paravirtual interface have tests of their own. */
 const struct part lapic_part = {.name = "x86.lapic", .per_vcpu = 1};
 const struct part pv_part = {.name = "x86.pv", .per_vcpu = 1};
+const struct part vcpu_part = {.name = "x86.vcpu", .per_vcpu = 1};
 const struct part pic_part = {.name = "x86.pic"};
 const struct part ioapic_part = {.name = "x86.ioapic"};
 

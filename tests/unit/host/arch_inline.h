@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* arch/x86/registers.h: CPUID and MSRs are functions of the test. */
+#define TEST_REGISTERS 1
+
 /* Each test that needs them defines these. */
 extern struct cpu *test_cpu;
 extern uint64_t test_time;
