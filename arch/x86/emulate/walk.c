@@ -138,7 +138,9 @@ static enum emulate_result walk_wide(struct emulate *emulate, uint64_t linear, u
         if (!(entry & ENTRY_P))
             return page_fault(emulate, linear, access, user, 0);
         reserved |= 0x7ff0000000000000ull;
-        if (entry & (reserved | ENTRY_NX | 0x1e6u))
+        /* Bit 5 is reserved as well, but QEMU 7.2 sets it as if it was an accessed bit. Hardware refuses such
+         * an entry before anything of ours looks at it. */
+        if (entry & (reserved | ENTRY_NX | 0x1c6u))
             return page_fault(emulate, linear, access, user, ERROR_P | ERROR_RSVD);
         shift = 21;
         table = entry & ADDRESS_MASK;
