@@ -51,6 +51,13 @@ void heap_pages_free(void *pages, unsigned order, struct memory_account *account
 uint64_t arch_heap_physical(const void *pointer) {
     return (uint64_t)pointer;
 }
+void timer_init(struct timer *timer, void (*function)(struct timer *timer)) {
+    timer->function = function;
+}
+bool timer_cancel(struct timer *timer) {
+    (void)timer;
+    return false;
+}
 bool cpu_model_emulated(void) {
     return false;
 }
