@@ -51,7 +51,16 @@
      BIT(11) | BIT(16) | BIT(21))
 #define HOST_80000001_EDX                                                                                    \
     (V1_80000001_EDX | V2_80000001_EDX | BIT(22) | BIT(25) /* FFXSR */ | BIT(26) /* 1 GiB pages */)
-#define HOST_80000008_EBX (BIT(0) /* CLZERO */ | BIT(2) /* XRSTOR errors */ | BIT(9) /* WBNOINVD */)
+#define HOST_80000008_EBX      (BIT(0) /* CLZERO */ | BIT(2) /* XRSTOR errors */ | BIT(9) /* WBNOINVD */)
+
+/* Of no use without the state component that holds their registers, so hidden with it: YMM, and ZMM. */
+#define NEEDS_YMM_1_ECX        (BIT(12) | BIT(28) | BIT(29))
+#define NEEDS_YMM_7_EBX        BIT(5)
+#define NEEDS_YMM_7_ECX        (BIT(9) | BIT(10))
+#define NEEDS_YMM_80000001_ECX (BIT(11) /* XOP */ | BIT(16) /* FMA4 */)
+#define NEEDS_ZMM_7_EBX        (BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | BIT(31))
+#define NEEDS_ZMM_7_ECX        (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+#define NEEDS_ZMM_7_EDX        (BIT(2) | BIT(3) | BIT(8))
 
 struct definition {
     const char *name;
@@ -112,6 +121,20 @@ static const struct {
     {WORD_80000001_EDX, 29, "long mode"},
 };
 
+/* A bit that nobody has given a name is told by its place. */
+static void feature_name(unsigned word, unsigned bit, char *name, size_t size) {
+    static const char *const places[CPU_WORDS] = {"1 ECX",        "1 EDX",        "7 EBX",
+                                                  "7 ECX",        "7 EDX",        "D.1 EAX",
+                                                  "80000001 ECX", "80000001 EDX", "80000008 EBX"};
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].word == word && names[i].bit == bit) {
+            snprintf(name, size, "%s", names[i].name);
+            return;
+        }
+    }
+    snprintf(name, size, "CPUID %s bit %u", places[word], bit);
+}
+
 static void host_features(uint32_t features[CPU_WORDS]) {
     struct cpuid_registers leaf = cpuid_read(0, 0);
     uint32_t basic = leaf.eax;
@@ -152,7 +175,7 @@ static uint64_t xcr0_allowed(const uint32_t *features) {
     if (!(features[WORD_1_ECX] & BIT(26)))
         return allowed;
     struct cpuid_registers leaf = cpuid_read(0xd, 0);
-    allowed = leaf.eax & 3;
+    allowed = 1 | (leaf.eax & 2);
     if (features[WORD_1_ECX] & BIT(28))
         allowed |= leaf.eax & 4;
     if ((features[WORD_7_EBX] & BIT(16)) && (leaf.eax & 0xe0) == 0xe0)
@@ -219,10 +242,13 @@ int cpu_model_create(unsigned kind, unsigned vcpus, struct memory_account *accou
     host_features(host);
     if (kind != CONFIG_CPU_HOST) {
         /* A named model is the same everywhere, or it could not travel: what it lists has to be there. */
-        for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if ((definition->features[names[i].word] & ~host[names[i].word]) >> names[i].bit & 1) {
+        for (unsigned word = 0; word < CPU_WORDS; word++) {
+            uint32_t missing = definition->features[word] & ~host[word];
+            if (missing) {
+                char name[32];
+                feature_name(word, (unsigned)__builtin_ctz(missing), name, sizeof(name));
                 snprintf(why, why_size, "cpu-model \"%s\" needs %s, which this machine's CPU does not have",
-                         definition->name, names[i].name);
+                         definition->name, name);
                 return -ENOTSUP;
             }
         }
@@ -242,6 +268,17 @@ int cpu_model_create(unsigned kind, unsigned vcpus, struct memory_account *accou
     if (model->physical_bits > 48)
         model->physical_bits = 48; /* what four levels of nested tables reach */
     model->xcr0_allowed = xcr0_allowed(model->features);
+    if (!(model->xcr0_allowed & 4)) {
+        model->features[WORD_1_ECX] &= ~NEEDS_YMM_1_ECX;
+        model->features[WORD_7_EBX] &= ~NEEDS_YMM_7_EBX;
+        model->features[WORD_7_ECX] &= ~NEEDS_YMM_7_ECX;
+        model->features[WORD_80000001_ECX] &= ~NEEDS_YMM_80000001_ECX;
+    }
+    if ((model->xcr0_allowed & 0xe0) != 0xe0) {
+        model->features[WORD_7_EBX] &= ~NEEDS_ZMM_7_EBX;
+        model->features[WORD_7_ECX] &= ~NEEDS_ZMM_7_ECX;
+        model->features[WORD_7_EDX] &= ~NEEDS_ZMM_7_EDX;
+    }
     fill(model, definition->name);
     *out = model;
     return 0;
