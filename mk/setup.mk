@@ -7,7 +7,8 @@ PACKAGES_IMAGE := mtools dosfstools gdisk cpio
 PACKAGES_RUN   := qemu-system-x86 ovmf
 PACKAGES_BOCHS := bochs bochsbios vgabios ovmf
 PACKAGES_TEST  := acpica-tools libcmocka-dev libzydis-dev libfdt-dev device-tree-compiler clang libclang-rt-14-dev llvm \
-                  clang-format cppcheck python3-pytest python3-pexpect
+                  clang-format cppcheck python3-pytest python3-pexpect \
+                  $(PACKAGES_BOCHS)
 
 .PHONY: setup-build setup-image setup-run setup-bochs setup-test
 setup-build setup-image setup-run setup-bochs setup-test: setup-%:

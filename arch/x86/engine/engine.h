@@ -57,6 +57,10 @@ struct engine {
      * is forgotten, and NMIs are as state->nmi_blocked says. NULL: it has nothing of the kind. */
     void (*reset)(struct x86_vcpu *vcpu);
 
+    /* Has the CPU deliver the local APIC's interrupts by itself, all that are pending now. False: it cannot
+     * now, and they are injected. NULL: it never can. */
+    bool (*apic_load)(struct x86_vcpu *vcpu);
+
     void (*tlb_flush)(struct x86_vcpu *vcpu);  /* forget the vCPU's translations before the next entry */
     void (*tsc_offset)(struct x86_vcpu *vcpu); /* vcpu->tsc_offset has changed */
 

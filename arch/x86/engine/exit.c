@@ -169,6 +169,7 @@ enum engine_next exit_halt(struct x86_vcpu *vcpu, unsigned length) {
     if (vcpu->state->pending.valid)
         return ENGINE_AGAIN; /* a trap follows the HLT */
     pv_eoi_sync(&vcpu->core);
+    lapic_page_unload(vcpu->lapic);
     vcpu->state->activity = X86_HALTED;
     if (arch_vcpu_pending(&vcpu->core)) {
         vcpu->state->activity = X86_ACTIVE;

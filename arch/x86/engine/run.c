@@ -86,6 +86,8 @@ static void inject_interrupt(struct x86_vcpu *vcpu, uint8_t vector) {
 
 /* Something may have become deliverable: injects it, or asks for an exit when it can be. */
 static void deliver(struct x86_vcpu *vcpu) {
+    bool by_cpu = engine->apic_load && engine->apic_load(vcpu);
+
     if (vcpu->postponed.valid) {
         if (vcpu->state->pending.valid || !engine->interruptible(vcpu)) {
             engine->interrupt_window(vcpu);
@@ -96,7 +98,7 @@ static void deliver(struct x86_vcpu *vcpu) {
         __atomic_or_fetch(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
         return;
     }
-    int vector = lapic_pending(vcpu->lapic);
+    int vector = by_cpu ? -1 : lapic_pending(vcpu->lapic);
     struct pic *pic = x86_vm(vcpu->core.vm)->pc.pic;
     bool from_pic = vector < 0 && pic_pending(pic) && lapic_accepts_pic(vcpu->lapic);
 
@@ -199,6 +201,7 @@ enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
                 deliver_nmi(vcpu);
             if (vcpu->state->activity != X86_ACTIVE) {
                 pv_eoi_sync(core);
+                lapic_page_unload(vcpu->lapic);
                 result = VCPU_RUN_BLOCK;
                 break;
             }

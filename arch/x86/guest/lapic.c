@@ -31,8 +31,7 @@ void lapic_update_priority(struct lapic *lapic) {
 }
 
 int lapic_pending(struct lapic *lapic) {
-    if (unlikely(lapic->pv_offered))
-        pv_eoi_sync(lapic->vcpu);
+    lapic_settle(lapic);
     int vector = lapic_highest(lapic->irr);
     return vector > (int)lapic->threshold ? vector : -1;
 }
@@ -52,8 +51,7 @@ void lapic_accept(struct lapic *lapic, uint8_t vector) {
     __atomic_store_n(&lapic->threshold, vector | 0xfu, __ATOMIC_RELAXED);
 }
 
-/* A level-triggered interrupt ended: tells the I/O APIC (11.8.5). */
-static __attribute__((noinline)) void broadcast(struct lapic *lapic, uint8_t vector) {
+void __attribute__((noinline)) lapic_broadcast(struct lapic *lapic, uint8_t vector) {
     struct ioapic *ioapic = x86_vm(lapic->vcpu->vm)->pc.ioapic;
     if (ioapic && !(lapic->svr & LAPIC_SVR_SUPPRESS))
         ioapic_eoi(ioapic, vector);
@@ -82,12 +80,11 @@ void lapic_end_of_interrupt(struct lapic *lapic) {
             lapic_recheck(lapic);
     }
     if (unlikely(level))
-        broadcast(lapic, (uint8_t)vector);
+        lapic_broadcast(lapic, (uint8_t)vector);
 }
 
 void lapic_eoi(struct lapic *lapic) {
-    if (unlikely(lapic->pv_offered))
-        pv_eoi_sync(lapic->vcpu);
+    lapic_settle(lapic);
     lapic_end_of_interrupt(lapic);
 }
 
@@ -161,11 +158,13 @@ void lapic_pic_output(struct vm *vm) {
     }
 }
 
-uint64_t lapic_cr8(const struct lapic *lapic) {
+uint64_t lapic_cr8(struct lapic *lapic) {
+    lapic_settle(lapic);
     return lapic->tpr >> 4;
 }
 
 void lapic_set_cr8(struct lapic *lapic, uint64_t value) {
+    lapic_settle(lapic);
     lapic->tpr = (uint8_t)((value & 0xf) << 4);
     lapic_update_priority(lapic);
 }
@@ -193,6 +192,7 @@ static void reset_registers(struct lapic *lapic) {
     lapic->isr_count = 0;
     lapic->isr_top = -1;
     lapic->pv_offered = false;
+    lapic->in_page = false;
     lapic->tpr = 0;
     lapic->svr = 0xff;
     lapic->ldr = 0;
@@ -208,8 +208,7 @@ static void reset_registers(struct lapic *lapic) {
 
 void lapic_init_reset(struct lapic *lapic) {
     /* What the guest's PV EOI word says is about an interrupt that is forgotten now. */
-    if (lapic->pv_offered)
-        pv_eoi_sync(lapic->vcpu);
+    lapic_settle(lapic);
     reset_registers(lapic);
     pv_init_reset(x86_vcpu(lapic->vcpu));
 }
@@ -230,8 +229,7 @@ int lapic_set_base(struct lapic *lapic, uint64_t value) {
     if (lapic->mode == LAPIC_OFF && mode == LAPIC_X2APIC)
         return -EINVAL;
 
-    if (lapic->pv_offered)
-        pv_eoi_sync(lapic->vcpu);
+    lapic_settle(lapic);
     /* Which processor is the bootstrap processor does not change. */
     lapic->base = (value & ~LAPIC_BASE_BSP) | (lapic->base & LAPIC_BASE_BSP);
     if (mode == lapic->mode)

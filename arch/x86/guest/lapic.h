@@ -55,8 +55,24 @@ bool lapic_has_work(struct lapic *lapic);
 bool lapic_accepts_pic(const struct lapic *lapic);
 /* LINT1 as NMI source etc. is by lapic_deliver(). */
 
+/*
+ * Virtual-interrupt delivery (Intel SDM vol. 3, ch. 29): while a page of 4 KiB holds a vCPU's pending and
+ * served interrupts the CPU delivers and ends them without exits. The model takes them back when something
+ * needs to see them; X86_REQUEST_EVENT is raised then, and the engine calls lapic_page_load() again before
+ * the next entry. Only by the vCPU's run loop.
+ */
+/* Whether the CPU may do so now: x2APIC mode, and enabled. */
+bool lapic_page_wanted(const struct lapic *lapic);
+/* Moves what is pending (and, the first time, all else) into vcpu->apic_page. *rvi, *svi: the highest vector
+ * pending and in service, 0: none. eoi_exit: bits of the vectors whose end has to be seen. */
+void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t eoi_exit[4]);
+/* The end of an interrupt whose bit was set in eoi_exit; the page is up to date. */
+void lapic_page_eoi(struct lapic *lapic, uint8_t vector);
+/* Takes everything back: before the vCPU blocks or leaves its CPU. Cheap when there is nothing to do. */
+void lapic_page_unload(struct lapic *lapic);
+
 /* CR8 <-> TPR bits 7:4. */
-uint64_t lapic_cr8(const struct lapic *lapic);
+uint64_t lapic_cr8(struct lapic *lapic);
 void lapic_set_cr8(struct lapic *lapic, uint64_t value);
 
 /* APIC_BASE (MSR 0x1b), TSC deadline (0x6e0) and the x2APIC MSRs 0x800-0x8ff. 0; -EINVAL: the guest gets

@@ -88,6 +88,7 @@ struct lapic {
     uint8_t tpr;
     uint8_t mode;    /* enum lapic_mode */
     bool pv_offered; /* the guest may end the interrupt in service through its PV EOI word */
+    bool in_page;    /* isr, tpr and a part of irr are in the CPU's virtual-APIC page: see lapic_page.c */
     struct vcpu *vcpu;
 
     uint64_t base; /* IA32_APIC_BASE */
@@ -153,8 +154,18 @@ void lapic_error(struct lapic *lapic, uint32_t bits);
 /* An LVT entry's event happens: delivers as the entry says. Any CPU. */
 void lapic_lvt_fire(struct lapic *lapic, enum lapic_lvt entry);
 int lapic_set_base(struct lapic *lapic, uint64_t value);
+/* Called before isr, tpr or threshold are looked at or changed: what the guest did by itself, through its PV
+ * EOI word or in the virtual-APIC page, becomes part of them. The vCPU's run loop, or parked. */
+void lapic_settle_now(struct lapic *lapic);
+static inline void lapic_settle(struct lapic *lapic) {
+    if (__builtin_expect(lapic->pv_offered | lapic->in_page, 0))
+        lapic_settle_now(lapic);
+}
 /* The EOI without a look at the PV EOI word. */
 void lapic_end_of_interrupt(struct lapic *lapic);
+
+/* A level-triggered interrupt ended: tells the I/O APIC (11.8.5). */
+void lapic_broadcast(struct lapic *lapic, uint8_t vector);
 
 /* lapic_registers.c */
 extern const uint32_t lapic_lvt_writable[LAPIC_LVT_COUNT]; /* bits of each LVT entry that may be set */

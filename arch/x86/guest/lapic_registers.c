@@ -150,12 +150,6 @@ static int write_register(struct lapic *lapic, unsigned number, uint32_t value) 
     }
 }
 
-/* An open PV EOI offer is settled before the guest looks at, or changes, what it is about. */
-static inline void settle(struct lapic *lapic) {
-    if (__builtin_expect(lapic->pv_offered, 0))
-        pv_eoi_sync(lapic->vcpu);
-}
-
 static uint32_t read_xapic(struct lapic *lapic, unsigned number) {
     uint32_t value = 0;
 
@@ -184,7 +178,7 @@ int lapic_mmio_read(struct lapic *lapic, uint32_t offset, unsigned size, uint64_
     *value = 0;
     if (offset > 0xfff || (offset & 0xf) + size > 4)
         return 0;
-    settle(lapic);
+    lapic_settle(lapic);
     uint32_t whole = read_xapic(lapic, offset >> 4) >> (offset & 3) * 8;
     *value = size == 4 ? whole : whole & ((1u << size * 8) - 1);
     return 0;
@@ -195,7 +189,7 @@ int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64
 
     if (offset > 0xfff || size != 4 || (offset & 0xf))
         return 0;
-    settle(lapic);
+    lapic_settle(lapic);
     switch (offset >> 4) {
     case LAPIC_REG_ICR:
         lapic->icr = word & LAPIC_ICR_WRITABLE;
@@ -228,7 +222,7 @@ int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64
 static int read_x2apic(struct lapic *lapic, unsigned number, uint64_t *value) {
     uint32_t low;
 
-    settle(lapic);
+    lapic_settle(lapic);
     switch (number) {
     case LAPIC_REG_ID:
         *value = lapic_id(lapic);
@@ -271,7 +265,8 @@ static uint64_t x2apic_writable(unsigned number) {
 static int write_x2apic(struct lapic *lapic, unsigned number, uint64_t value) {
     if (value & ~x2apic_writable(number))
         return -EINVAL;
-    settle(lapic);
+    if (number != LAPIC_REG_ICR) /* sending looks at nothing of what is to be settled */
+        lapic_settle(lapic);
     switch (number) {
     case LAPIC_REG_ICR:
         lapic->icr = (uint32_t)value & LAPIC_ICR_WRITABLE;

@@ -9,8 +9,7 @@
 void lapic_save(struct vm *vm, unsigned index, struct state_writer *writer) {
     struct lapic *lapic = x86_vcpu(vm->vcpu[index])->lapic;
 
-    if (lapic->pv_offered)
-        pv_eoi_sync(lapic->vcpu);
+    lapic_settle(lapic);
     state_put_u64(writer, lapic->base);
     for (unsigned i = 0; i < 4; i++)
         state_put_u64(writer, __atomic_load_n(&lapic->irr[i], __ATOMIC_RELAXED));

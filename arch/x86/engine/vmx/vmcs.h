@@ -141,6 +141,10 @@
 #define VMX_SECONDARY_PAUSE_LOOP     (1u << 10)
 #define VMX_SECONDARY_INVPCID        (1u << 12)
 
+/* What makes the CPU deliver a local APIC's interrupts by itself, in x2APIC mode (29.2, 29.5). */
+#define VMX_APIC_PRIMARY             VMX_PRIMARY_TPR_SHADOW
+#define VMX_APIC_SECONDARY           (VMX_SECONDARY_X2APIC | VMX_SECONDARY_INTERRUPTS)
+
 /* VM-exit controls. */
 #define VMX_EXIT_SAVE_DEBUG          (1u << 2)
 #define VMX_EXIT_HOST_64             (1u << 9)

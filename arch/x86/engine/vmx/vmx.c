@@ -4,6 +4,7 @@
 #include "arch/x86/engine/vmx/vmx.h"
 #include "arch/x86/engine/vmx/vmx_check.h"
 #include "arch/x86/fixup.h"
+#include "arch/x86/guest/lapic.h"
 #include "arch/x86/paging_formats.h"
 #include "arch/x86/registers.h"
 #include "core/log.h"
@@ -142,6 +143,7 @@ static void vcpu_put(struct x86_vcpu *vcpu) {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
 
     x86_need(vcpu, X86_STATE_ALL);
+    lapic_page_unload(vcpu->lapic);
     if ((vcpu->core.affinity & (vcpu->core.affinity - 1)) ||
         (__atomic_load_n(&vcpu->core.requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_PARK)) {
         vmcs_clear(vmx->vmcs_physical);
@@ -308,6 +310,7 @@ const struct engine vmx_engine = {
     .interrupt_window = interrupt_window,
     .nmi_open = nmi_open,
     .nmi_injected = nmi_injected,
+    .apic_load = vmx_apic_load,
     .tlb_flush = tlb_flush,
     .tsc_offset = tsc_offset,
     .exit_name = vmx_exit_name,

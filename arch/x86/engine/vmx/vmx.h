@@ -29,15 +29,19 @@ struct vmx_vcpu {
     uint32_t interruptibility;
     uint32_t primary;
     uint32_t dirty;
-    uint16_t vpid;      /* 0: none */
-    bool launched;      /* since the last VMCLEAR */
-    bool filled;        /* what does not change is in the VMCS */
-    struct cpu *cpu;    /* where it ran last */
-    uint64_t cr4_owned; /* bits of CR4 that are ours: the guest sees the shadow's */
+    uint16_t vpid;        /* 0: none */
+    bool launched;        /* since the last VMCLEAR */
+    bool filled;          /* what does not change is in the VMCS */
+    struct cpu *cpu;      /* where it ran last */
+    bool apic_on;         /* the CPU delivers the local APIC's interrupts */
+    uint64_t eoi_exit[4]; /* what the VMCS has */
+    uint32_t secondary;   /* without VMX_APIC_SECONDARY */
+    uint64_t cr4_owned;   /* bits of CR4 that are ours: the guest sees the shadow's */
 };
 
 struct vmx_vm {
-    uint8_t *msr_bitmap; /* 24.6.9 */
+    uint8_t *msr_bitmap;  /* 24.6.9 */
+    uint8_t *apic_bitmap; /* with the x2APIC registers that the CPU takes care of */
     uint64_t eptp;
 };
 
@@ -64,6 +68,9 @@ void vmx_vcpu_destroy(struct x86_vcpu *vcpu);
 /* The VMCS is current: all that does not change, once; and what belongs to this CPU. */
 void vmx_fill(struct x86_vcpu *vcpu);
 void vmx_fill_host(struct vmx_vcpu *vmx);
+
+/* vmx_apic.c */
+bool vmx_apic_load(struct x86_vcpu *vcpu);
 
 /* vmx_exit.c */
 enum engine_next vmx_exit(struct x86_vcpu *vcpu, uint32_t reason);

@@ -4,11 +4,13 @@
 #include "arch/x86/engine/exit_inline.h"
 #include "arch/x86/engine/vmx/vmx.h"
 #include "arch/x86/engine/vmx/vmx_check.h"
+#include "arch/x86/guest/lapic.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/traps.h"
 #include "core/log.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <vmx_inline.h>
 
 #define DR6_CAUSES 0x600full /* B0-B3, BD, BS, as an exit's qualification has them */
@@ -179,6 +181,26 @@ static enum engine_next on_ept_misconfigured(struct x86_vcpu *vcpu) {
     return ENGINE_AGAIN;
 }
 
+/* An interrupt ended whose end the I/O APIC has to know of. */
+static enum engine_next on_eoi(struct x86_vcpu *vcpu) {
+    uint8_t vector = (uint8_t)vmcs_read(VMCS_QUALIFICATION);
+    x86_exit_note(vcpu, EXIT_EOI, VMX_REASON_EOI, vector);
+    lapic_page_eoi(vcpu->lapic, vector);
+    return ENGINE_AGAIN;
+}
+
+/* A write to the virtual-APIC page that the CPU leaves to us: an IPI to oneself with a vector below 16. The
+ * instruction is done. */
+static enum engine_next on_apic_write(struct x86_vcpu *vcpu) {
+    uint64_t offset = vmcs_read(VMCS_QUALIFICATION) & 0xff0;
+    uint32_t value;
+
+    x86_exit_note(vcpu, EXIT_MSR, VMX_REASON_APIC_WRITE, offset);
+    memcpy(&value, vcpu->apic_page + offset, sizeof(value));
+    lapic_msr_write(vcpu->lapic, 0x800u + (uint32_t)(offset >> 4), value);
+    return ENGINE_AGAIN;
+}
+
 static enum engine_next on_pause(struct x86_vcpu *vcpu) {
     x86_exit_note(vcpu, EXIT_PAUSE, VMX_REASON_PAUSE, 0);
     exit_pause(vcpu);
@@ -250,12 +272,14 @@ static const exit_handler handlers[VMX_REASON_COUNT] = {
     [VMX_REASON_MWAIT] = on_absent,
     [VMX_REASON_MONITOR] = on_absent,
     [VMX_REASON_PAUSE] = on_pause,
+    [VMX_REASON_EOI] = on_eoi,
     [VMX_REASON_EPT_VIOLATION] = on_ept_violation,
     [VMX_REASON_EPT_MISCONFIGURED] = on_ept_misconfigured,
     [VMX_REASON_INVEPT] = on_absent,
     [VMX_REASON_INVVPID] = on_absent,
     [VMX_REASON_WBINVD] = on_cache,
     [VMX_REASON_XSETBV] = on_xsetbv,
+    [VMX_REASON_APIC_WRITE] = on_apic_write,
     [VMX_REASON_VMFUNC] = on_absent,
 };
 
@@ -322,12 +346,14 @@ const char *vmx_exit_name(uint64_t code) {
         [VMX_REASON_MWAIT] = "MWAIT",
         [VMX_REASON_MONITOR] = "MONITOR",
         [VMX_REASON_PAUSE] = "PAUSE",
+        [VMX_REASON_EOI] = "EOI",
         [VMX_REASON_EPT_VIOLATION] = "EPT",
         [VMX_REASON_EPT_MISCONFIGURED] = "EPT broken",
         [VMX_REASON_INVEPT] = "INVEPT",
         [VMX_REASON_INVVPID] = "INVVPID",
         [VMX_REASON_WBINVD] = "WBINVD",
         [VMX_REASON_XSETBV] = "XSETBV",
+        [VMX_REASON_APIC_WRITE] = "APIC write",
         [VMX_REASON_VMFUNC] = "VMFUNC",
     };
 

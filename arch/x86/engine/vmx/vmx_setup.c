@@ -13,9 +13,12 @@
 #include <string.h>
 #include <vmx_inline.h>
 
-#define PLE_GAP    128u  /* TSC ticks between two PAUSEs of one loop */
-#define PLE_WINDOW 4096u /* ticks that a loop may take */
-#define VPIDS      1024u /* more than there can be vCPUs; 0 is the host's */
+#define PLE_GAP             128u  /* TSC ticks between two PAUSEs of one loop */
+#define PLE_WINDOW          4096u /* ticks that a loop may take */
+#define MSR_X2APIC_TPR      0x808u
+#define MSR_X2APIC_EOI      0x80bu
+#define MSR_X2APIC_SELF_IPI 0x83fu
+#define VPIDS               1024u /* more than there can be vCPUs; 0 is the host's */
 
 static uint64_t vpid_used[VPIDS / 64] = {1};
 static struct spinlock vpid_lock;
@@ -43,11 +46,12 @@ static void vpid_give(uint16_t vpid) {
 }
 
 /* A set bit makes the access exit: reads at 0, writes at 2048; the MSRs from 0xc0000000 on 1024 further. */
-static void msr_allow(uint8_t *bitmap, uint32_t msr) {
+static void msr_allow(uint8_t *bitmap, uint32_t msr, bool read) {
     unsigned base = msr >= 0xc0000000u ? 1024 : 0;
     unsigned bit = msr & 0x1fff;
 
-    bitmap[base + bit / 8] &= (uint8_t) ~(1u << bit % 8);
+    if (read)
+        bitmap[base + bit / 8] &= (uint8_t) ~(1u << bit % 8);
     bitmap[2048 + base + bit / 8] &= (uint8_t) ~(1u << bit % 8);
 }
 
@@ -59,13 +63,18 @@ int vmx_vm_create(struct x86_vm *vm) {
         return -ENOMEM;
     vm->engine = vmx;
     vmx->msr_bitmap = heap_pages(0, account);
-    if (!vmx->msr_bitmap) {
+    vmx->apic_bitmap = heap_pages(0, account);
+    if (!vmx->msr_bitmap || !vmx->apic_bitmap) {
         vmx_vm_destroy(vm);
         return -ENOMEM;
     }
     memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
     for (unsigned i = 0; i < DIRECT_MSRS; i++)
-        msr_allow(vmx->msr_bitmap, direct_msrs[i].msr);
+        msr_allow(vmx->msr_bitmap, direct_msrs[i].msr, true);
+    memcpy(vmx->apic_bitmap, vmx->msr_bitmap, PAGE_SIZE);
+    msr_allow(vmx->apic_bitmap, MSR_X2APIC_TPR, true);
+    msr_allow(vmx->apic_bitmap, MSR_X2APIC_EOI, false);
+    msr_allow(vmx->apic_bitmap, MSR_X2APIC_SELF_IPI, false);
     vmx->eptp = arch_heap_physical(vm->nested.root) | VMX_EPTP_WRITE_BACK | VMX_EPTP_4_LEVELS;
     if (vm->nested.format == &paging_ept_format)
         vmx->eptp |= VMX_EPTP_ACCESSED_DIRTY;
@@ -80,6 +89,8 @@ void vmx_vm_destroy(struct x86_vm *vm) {
         return;
     if (vmx->msr_bitmap)
         heap_pages_free(vmx->msr_bitmap, 0, account);
+    if (vmx->apic_bitmap)
+        heap_pages_free(vmx->apic_bitmap, 0, account);
     heap_free(vmx, sizeof(*vmx), account);
     vm->engine = NULL;
 }
@@ -90,7 +101,12 @@ int vmx_vcpu_create(struct x86_vcpu *vcpu) {
     struct vmx_vcpu *vmx = heap_allocate(sizeof(*vmx), account);
     uint32_t *vmcs = heap_pages(0, account);
 
-    if (!vmx || !vmcs) {
+    if (vmx_controls.apic)
+        vcpu->apic_page = heap_pages(0, account);
+    if (!vmx || !vmcs || (vmx_controls.apic && !vcpu->apic_page)) {
+        if (vcpu->apic_page)
+            heap_pages_free(vcpu->apic_page, 0, account);
+        vcpu->apic_page = NULL;
         if (vmx)
             heap_free(vmx, sizeof(*vmx), account);
         if (vmcs)
@@ -117,6 +133,9 @@ void vmx_vcpu_destroy(struct x86_vcpu *vcpu) {
     /* It has left its CPU: vcpu_put() clears the VMCS of a vCPU that parks. */
     bug_if(vmx->launched);
     vpid_give(vmx->vpid);
+    if (vcpu->apic_page)
+        heap_pages_free(vcpu->apic_page, 0, account);
+    vcpu->apic_page = NULL;
     heap_pages_free(vmx->vmcs, 0, account);
     heap_free(vmx, sizeof(*vmx), account);
     vcpu->engine = NULL;
@@ -140,6 +159,7 @@ void vmx_fill(struct x86_vcpu *vcpu) {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
     uint32_t secondary = secondary_controls(vm->model, vmx->vpid);
 
+    vmx->secondary = secondary;
     vmx->primary = vmx_controls.primary;
     vmcs_write(VMCS_PIN, vmx_controls.pin);
     vmcs_write(VMCS_PRIMARY, vmx->primary);
@@ -161,6 +181,12 @@ void vmx_fill(struct x86_vcpu *vcpu) {
     if (secondary & VMX_SECONDARY_PAUSE_LOOP) {
         vmcs_write(VMCS_PLE_GAP, PLE_GAP);
         vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
+    }
+    if (vcpu->apic_page) {
+        vmcs_write(VMCS_VIRTUAL_APIC, arch_heap_physical(vcpu->apic_page));
+        vmcs_write(VMCS_TPR_THRESHOLD, 0);
+        for (unsigned i = 0; i < 4; i++)
+            vmcs_write(VMCS_EOI_EXIT + 2 * i, 0);
     }
     vmcs_write(VMCS_CR0_MASK, VMX_CR0_OWNED);
     vmcs_write(VMCS_CR4_MASK, vmx->cr4_owned);
