@@ -17,9 +17,9 @@
 /* Supplied by the hypervisor itself, whatever the host has. */
 #define SYNTHETIC_1_ECX (BIT(21) /* x2APIC */ | BIT(24) /* TSC deadline */ | BIT(31) /* hypervisor */)
 
-/* x86-64 (v1) and what every CPU with nested paging has beside it: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC
+/* x86-64 (v1) and what every CPU with nested paging has beside it: FPU DE PSE TSC MSR PAE MCE CX8 APIC
  * SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2. */
-#define V1_1_EDX        0x078bfbffu
+#define V1_1_EDX        0x078bfbfdu
 #define V1_80000001_EDX (BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(29) /* LM */)
 #define V2_1_ECX                                                                                             \
     (BIT(0) /* SSE3 */ | BIT(9) /* SSSE3 */ | BIT(13) /* CX16 */ | BIT(19) /* SSE4.1 */ |                    \
@@ -82,7 +82,7 @@ static const struct definition definitions[] = {
                                [WORD_80000001_EDX] = V1_80000001_EDX | V2_80000001_EDX}},
     [CONFIG_CPU_HOST] = {"host",
                          {[WORD_1_ECX] = HOST_1_ECX,
-                          [WORD_1_EDX] = V1_1_EDX,
+                          [WORD_1_EDX] = V1_1_EDX | BIT(1) /* VME */,
                           [WORD_7_EBX] = HOST_7_EBX,
                           [WORD_7_ECX] = HOST_7_ECX,
                           [WORD_7_EDX] = HOST_7_EDX,
