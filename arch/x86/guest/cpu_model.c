@@ -349,6 +349,8 @@ void cpu_model_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, str
         switch (leaf) {
         case 1:
             out->ebx |= lapic_id(vcpu->lapic) << 24;
+            if (!lapic_enabled(vcpu->lapic)) /* Intel SDM vol. 3, 11.4.3 */
+                out->edx &= ~BIT(9);
             if (cpu_model_has(model, WORD_1_ECX, 26)) {
                 x86_need(vcpu, X86_STATE_CONTROL);
                 out->ecx |= (vcpu->state->system.cr4 & CR4_OSXSAVE) ? BIT(27) : 0;
@@ -384,9 +386,11 @@ void cpu_model_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, str
 }
 
 uint64_t cpu_model_cr4_allowed(const struct x86_cpu_model *model) {
-    /* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT come with x86-64. */
-    uint64_t allowed = 0x7ff;
+    /* TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT come with x86-64. */
+    uint64_t allowed = 0x7fc;
 
+    if (cpu_model_has(model, WORD_1_EDX, 1))
+        allowed |= 3; /* VME PVI */
     if (cpu_model_has(model, WORD_7_ECX, 2))
         allowed |= CR4_UMIP;
     if (cpu_model_has(model, WORD_7_EBX, 0))
