@@ -32,9 +32,14 @@ void heap_free(void *object, size_t size, struct memory_account *account) {
     (void)account;
     free(object);
 }
+static bool apic_on;
 uint32_t lapic_id(const struct lapic *lapic) {
     (void)lapic;
     return id;
+}
+bool lapic_enabled(const struct lapic *lapic) {
+    (void)lapic;
+    return apic_on;
 }
 void pv_cpuid(struct x86_vcpu *which, uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {
     assert_ptr_equal(which, &vcpu);
@@ -75,6 +80,7 @@ static int setup(void **unused) {
     vcpu.state = &state;
     state.xcr0 = 1;
     id = 0;
+    apic_on = true;
     host_cpu_reset();
     return 0;
 }
@@ -212,6 +218,9 @@ static void test_basic(void **unused) {
     id = 2;
     assert_int_equal(ask(1, 0).ebx, 0x02030800);
     assert_int_equal(leaf.edx & 1u << 28, 1u << 28);
+    assert_int_equal(leaf.edx & 1u << 9, 1u << 9);
+    apic_on = false;
+    assert_int_equal(ask(1, 0).edx & 1u << 9, 0); /* a guest that has switched its APIC off */
     assert_int_equal(ask(6, 0).eax, 4);
     for (uint32_t number = 2; number < 0x10; number++)
         if (number != 4 && number != 6 && number != 7 && number != 0xb && number != 0xd)

@@ -142,7 +142,10 @@ uint64_t lapic_mmio_base(const struct lapic *lapic) {
     (void)lapic;
     return mock.mmio_base;
 }
-uint64_t lapic_cr8(const struct lapic *lapic) {
+void lapic_page_unload(struct lapic *lapic) {
+    (void)lapic;
+}
+uint64_t lapic_cr8(struct lapic *lapic) {
     (void)lapic;
     return mock.cr8;
 }

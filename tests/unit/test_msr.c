@@ -37,6 +37,10 @@ uint32_t lapic_id(const struct lapic *lapic) {
     (void)lapic;
     return 0;
 }
+bool lapic_enabled(const struct lapic *lapic) {
+    (void)lapic;
+    return true;
+}
 void pv_cpuid(struct x86_vcpu *which, uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {
     (void)which;
     (void)leaf;
