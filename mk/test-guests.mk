@@ -22,7 +22,9 @@ $(TEST_GUESTS)/32/%.o: tests/guests/% mk/test-guests.mk | setup-build
 	@mkdir -p $(@D)
 	$(Q)$(CC) -m32 -march=i686 $(GUEST_CFLAGS) -c -o $@ $<
 
-guest-runtime = $(filter-out tests/guests/runtime/start%.S,$(wildcard tests/guests/runtime/*.[cS])) tests/guests/runtime/start$(1).S
+# Other CPUs are for 64-bit guests.
+guest-runtime = $(filter-out tests/guests/runtime/start%.S $(if $(filter 32,$(1)),%/smp.c),$(wildcard tests/guests/runtime/*.[cS])) \
+    tests/guests/runtime/start$(1).S
 guest-objects = $(patsubst tests/guests/%,$(TEST_GUESTS)/$(2)/%.o,$(sort $(wildcard tests/guests/$(1)/*.[cS])) $(call guest-runtime,$(2)))
 
 # A multiboot kernel is an ELF32 file, whatever code is in it.
