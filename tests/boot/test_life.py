@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# How guests end, and what follows: power-off, reboot, panic, crash, exit port; restart policies; what the machine does then.
+import re
+
+from machine import config, linux
+from tiny import LOADED_AT, TRIPLE_FAULT, end, say, tiny
+
+def tiny_guest(file, more=""):
+    return f'multiboot = "{file}"; memory = "4M"; {more}'
+
+
+FILES = {"crash": tiny(say("crashing") + TRIPLE_FAULT), "seven": tiny(say("seven") + end(7)), "zero": tiny(end(0)),
+         "full": tiny(end(255))}
+
+
+def test_summary(boot):
+    """Once all have stopped the machine goes off, and says how each one ended."""
+    machine = boot(config({
+        "zero": tiny_guest("zero"), "seven": tiny_guest("seven"), "full": tiny_guest("full", 'restart = "on-crash";'),
+        "crash": tiny_guest("crash", 'restart = "never";'), "late": tiny_guest("zero", 'autostart = "no";'),
+    }, 'when-idle = "poweroff";'), FILES, smp=1)
+    machine.wait_poweroff(240)
+    output = machine.output()
+    summary = output[output.index("every guest has stopped: powering off"):]
+    found = dict(re.findall(r"guest (\S+): (.*)", summary))
+    assert found == {"zero": "exit code 0", "seven": "exit code 7", "full": "exit code 255", "late": "not started",
+                     "crash": found["crash"]}
+    assert found["crash"].startswith("crashed: ") and "triple fault" in found["crash"]
+    # A crash leaves a report: where it was, its registers, what led there.
+    report = output[output.index("guest crash crashed: "):]
+    place = LOADED_AT + len(say("crashing") + TRIPLE_FAULT) - 2
+    assert f"RIP 0010:{place:016x}" in report
+    assert re.search(rf"last exits, oldest first:(.*\n)*.* IOIO .*(.*\n)*.* SHUTDOWN +code 7f .* at {place:016x}", report)
+
+
+def test_when_idle_reboot(boot):
+    machine = boot(config({"seven": tiny_guest("seven")}, 'when-idle = "reboot";'), FILES, smp=1)
+    machine.expect("every guest has stopped: rebooting", timeout=240)
+    machine.expect("guest seven: exit code 7")
+    machine.expect("Saguaro loader", timeout=120)
+    machine.expect("every guest has stopped: rebooting", timeout=240)
+
+
+def test_restart_policies(boot):
+    """Never, after a crash, always: the first time at once, then after 1, 2, 4 seconds; a stop by hand ends it."""
+    machine = boot(config({
+        "never": tiny_guest("crash", 'restart = "never";'),
+        "crash": tiny_guest("crash", 'restart = "on-crash";'),
+        "exit": tiny_guest("seven", 'restart = "on-crash";'),
+        "always": tiny_guest("seven", 'restart = "always";'),
+    }), FILES)
+    machine.expect_all([r"guest never crashed: ", r"guest exit: exit code 7"]
+                       + [f"guest {name}: starts again in {seconds} s" for name in ("crash", "always") for seconds in (1, 2, 4)],
+                       timeout=240)
+    machine.send("\r")
+    machine.prompt()
+    output = machine.output()
+    # At once, and after 1 and 2 seconds: by now each has started four times; those that are not to did not start again.
+    assert output.count("[crash] crashing") == 4 and output.count("[always] seven") == 4
+    assert output.count("[never] crashing") == 1 and output.count("[exit] seven") == 1
+    answer = machine.monitor("vms")
+    for name, state, restarts in (("never", "crashed", 0), ("exit", "off", 0), ("crash", "restarting", 4),
+                                  ("always", "restarting", 4)):
+        assert re.search(rf"^{name} +{state} .* {restarts}$", answer, re.M), answer
+    assert "ended: exit code 7" in machine.monitor("vms exit")
+    # A wait for the next start is ended by hand; started by hand the count begins again.
+    machine.monitor("stop crash")
+    machine.monitor("stop always")
+    machine.expect_silence(r"\[crash\] crashing|\[always\] seven", 6)
+    machine.monitor("start crash")
+    machine.expect(r"guest crash: starts again in 1 s", timeout=30)
+    machine.monitor("stop crash")
+    # A guest that is off can be started again, and reset starts one as well.
+    machine.command("start exit")
+    machine.expect(r"\[exit\] seven")
+    machine.expect(r"guest exit: exit code 7")
+    machine.command("reset never")
+    machine.expect(r"\[never\] crashing")
+
+
+def test_linux_ends(boot, linux_files):
+    """Power-off, a panic that reboots, a reboot from the shell; the machine goes off when the last one has."""
+    machine = boot(config({
+        "off": linux("off", cmdline="run=poweroff quiet"),
+        "panic": linux("panic", cmdline="panic=1 run=panic quiet"),
+        "again": linux("again", cmdline="quiet"),
+    }, 'when-idle = "poweroff";'), linux_files)
+    # A reboot starts the guest again, whatever its restart policy says.
+    machine.expect_all([r"\[off\] GUEST-READY off", r"guest off: powered off", r"\[panic\] GUEST-READY panic",
+                        r"\[panic\] .*Kernel panic - not syncing: sysrq triggered crash", r"guest panic: reset itself",
+                        r"\[again\] GUEST-READY again"], timeout=300)
+    machine.send("\r")
+    machine.prompt()
+    machine.monitor("stop panic")
+    with machine.console("again"):
+        machine.shell("touch /tmp/before")
+        machine.send("reboot\r")
+        machine.expect("guest again: reset itself", timeout=120)
+        machine.expect("GUEST-READY again", timeout=300)
+        machine.expect("again:/# ")
+        assert machine.shell("ls /tmp") == (0, "")
+    machine.command("console again")
+    machine.send("poweroff\r")
+    machine.expect("every guest has stopped: powering off", timeout=120)
+    machine.wait_poweroff()
+    assert {"guest off: powered off", "guest panic: stopped by command", "guest again: powered off"} <= {
+        line.split("] ", 1)[-1].strip() for line in machine.output().splitlines()[-8:]}
