@@ -111,7 +111,7 @@ int vmx_caps_resolve(const struct vmx_caps *caps, struct vmx_controls *controls,
     bool apic = (caps->primary >> 32 & VMX_APIC_PRIMARY) == VMX_APIC_PRIMARY &&
                 (caps->secondary >> 32 & VMX_APIC_SECONDARY) == VMX_APIC_SECONDARY &&
                 !((uint32_t)caps->primary & (VMX_PRIMARY_CR8_LOAD | VMX_PRIMARY_CR8_STORE));
-    *controls = (struct vmx_controls){value[PIN],  value[PRIMARY], value[SECONDARY],
-                                      value[EXIT], value[ENTRY],   apic};
+    *controls =
+        (struct vmx_controls){value[PIN], value[PRIMARY], value[SECONDARY], value[EXIT], value[ENTRY], apic};
     return 0;
 }
