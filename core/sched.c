@@ -67,11 +67,8 @@ static void notify(struct vcpu *vcpu) {
 }
 
 static void make_ready(struct vcpu *vcpu) {
-    if (vcpu->throttled) {
-        /* Only a request to park lets a vCPU without budget through: it will not enter the guest. */
-        if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_PARK))
-            return;
-    }
+    if (vcpu->throttled)
+        return;
     enqueue(vcpu);
     notify(vcpu);
 }
@@ -164,6 +161,9 @@ static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result)
     if (vcpu->throttled && !timer_armed(&vcpu->replenish))
         timer_arm(&vcpu->replenish, time_now() + vcpu->period);
 
+    /* Whatever it came back for: it need not have this CPU again to find the request. */
+    if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_PARK)
+        result = VCPU_RUN_PARK;
     switch (result) {
     case VCPU_RUN_PARK:
         vcpu->state = VCPU_PARKED;
@@ -180,7 +180,7 @@ static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result)
     case VCPU_RUN_RESCHEDULE:
         break;
     }
-    if (vcpu->throttled && !(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & VCPU_REQUEST_PARK)) {
+    if (vcpu->throttled) {
         vcpu->state = VCPU_BLOCKED;
         vcpu->preempted = true; /* wants to run as soon as it has a budget */
         return false;
@@ -276,6 +276,17 @@ void sched_unpark(struct vcpu *vcpu) {
         vcpu->preempted = true;
     }
     spin_unlock(&sched_lock);
+}
+
+bool sched_park(struct vcpu *vcpu) {
+    spin_lock(&sched_lock);
+    bool idle = vcpu->state == VCPU_READY || vcpu->state == VCPU_BLOCKED;
+    if (idle) {
+        list_remove(&vcpu->ready);
+        vcpu->state = VCPU_PARKED;
+    }
+    spin_unlock(&sched_lock);
+    return idle;
 }
 
 void sched_wake(struct vcpu *vcpu) {

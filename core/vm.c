@@ -188,8 +188,15 @@ int vm_start(struct vm *vm) {
 /* Asks every vCPU to leave the scheduler. With vm->lock held, so that no later run of the VM sees a belated
  * request. */
 static void park_all(struct vm *vm) {
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        vcpu_request(vm->vcpu[i], VCPU_REQUEST_PARK);
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        __atomic_fetch_or(&vm->vcpu[i]->requests, VCPU_REQUEST_PARK, __ATOMIC_SEQ_CST);
+        if (sched_park(vm->vcpu[i]))
+            vm->unparked--;
+        else
+            vcpu_kick(vm->vcpu[i]);
+    }
+    if (!vm->unparked)
+        work_queue(cpu_get(0), &vm->ended);
 }
 
 static void end_run(struct vm *vm, enum vm_end end, uint32_t code, const char *text, struct vcpu *crashed) {
@@ -199,8 +206,6 @@ static void end_run(struct vm *vm, enum vm_end end, uint32_t code, const char *t
         vm->end_code = code;
         vm->crashed = crashed;
         snprintf(vm->end_text, sizeof(vm->end_text), "%s", text ? text : "");
-        if (vm->state == VM_PAUSED) /* nobody is left to park */
-            work_queue(cpu_get(0), &vm->ended);
         vm->state = VM_STOPPING;
         park_all(vm);
     }
@@ -282,10 +287,9 @@ int vm_resume(struct vm *vm) {
 void vm_parked(struct vm *vm) {
     spin_lock(&vm->lock);
     bug_if(!vm->unparked);
-    bool last = --vm->unparked == 0;
-    spin_unlock(&vm->lock);
-    if (last)
+    if (--vm->unparked == 0)
         work_queue(cpu_get(0), &vm->ended);
+    spin_unlock(&vm->lock);
 }
 
 static void describe(const struct vm *vm, char *text, size_t size) {
@@ -370,6 +374,11 @@ static void ended(struct work *work) {
     struct vm *vm = container_of(work, struct vm, ended);
 
     spin_lock(&vm->lock);
+    if (vm->state != VM_STOPPING || vm->unparked) {
+        spin_unlock(
+            &vm->lock); /* asked for twice: by the last to park, and by an end that found nobody left */
+        return;
+    }
     bool pause = vm->end == VM_END_NONE;
     vm->pausing = false;
     vm->state = pause ? VM_PAUSED : VM_OFF;

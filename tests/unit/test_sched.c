@@ -43,6 +43,11 @@ void vm_parked(struct vm *which) {
 
 /* As vcpu_request() of core/vm.c. */
 static void request(struct vcpu *vcpu, uint32_t bits) {
+    if (bits == VCPU_REQUEST_PARK) { /* as park_all() there */
+        vcpu->requests |= bits;
+        parked += sched_park(vcpu);
+        return;
+    }
     uint32_t before = vcpu->requests;
     vcpu->requests |= bits;
     if ((before & bits) != bits && vcpu->state == VCPU_BLOCKED)
@@ -554,6 +559,36 @@ static void test_park(void **state) {
     finish(3);
 }
 
+/* One that would not have a CPU for long parks all the same, and so does one that blocks or is pushed aside
+ * just as the request comes. */
+static void test_park_starved(void **state) {
+    (void)state;
+    begin(1);
+    start(0, 90, 1);
+    struct vcpu *low = start(1, 1, 1);
+    assert_int_equal(low->state, VCPU_READY);
+    request(low, VCPU_REQUEST_PARK);
+    assert_int_equal(parked, 1);
+    assert_int_equal(low->state, VCPU_PARKED);
+    assert_false(sched_park(low));
+    low->requests = 0;
+    sched_unpark(low);
+    static const enum vcpu_run_result results[] = {VCPU_RUN_BLOCK, VCPU_RUN_RESCHEDULE};
+    for (unsigned i = 0; i < 2; i++) {
+        vcpus[0].requests = VCPU_REQUEST_PARK;
+        assert_false(sched_park(&vcpus[0]));
+        give_back(0, results[i]);
+        assert_int_equal(parked, 2 + i);
+        assert_int_equal(vcpus[0].state, VCPU_PARKED);
+        assert_int_equal(cpu_of(low), 0);
+        vcpus[0].requests = 0;
+        sched_unpark(&vcpus[0]);
+        settle();
+        assert_int_equal(cpu_of(&vcpus[0]), 0);
+    }
+    finish(2);
+}
+
 /* Out of budget, a vCPU still parks at once, and has to wait for its budget when it comes back. */
 static void test_park_throttled(void **state) {
     (void)state;
@@ -600,8 +635,8 @@ static void test_prepare(void **state) {
         sched_put(vcpu, sched_run(vcpu));
     }
     assert_int_equal(prepare_steps, 3);
-    vcpu->requests |= VCPU_REQUEST_PARK;
     assert_ptr_equal(sched_choose(), vcpu);
+    vcpu->requests |= VCPU_REQUEST_PARK; /* it has just been chosen */
     sched_put(vcpu, sched_run(vcpu));
     assert_int_equal(parked, 1);
     assert_int_equal(prepare_steps, 3);
@@ -654,10 +689,10 @@ static void check(unsigned count) {
         const struct vcpu *vcpu = &vcpus[i];
         assert_int_equal(vcpu->state == VCPU_RUNNING, cpu_of(vcpu) >= 0);
         assert_int_equal(vcpu->state == VCPU_READY, !list_empty(&vcpu->ready));
-        if (vcpu->throttled && vcpu->state == VCPU_READY)
-            assert_true(vcpu->requests & VCPU_REQUEST_PARK); /* let through, to park */
-        if (vcpu->throttled)
+        if (vcpu->throttled) {
+            assert_int_not_equal(vcpu->state, VCPU_READY);
             assert_true(timer_armed(&vcpu->replenish));
+        }
         for (unsigned c = 0; c < machine.cpus; c++) {
             if (!(vcpu->affinity >> c & 1))
                 continue;
@@ -751,6 +786,7 @@ int main(void) {
         cmocka_unit_test(test_budget_charge),
         cmocka_unit_test(test_real_time),
         cmocka_unit_test(test_park),
+        cmocka_unit_test(test_park_starved),
         cmocka_unit_test(test_park_throttled),
         cmocka_unit_test(test_prepare),
         cmocka_unit_test(test_work),

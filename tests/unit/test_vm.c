@@ -467,6 +467,47 @@ static void test_end_while_pausing(void **state) {
     is_off(a, "off");
 }
 
+/* The work that ends a run may come twice. */
+static void test_ended_twice(void **state) {
+    (void)state;
+    vm_start(a);
+    settle();
+    a->ended.function(&a->ended);
+    is_up(a);
+    vm_pause(a);
+    if (a->unparked)
+        a->ended.function(&a->ended);
+    settle();
+    assert_int_equal(a->state, VM_PAUSED);
+    vm_end(a, VM_END_RESET, 0, "reset");
+    settle();
+    a->ended.function(&a->ended);
+    is_up(a);
+}
+
+/* A guest that gets no CPU is stopped and paused like any other. */
+static void test_starved(void **state) {
+    (void)state;
+    vm_start(a); /* three vCPUs on two CPUs */
+    settle();
+    for (unsigned i = 0; i < 3; i++)
+        a->vcpu[i]->priority = 90;
+    vm_start(b);
+    settle();
+    assert_int_equal(b->vcpu[0]->state, VCPU_READY);
+    assert_int_equal(vm_pause(b), 0);
+    settle();
+    assert_int_equal(b->state, VM_PAUSED);
+    assert_int_equal(vm_resume(b), 0);
+    settle();
+    assert_int_equal(vm_stop(b), 0);
+    settle();
+    is_off(b, "off");
+    is_up(a);
+    for (unsigned i = 0; i < 3; i++)
+        a->vcpu[i]->priority = 10;
+}
+
 static void test_stop_paused(void **state) {
     (void)state;
     vm_start(a);
@@ -855,6 +896,8 @@ int main(void) {
         TEST(test_pause),
         TEST(test_pause_while_preparing),
         TEST(test_end_while_pausing),
+        TEST(test_ended_twice),
+        TEST(test_starved),
         TEST(test_stop_paused),
         TEST(test_end_while_resuming),
         TEST(test_ends),
