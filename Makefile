@@ -26,6 +26,7 @@ include mk/boot.mk
 include mk/host.mk
 -include mk/guests.mk
 -include mk/test-guests.mk
+-include mk/bench.mk
 -include mk/image.mk
 -include mk/lint.mk
 

@@ -58,7 +58,7 @@ lint-cppcheck: | $(LIBFDT_HEADER) setup-test
 BOOT_TESTS ?=
 PYTEST = $(PYTHON) -m pytest -p no:cacheprovider -c tests/boot/pytest.ini --rootdir=. tests/boot
 
-.PHONY: test test-boot test-long bench
+.PHONY: test test-boot test-long
 test:
 	+$(Q)$(MAKE) --no-print-directory lint
 	+$(Q)$(MAKE) --no-print-directory test-unit
@@ -72,6 +72,3 @@ test-boot: $(BOOT_PRODUCTS) | setup-test setup-image setup-run
 
 test-long: $(BOOT_PRODUCTS) fuzz | setup-test setup-image setup-run
 	$(Q)$(PYTEST) -v -m long $(BOOT_TESTS)
-
-bench: $(BOOT_PRODUCTS) | setup-image setup-run setup-test
-	$(Q)$(PYTHON) tests/bench/bench.py --out $(BUILD)/bench.json
