@@ -172,7 +172,7 @@ class Machine:
         command += medium + list(extra)
         with open(os.path.join(self.folder, "qemu.txt"), "w", encoding="utf-8") as file:
             file.write(" ".join(["qemu-system-x86_64", *command]) + "\n")
-        self.log = open(self.log_path, "w", encoding="utf-8", errors="replace", newline="")
+        self.log = open(self.log_path, "w", buffering=1, encoding="utf-8", errors="replace", newline="")
         with open(os.path.join(self.folder, "qemu.log"), "w", encoding="utf-8") as errors:
             self.qemu = subprocess.Popen(["qemu-system-x86_64", *command], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         if serial:
