@@ -43,6 +43,22 @@ GROUPS = {
         "pv": Guest(vcpus=2),
     },
     "modes": {"paging32": Guest(), "realmode": Guest("realmode.bin", kind="firmware")},
+    "hostile": {
+        "ports": Guest("hostile.elf", cmdline="ports"),
+        "msrs": Guest("hostile.elf", cmdline="msrs"),
+        "memory": Guest("hostile.elf", cmdline="memory"),
+        "hypercalls": Guest("hostile.elf", cmdline="hypercalls"),
+        "witness": Guest("witness.elf", more="priority = <20>;"),
+    },
+    "hostile-code": {
+        "user": Guest("hostile.elf", cmdline="user"),
+        # It may well shoot itself.
+        "kernel": Guest("hostile.elf", cmdline="kernel", ends="exit code 0|crashed: .*|exit code .*|powered off"),
+        "triple-fault": Guest("hostile.elf", cmdline="triple-fault", ends="crashed: .*triple fault.*"),
+        "unknown": Guest("hostile.elf", cmdline="unknown",
+                         ends=r"crashed: cannot emulate the instruction db 00 .*\(address 0xd0000000\)"),
+        "witness": Guest("witness.elf", more="priority = <20>;"),
+    },
     "ends": {
         "s5": Guest("pm.elf", cmdline="s5", ends="powered off"),
         "reset-cf9": Guest("pm.elf", cmdline="reset-cf9"),

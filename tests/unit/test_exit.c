@@ -722,6 +722,12 @@ static void test_emulate(void **unused) {
     exit_emulate(&vcpu, 0);
     assert_int_equal(state.pending.valid, 0);
     mock.result = EMULATE_UNHANDLED;
+    state.system.cpl = 3;
+    exit_emulate(&vcpu, 0x1234);
+    is_pending(X86_EVENT_EXCEPTION, VECTOR_UD, -1);
+    assert_string_equal(mock.crash, "");
+    state.pending.valid = 0;
+    state.system.cpl = 0;
     emulate.fetched = 15;
     memset(emulate.bytes, 0xab, 15);
     exit_emulate(&vcpu, 0x1234);

@@ -246,6 +246,12 @@ enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa) {
     case EMULATE_RETRY:
         break;
     case EMULATE_UNHANDLED: {
+        /* A program must not end its machine: an instruction that touches no RAM and that nobody emulates
+         * does not exist for it. */
+        if (vcpu->state->system.cpl == 3) {
+            x86_inject_exception(vcpu, VECTOR_UD, -1);
+            break;
+        }
         char text[3 * EMULATE_INSTRUCTION_MAX + 1] = "";
         for (unsigned i = 0; i < emulate->fetched && i < EMULATE_INSTRUCTION_MAX; i++)
             snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", emulate->bytes[i]);
