@@ -20,8 +20,8 @@ void sched_sleep(void);
 
 /* Lets a parked vCPU run (ready at once). The caller has cleared VCPU_REQUEST_PARK under the VM's lock. */
 void sched_unpark(struct vcpu *vcpu);
-/* After VCPU_REQUEST_PARK has been set: true when the vCPU is not on a CPU, and so is parked now, however long
- * it would have waited for one. Else it parks by itself when it leaves its CPU, or is parked already. */
+/* After VCPU_REQUEST_PARK has been set: true when the vCPU is not on a CPU, and so is parked now, however
+ * long it would have waited for one. Else it parks by itself when it leaves its CPU, or is parked already. */
 bool sched_park(struct vcpu *vcpu);
 /* A blocked vCPU may have something to do: makes it ready. Nothing happens to others. */
 void sched_wake(struct vcpu *vcpu);
