@@ -18,12 +18,13 @@
 
 /* Groups of state that the engine keeps in the hardware's structure until somebody needs them; see
  * x86_vcpu_need(). */
-#define X86_STATE_SEGMENTS 0x01u /* system.segment, gdtr, idtr, cpl */
-#define X86_STATE_CONTROL  0x02u /* system.cr0-cr4, efer */
-#define X86_STATE_DEBUG    0x04u /* dr6, dr7 */
+#define X86_STATE_CODE     0x10u                    /* CS and cpl: with CONTROL, what tells the mode */
+#define X86_STATE_SEGMENTS (X86_STATE_CODE | 0x01u) /* all of system.segment, gdtr, idtr, cpl */
+#define X86_STATE_CONTROL  0x02u                    /* system.cr0-cr4, efer */
+#define X86_STATE_DEBUG    0x04u                    /* dr6, dr7 */
 #define X86_STATE_MSRS                                                                                       \
     0x08u /* what VMSAVE or the VMCS hold: star, lstar, sysenter, kernel_gs_base, pat, ... */
-#define X86_STATE_ALL   0x0fu
+#define X86_STATE_ALL   0x1fu
 
 #define X86_EXIT_CAUSES 24
 
@@ -76,7 +77,7 @@ struct x86_vcpu {
     uint32_t record_next;
     struct x86_event postponed; /* an interrupt whose delivery was cut short by an exception */
     struct emulate *emulate;    /* see engine/mmio.h */
-    uint8_t *apic_page; /* the virtual-APIC page, where the CPU has such; see lapic_page_load() */
+    uint8_t *apic_page;         /* the virtual-APIC page, where the CPU has such; see lapic_page_load() */
     struct pv *pv;              /* kvmclock, PV EOI; see guest/pv.h */
 };
 

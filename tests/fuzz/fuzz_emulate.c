@@ -65,7 +65,7 @@ static void vector_write(void *context, unsigned number, const void *value, unsi
     mock_vector_write(context, number, value, size);
 }
 static const struct emulate_ops ops = {read_guest, write_guest, cmpxchg_guest, mmio_read,   mmio_write,
-                                       io_read,    io_write,    vector_read,   vector_write};
+                                       io_read,    io_write,    mock_page,     vector_read, vector_write};
 
 struct input {
     const uint8_t *data;
@@ -142,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         calls = 0;
         enum emulate_result result = emulate_one(&mock.emulate);
         REQUIRE(result <= EMULATE_UNHANDLED);
+
         /* 1,024 iterations, each with two operands over two pages, each page walked through up to 5 levels
          * with 16 tries. */
         REQUIRE(calls < 1000000);

@@ -36,6 +36,8 @@ struct mock {
     uint64_t device_step;
     int device_error;     /* returned by device callbacks if not 0 ... */
     unsigned device_good; /* ... after this many successful ones */
+    unsigned read_calls, page_calls;
+    bool no_pages;
     unsigned cmpxchg_calls;
     unsigned cmpxchg_spoil; /* so many exchanges find that the memory has just changed */
     uint64_t spoil_xor;     /* how it changed (8 low bytes) */
@@ -43,10 +45,18 @@ struct mock {
 
 static inline int mock_read(void *context, uint64_t gpa, void *buffer, unsigned size) {
     struct mock *mock = context;
+    mock->read_calls++;
     if (gpa >= sizeof(mock->ram) || size > sizeof(mock->ram) - gpa)
         return -EFAULT;
     memcpy(buffer, mock->ram + gpa, size);
     return 0;
+}
+
+/* Pages where they are. */
+static inline const void *mock_page(void *context, uint64_t gpa) {
+    struct mock *mock = context;
+    mock->page_calls++;
+    return gpa < sizeof(mock->ram) && !mock->no_pages ? mock->ram + gpa : NULL;
 }
 
 static inline int mock_write(void *context, uint64_t gpa, const void *buffer, unsigned size) {
@@ -128,6 +138,7 @@ static const struct emulate_ops mock_ops = {
     .mmio_write = mock_mmio_write,
     .io_read = mock_io_read,
     .io_write = mock_io_write,
+    .page = mock_page,
     .vector_read = mock_vector_read,
     .vector_write = mock_vector_write,
 };

@@ -68,7 +68,7 @@ static void vector_write(void *context, unsigned number, const void *value, unsi
     (void)context, (void)number, (void)value, (void)size;
 }
 static const struct emulate_ops ops = {read_guest, write_guest, cmpxchg_guest, mmio_read,   mmio_write,
-                                       io_read,    io_write,    vector_read,   vector_write};
+                                       io_read,    io_write,    NULL,          vector_read, vector_write};
 
 static struct x86_registers registers;
 static struct x86_system machine;

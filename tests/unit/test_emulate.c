@@ -459,6 +459,7 @@ static void known_address(void **unused) {
     page_flags(0x30, 0, ~0ull); /* the CPU walked it before, so the walk is not repeated ... */
     mock.emulate.gpa = 0xfeb00008;
     mock.emulate.gpa_valid = true;
+    mock.emulate.gpa_write = true;
     assert_int_equal(RUN(&mock, "\x89\x07"), EMULATE_OK);
     expect_log(0, 'w', 0xfeb00008, 4, 0);
     assert_false(mock.emulate.gpa_valid);
@@ -466,6 +467,9 @@ static void known_address(void **unused) {
     mock.emulate.gpa_valid = true;               /* not for an operand elsewhere in its page */
     mock.emulate.gpa = 0xfeb00004;
     expect_fault(RUN(&mock, "\x89\x07"), 14, 2);
+    mock.emulate.gpa_valid = true; /* nor for a read when it was a write that trapped */
+    mock.emulate.gpa = 0xfeb00008;
+    expect_fault(RUN(&mock, "\x8b\x07"), 14, 0);
     mock.emulate.gpa_valid =
         true; /* nor for an instruction with two accesses, of which only one was reported */
     mock.emulate.gpa = 0xfeb00008;

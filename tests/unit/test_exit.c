@@ -48,6 +48,8 @@ static struct {
     int translate; /* what guest_memory_translate() says */
     enum guest_region_kind kind;
     uint64_t mmio_base;
+    bool device; /* emulate_device() takes it */
+    unsigned device_moves, mmio_loads;
     bool nmi_open;
     unsigned nmis, preempted, loads, puts;
     int sipi;
@@ -83,6 +85,26 @@ int guest_memory_translate(struct vm *which, uint64_t gpa, uint64_t *physical, u
 struct emulate *mmio_emulator(struct x86_vcpu *which) {
     x86_need(which, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
     return &emulate;
+}
+struct emulate *mmio_emulator_short(struct x86_vcpu *which) {
+    x86_need(which, X86_STATE_CODE | X86_STATE_CONTROL);
+    return &emulate;
+}
+void mmio_load(struct x86_vcpu *which) {
+    assert_ptr_equal(which, &vcpu);
+    mock.mmio_loads++;
+}
+bool mmio_is_device(struct x86_vcpu *which, uint64_t gpa, bool write) {
+    (void)which;
+    if (mock.mmio_base && (gpa & ~0xfffull) == mock.mmio_base)
+        return true;
+    return mock.translate != 0 || (write && mock.kind == GUEST_ROM);
+}
+bool emulate_device(struct emulate *which, enum emulate_result *result) {
+    assert_true(which->gpa_valid);
+    mock.device_moves += mock.device;
+    *result = mock.result;
+    return mock.device;
 }
 enum emulate_result emulate_one(struct emulate *which) {
     (void)which;
@@ -694,43 +716,43 @@ static void test_emulate(void **unused) {
     mock.result = EMULATE_OK;
     emulate.interrupt_shadow = true;
     emulate.instruction.opcode = EMULATE_OPCODE(0, 0x8e);
-    assert_int_equal(exit_emulate(&vcpu, 0xfee00000), ENGINE_AGAIN);
-    assert_int_equal(emulate.gpa, 0xfee00000);
-    assert_true(emulate.gpa_valid);
+    assert_int_equal(exit_emulate(&vcpu), ENGINE_AGAIN);
+    assert_false(emulate.gpa_valid);
     assert_int_equal(state.interrupt_shadow, 1);
     assert_int_equal(vcpu.changed, X86_STATE_SEGMENTS);
     emulate.interrupt_shadow = false;
     emulate.debug_trap = true;
     emulate.instruction.opcode = EMULATE_OPCODE(0, 0x89);
     vcpu.changed = 0;
-    exit_emulate(&vcpu, 0);
+    exit_emulate(&vcpu);
     assert_int_equal(state.interrupt_shadow, 0);
     assert_int_equal(vcpu.changed, X86_STATE_DEBUG);
     is_pending(X86_EVENT_EXCEPTION, VECTOR_DB, -1);
     state.pending.valid = 0;
     mock.result = EMULATE_FAULT;
     emulate.fault = (struct emulate_fault){.vector = VECTOR_GP, .error = 0x18, .has_error = true};
-    exit_emulate(&vcpu, 0);
+    exit_emulate(&vcpu);
     is_pending(X86_EVENT_EXCEPTION, VECTOR_GP, 0x18);
     state.pending.valid = 0;
     emulate.fault = (struct emulate_fault){.vector = VECTOR_PF, .error = 2, .has_error = true, .cr2 = 0x77};
-    exit_emulate(&vcpu, 0);
+    exit_emulate(&vcpu);
     is_pending(X86_EVENT_EXCEPTION, VECTOR_PF, 2);
     assert_int_equal(state.system.cr2, 0x77);
     state.pending.valid = 0;
     mock.result = EMULATE_RETRY;
-    exit_emulate(&vcpu, 0);
+    exit_emulate(&vcpu);
     assert_int_equal(state.pending.valid, 0);
     mock.result = EMULATE_UNHANDLED;
     state.system.cpl = 3;
-    exit_emulate(&vcpu, 0x1234);
+    exit_emulate(&vcpu);
     is_pending(X86_EVENT_EXCEPTION, VECTOR_UD, -1);
     assert_string_equal(mock.crash, "");
     state.pending.valid = 0;
     state.system.cpl = 0;
     emulate.fetched = 15;
     memset(emulate.bytes, 0xab, 15);
-    exit_emulate(&vcpu, 0x1234);
+    mock.translate = -EFAULT;
+    exit_nested_fault(&vcpu, 0x1234, true, false);
     assert_string_equal(mock.crash,
                         "cannot emulate the instruction ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab "
                         "(address 0x1234)");
@@ -753,6 +775,26 @@ static void test_nested_faults(void **unused) {
     exit_nested_fault(&vcpu, 0xfec00000, false, false);
     assert_int_equal(mock.emulations, 2);
     assert_int_equal(emulate.gpa, 0xfec00000);
+    assert_true(emulate.gpa_valid);
+    assert_false(emulate.gpa_write);
+    exit_nested_fault(&vcpu, 0xfec00000, true, false);
+    assert_true(emulate.gpa_write);
+    assert_int_equal(mock.emulations, 3);
+    /* A plain move: the long way is not gone. */
+    mock.device = true;
+    state.interrupt_shadow = 1;
+    exit_nested_fault(&vcpu, 0xfec00010, false, false);
+    assert_int_equal(mock.emulations, 3);
+    assert_int_equal(mock.device_moves, 1);
+    assert_int_equal(state.interrupt_shadow, 0);
+    mock.result = EMULATE_RETRY; /* the answer comes later */
+    state.interrupt_shadow = 1;
+    exit_nested_fault(&vcpu, 0xfec00010, false, false);
+    assert_int_equal(state.interrupt_shadow, 1);
+    mock.result = EMULATE_OK;
+    state.interrupt_shadow = 0;
+    mock.device = false;
+    mock.emulations = 2;
     /* The APIC's page lies over RAM. */
     mock.translate = 0;
     mock.kind = GUEST_RAM;

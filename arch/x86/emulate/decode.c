@@ -31,9 +31,12 @@ static enum emulate_result fetch(struct emulate *emulate, unsigned end) {
         if (room > page)
             room = page;
         uint64_t gpa;
-        enum emulate_result result = emulate_walk(emulate, linear, EMULATE_EXECUTE, &gpa);
+        struct walk_trace trace;
+        enum emulate_result result = walk_traced(emulate, linear, EMULATE_EXECUTE, &gpa, &trace);
         if (result != EMULATE_OK)
             return result;
+        if (have == 0)
+            code_keep(emulate, linear, gpa, &trace);
         if (emulate->ops->read_guest(emulate->context, gpa, emulate->bytes + have, room) != 0)
             return EMULATE_UNHANDLED;
         emulate->fetched = (uint8_t)(have + room);
@@ -356,15 +359,12 @@ static bool decode_prefix(struct emulate_instruction *in, unsigned byte, bool lo
     }
 }
 
-enum emulate_result emulate_decode(struct emulate *emulate) {
+/* .fetched bytes are there; more are fetched as they are needed. */
+static enum emulate_result decode(struct emulate *emulate) {
     struct emulate_instruction *in = &emulate->instruction;
     unsigned at = 0, byte;
     bool address_override = false;
-    emulate_find_mode(emulate);
     bool long_mode = emulate->mode == EMULATE_LONG;
-    emulate->fetched =
-        emulate->bytes_count <= EMULATE_INSTRUCTION_MAX ? emulate->bytes_count : EMULATE_INSTRUCTION_MAX;
-    emulate->bytes_count = 0;
     in->immediate = 0;
     in->displacement = 0;
     in->second_immediate = 0;
@@ -448,4 +448,22 @@ enum emulate_result emulate_decode(struct emulate *emulate) {
     }
     in->length = (uint8_t)at;
     return EMULATE_OK;
+}
+
+enum emulate_result emulate_decode(struct emulate *emulate) {
+    emulate_find_mode(emulate);
+    if (emulate->bytes_count) {
+        emulate->fetched =
+            emulate->bytes_count <= EMULATE_INSTRUCTION_MAX ? emulate->bytes_count : EMULATE_INSTRUCTION_MAX;
+        emulate->bytes_count = 0;
+        return decode(emulate);
+    }
+    if (!code_fetch(emulate))
+        emulate->fetched = 0;
+    else if (code_find_decoded(emulate))
+        return EMULATE_OK;
+    enum emulate_result result = decode(emulate);
+    if (result == EMULATE_OK)
+        code_keep_decoded(emulate);
+    return result;
 }

@@ -58,6 +58,8 @@ void emulate_init(struct emulate *emulate, struct x86_registers *registers, stru
     emulate->context = context;
     emulate->physical_mask = (1ull << physical_bits) - 1;
     emulate->xcr0 = 1;
+    emulate->epoch = 1;
+    emulate->code.linear = UINT64_MAX;
 }
 
 void emulate_cancel(struct emulate *emulate) {

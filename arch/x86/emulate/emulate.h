@@ -56,6 +56,12 @@ struct emulate_ops {
     int (*io_read)(void *context, uint16_t port, unsigned size, uint32_t *value);
     int (*io_write)(void *context, uint16_t port, unsigned size, uint32_t value);
     /*
+     * Host address of the first byte of a 4-KB page of RAM or ROM, for reading; NULL: none there, or not now.
+     * It holds while struct emulate's .epoch stays as it is. May be NULL: code is then found by walking the
+     * tables for each instruction.
+     */
+    const void *(*page)(void *context, uint64_t gpa);
+    /*
      * Vector registers; size is 16 (XMM; a write keeps the upper bits) or 32 (YMM; a write clears what lies
      * above). May be NULL: SSE and AVX moves are then unhandled.
      */
@@ -123,6 +129,32 @@ struct emulate_replay {
 };
 
 /*
+ * The page that code was fetched from last, with the table entries that led there and where they lie. While
+ * the control registers and every one of the entries are what they were, a walk would end as it did then.
+ */
+#define EMULATE_LEVELS 5u
+struct emulate_code {
+    uint64_t linear; /* page; all ones: nothing is known */
+    uint64_t cr0, cr3, cr4, efer;
+    uint32_t cpl;
+    uint32_t count; /* entries; 0 without paging */
+    uint64_t epoch; /* of the host addresses; 0: none are known */
+    uint64_t gpa;   /* of the page */
+    const uint8_t *bytes;
+    uint64_t entry_gpa[EMULATE_LEVELS];
+    uint64_t entry[EMULATE_LEVELS];
+    const uint64_t *entry_at[EMULATE_LEVELS];
+};
+
+/* An instruction that was decoded before. Decoding depends on the bytes and on the mode alone. */
+#define EMULATE_DECODED 16u /* power of two */
+struct emulate_decoded {
+    uint64_t bytes[2]; /* the top byte of the second is the mode: enum emulate_mode and code size; 0: empty */
+    uint64_t mask[2];  /* which of them count */
+    struct emulate_instruction instruction;
+};
+
+/*
  * One vCPU's emulator. Set up once with emulate_init() and keep it as long as the vCPU (RETRY relies on
  * .replay); only the inputs marked "per call" change from call to call. Nothing is cleared wholesale: a call
  * touches what it needs.
@@ -142,12 +174,15 @@ struct emulate {
     uint8_t bytes_count; /* how many the caller supplies (decode assist); 0: fetched. emulate_one() and
                             _decode() consume it (0 after) */
     bool gpa_valid;      /* .gpa below is valid; consumed (false after) */
+    bool gpa_write;      /* that access was a write */
     /*
      * The guest-physical address that the CPU reported when a data access of this very instruction trapped
      * (SVM: EXITINFO2, with EXITINFO1's bit 32 set and its bits 4 and 33 clear). It saves plain loads and
      * stores their walk.
      */
     uint64_t gpa;
+    /* Another one (never 0) once an address that ops->page() gave before this call may hold no longer. */
+    uint64_t epoch;
 
     /* outputs */
     struct emulate_fault fault; /* with EMULATE_FAULT */
@@ -162,6 +197,8 @@ struct emulate {
     /* internal */
     enum emulate_mode mode;
     uint8_t code_size; /* 2, 4 or 8: default of the code segment */
+    struct emulate_code code;
+    struct emulate_decoded decoded[EMULATE_DECODED];
 };
 
 /* Binds an emulator to a vCPU. physical_bits is the guest's MAXPHYADDR, 32-52. */
@@ -170,6 +207,14 @@ void emulate_init(struct emulate *emulate, struct x86_registers *registers, stru
 
 /* Fetches, decodes and executes the instruction at CS:RIP. */
 enum emulate_result emulate_one(struct emulate *emulate);
+
+/*
+ * The short way for what nearly every access to a device's registers is: one plain move in 64-bit mode, at
+ * .gpa, which is no RAM (for a write: no writable RAM). Needs .gpa_valid and the caller's word for the rest.
+ * Of the system state it looks at the control registers, EFER, CS and the CPL alone. false: it is something
+ * else; nothing was done, and emulate_one() with the same inputs is next. true: *result is emulate_one()'s.
+ */
+bool emulate_device(struct emulate *emulate, enum emulate_result *result);
 
 /*
  * Fetches and decodes only. EMULATE_OK: emulate->instruction is complete (which does not mean that

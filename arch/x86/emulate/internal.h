@@ -170,6 +170,28 @@ enum emulate_result emulate_raise(struct emulate *emulate, unsigned vector, uint
 void emulate_find_mode(struct emulate *emulate);
 bool emulate_canonical(const struct emulate *emulate, uint64_t address);
 
+/* The entries that a walk read. */
+struct walk_trace {
+    unsigned count;
+    struct {
+        uint64_t gpa;
+        uint64_t entry;
+    } step[EMULATE_LEVELS];
+};
+/* emulate_walk(), which says what it read: with 8-byte entries and 4 or 5 levels, or without paging (none).
+ * In other modes the trace is not complete. */
+enum emulate_result walk_traced(struct emulate *emulate, uint64_t linear, unsigned access, uint64_t *gpa,
+                                struct walk_trace *trace);
+
+/* code.c */
+/* Fills .bytes from the page that is known, if the instruction cannot leave it. false: fetch it. */
+bool code_fetch(struct emulate *emulate);
+/* Keeps a walk for execution that succeeded. */
+void code_keep(struct emulate *emulate, uint64_t linear, uint64_t gpa, const struct walk_trace *trace);
+/* Finds .instruction by .bytes, all 15 of which are there. */
+bool code_find_decoded(struct emulate *emulate);
+void code_keep_decoded(struct emulate *emulate);
+
 /* A memory operand after translation: at most two pieces. */
 struct span {
     uint64_t gpa[2];

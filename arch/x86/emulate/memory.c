@@ -31,7 +31,8 @@ enum emulate_result span_prepare(struct emulate *emulate, unsigned segment, uint
         return emulate_raise(emulate, VECTOR_AC, 0);
     if (emulate->gpa_valid) {
         emulate->gpa_valid = false; /* emulate_one() lets it through for plain loads and stores only */
-        if (((emulate->gpa ^ linear) & 0xfff) == 0 && (linear & 0xfff) + size <= 0x1000) {
+        if (((emulate->gpa ^ linear) & 0xfff) == 0 && (linear & 0xfff) + size <= 0x1000 &&
+            emulate->gpa_write == !!(access & EMULATE_WRITE)) {
             span->gpa[0] = emulate->gpa;
             span->first = (uint8_t)size;
             span->size = (uint8_t)size;

@@ -22,11 +22,6 @@
 #define ADDRESS_MASK 0x000ffffffffff000ull
 #define WALK_TRIES   16u
 
-struct step {
-    uint64_t gpa; /* of the entry */
-    uint64_t entry;
-};
-
 static enum emulate_result page_fault(struct emulate *emulate, uint64_t linear, unsigned access, bool user,
                                       uint32_t error) {
     const struct x86_system *system = emulate->system;
@@ -43,12 +38,12 @@ static enum emulate_result page_fault(struct emulate *emulate, uint64_t linear, 
 
 /* Ors bits into an entry. 0: done; 1: the entry is no longer what was walked. Tables in ROM keep their bits.
  */
-static int mark(struct emulate *emulate, const struct step *step, unsigned size, uint64_t bits) {
-    uint64_t expected = step->entry, desired = step->entry | bits;
+static int mark(struct emulate *emulate, uint64_t gpa, uint64_t entry, unsigned size, uint64_t bits) {
+    uint64_t expected = entry, desired = entry | bits;
     if (size == 8)
-        return emulate->ops->cmpxchg_guest(emulate->context, step->gpa, 8, &expected, &desired) == 1;
+        return emulate->ops->cmpxchg_guest(emulate->context, gpa, 8, &expected, &desired) == 1;
     uint32_t expected32 = (uint32_t)expected, desired32 = (uint32_t)desired;
-    return emulate->ops->cmpxchg_guest(emulate->context, step->gpa, 4, &expected32, &desired32) == 1;
+    return emulate->ops->cmpxchg_guest(emulate->context, gpa, 4, &expected32, &desired32) == 1;
 }
 
 /* `rights`: the AND over all levels of the entries' W, U and A, and of NX inverted. */
@@ -74,11 +69,12 @@ static bool permitted(const struct emulate *emulate, uint64_t rights, unsigned a
 }
 
 /* Sets accessed bits at all levels and the dirty bit in the last, where they are missing. */
-static enum emulate_result mark_all(struct emulate *emulate, const struct step *steps, unsigned count,
-                                    unsigned size, unsigned access) {
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t bits = ENTRY_A | (i + 1 == count && (access & EMULATE_WRITE) ? ENTRY_D : 0);
-        if ((steps[i].entry & bits) != bits && mark(emulate, &steps[i], size, bits))
+static enum emulate_result mark_all(struct emulate *emulate, struct walk_trace *trace, unsigned size,
+                                    unsigned access) {
+    for (unsigned i = 0; i < trace->count; i++) {
+        uint64_t bits = ENTRY_A | (i + 1 == trace->count && (access & EMULATE_WRITE) ? ENTRY_D : 0);
+        uint64_t entry = trace->step[i].entry;
+        if ((entry & bits) != bits && mark(emulate, trace->step[i].gpa, entry, size, bits))
             return EMULATE_CHANGED;
     }
     return EMULATE_OK;
@@ -86,18 +82,17 @@ static enum emulate_result mark_all(struct emulate *emulate, const struct step *
 
 /* 2-level paging with 4-byte entries. EMULATE_CHANGED: an entry changed under it. */
 static enum emulate_result walk_legacy(struct emulate *emulate, uint64_t linear, unsigned access, bool user,
-                                       uint64_t *gpa) {
+                                       uint64_t *gpa, struct walk_trace *trace) {
     const struct x86_system *system = emulate->system;
-    struct step steps[2];
     uint64_t table = system->cr3 & 0xfffff000u, rights = ~0ull, entry;
-    unsigned count = 0, shift = 22;
+    unsigned shift = 22;
     for (;; shift = 12) {
-        struct step *step = &steps[count++];
-        step->gpa = table + (linear >> shift & 0x3ff) * 4;
-        step->entry = 0;
-        if (emulate->ops->read_guest(emulate->context, step->gpa, &step->entry, 4) != 0)
+        unsigned i = trace->count++;
+        trace->step[i].gpa = table + (linear >> shift & 0x3ff) * 4;
+        trace->step[i].entry = 0;
+        if (emulate->ops->read_guest(emulate->context, trace->step[i].gpa, &trace->step[i].entry, 4) != 0)
             return EMULATE_UNHANDLED;
-        entry = step->entry;
+        entry = trace->step[i].entry;
         if (!(entry & ENTRY_P))
             return page_fault(emulate, linear, access, user, 0);
         rights &= entry | ENTRY_NX;
@@ -116,17 +111,16 @@ static enum emulate_result walk_legacy(struct emulate *emulate, uint64_t linear,
     }
     if (!permitted(emulate, rights, access, user))
         return page_fault(emulate, linear, access, user, ERROR_P);
-    return access & EMULATE_PEEK ? EMULATE_OK : mark_all(emulate, steps, count, 4, access);
+    return access & EMULATE_PEEK ? EMULATE_OK : mark_all(emulate, trace, 4, access);
 }
 
 /* PAE, 4-level and 5-level paging with 8-byte entries. EMULATE_CHANGED: an entry changed under it. */
 static enum emulate_result walk_wide(struct emulate *emulate, uint64_t linear, unsigned access, bool user,
-                                     uint64_t *gpa) {
+                                     uint64_t *gpa, struct walk_trace *trace) {
     const struct x86_system *system = emulate->system;
     int (*const read)(void *, uint64_t, void *, unsigned) = emulate->ops->read_guest;
     uint64_t reserved = ADDRESS_MASK & ~emulate->physical_mask, rights = ~0ull, table, entry;
-    struct step steps[5];
-    unsigned count = 0, shift;
+    unsigned shift;
     if (!(system->efer & EFER_NXE))
         reserved |= ENTRY_NX;
     if (system->efer & EFER_LMA) {
@@ -146,11 +140,11 @@ static enum emulate_result walk_wide(struct emulate *emulate, uint64_t linear, u
         table = entry & ADDRESS_MASK;
     }
     for (;; shift -= 9) {
-        struct step *step = &steps[count++];
-        step->gpa = table + (linear >> shift & 0x1ff) * 8;
-        if (read(emulate->context, step->gpa, &step->entry, 8) != 0)
+        unsigned i = trace->count++;
+        trace->step[i].gpa = table + (linear >> shift & 0x1ff) * 8;
+        if (read(emulate->context, trace->step[i].gpa, &entry, 8) != 0)
             return EMULATE_UNHANDLED;
-        entry = step->entry;
+        trace->step[i].entry = entry;
         if (!(entry & ENTRY_P))
             return page_fault(emulate, linear, access, user, 0);
         if (entry & reserved)
@@ -174,21 +168,30 @@ static enum emulate_result walk_wide(struct emulate *emulate, uint64_t linear, u
         return page_fault(emulate, linear, access, user, ERROR_P);
     if ((access & EMULATE_PEEK) || ((rights & ENTRY_A) && (!(access & EMULATE_WRITE) || (entry & ENTRY_D))))
         return EMULATE_OK;
-    return mark_all(emulate, steps, count, 8, access);
+    return mark_all(emulate, trace, 8, access);
 }
 
-enum emulate_result emulate_walk(struct emulate *emulate, uint64_t linear, unsigned access, uint64_t *gpa) {
+enum emulate_result walk_traced(struct emulate *emulate, uint64_t linear, unsigned access, uint64_t *gpa,
+                                struct walk_trace *trace) {
     const struct x86_system *system = emulate->system;
+    trace->count = 0;
     if (!(system->cr0 & CR0_PG)) {
         *gpa = linear & emulate->physical_mask; /* 32 bits; a 64-bit mode without paging does not exist */
         return EMULATE_OK;
     }
     bool user = system->cpl == 3 && !(access & EMULATE_IMPLICIT);
     for (unsigned tries = 0; tries < WALK_TRIES; tries++) {
-        enum emulate_result result = system->cr4 & CR4_PAE ? walk_wide(emulate, linear, access, user, gpa)
-                                                           : walk_legacy(emulate, linear, access, user, gpa);
+        trace->count = 0;
+        enum emulate_result result = system->cr4 & CR4_PAE
+                                         ? walk_wide(emulate, linear, access, user, gpa, trace)
+                                         : walk_legacy(emulate, linear, access, user, gpa, trace);
         if (result != EMULATE_CHANGED)
             return result;
     }
     return EMULATE_RETRY;
+}
+
+enum emulate_result emulate_walk(struct emulate *emulate, uint64_t linear, unsigned access, uint64_t *gpa) {
+    struct walk_trace trace;
+    return walk_traced(emulate, linear, access, gpa, &trace);
 }

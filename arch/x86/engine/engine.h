@@ -145,9 +145,8 @@ enum engine_next exit_port(struct x86_vcpu *vcpu, uint16_t port, unsigned size, 
 enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool write, bool fetch);
 /* The same for the CPU's own access to the guest's page tables at `gpa`. */
 enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa);
-/* Emulates the instruction at RIP, whatever it is. `gpa` (0: unknown) is what the CPU reported for its memory
- * operand. */
-enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa);
+/* Emulates the instruction at RIP, whatever it is. */
+enum engine_next exit_emulate(struct x86_vcpu *vcpu);
 /* MOV to or from CR8. */
 void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length);
 /* #UD in the guest: the other maker's hypercall instruction, or a real one. */

@@ -33,7 +33,7 @@ static void __attribute__((noinline)) trap_step(struct x86_vcpu *vcpu) {
 void x86_skip_slow(struct x86_vcpu *vcpu, uint64_t rip) {
     struct x86_registers *registers = &vcpu->state->registers;
 
-    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    x86_need(vcpu, X86_STATE_CODE | X86_STATE_CONTROL);
     registers->rip = in_long_mode(&vcpu->state->system) ? rip : (uint32_t)rip;
     registers->rflags &= ~RFLAGS_RF;
     if (registers->rflags & RFLAGS_TF)
@@ -131,7 +131,7 @@ void exit_msr_write(struct x86_vcpu *vcpu, unsigned length) {
 void exit_hypercall(struct x86_vcpu *vcpu, unsigned length) {
     uint64_t *gpr = vcpu->state->registers.gpr;
 
-    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    x86_need(vcpu, X86_STATE_CODE | X86_STATE_CONTROL);
     if (in_long_mode(&vcpu->state->system))
         gpr[X86_RAX] =
             pv_hypercall(vcpu, gpr[X86_RAX], gpr[X86_RBX], gpr[X86_RCX], gpr[X86_RDX], gpr[X86_RSI]);
@@ -147,7 +147,7 @@ void exit_xsetbv(struct x86_vcpu *vcpu, unsigned length) {
     const struct x86_cpu_model *model = x86_vm(vcpu->core.vm)->model;
     uint64_t value = (uint32_t)gpr[X86_RAX] | gpr[X86_RDX] << 32;
 
-    x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
+    x86_need(vcpu, X86_STATE_CODE | X86_STATE_CONTROL);
     if (!(vcpu->state->system.cr4 & CR4_OSXSAVE) || !cpu_model_has(model, WORD_1_ECX, 26)) {
         x86_inject_exception(vcpu, VECTOR_UD, -1);
         return;
@@ -219,14 +219,8 @@ static bool loads_segment(const struct emulate_instruction *instruction) {
     }
 }
 
-enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa) {
-    struct emulate *emulate = mmio_emulator(vcpu);
-
-    if (gpa) {
-        emulate->gpa = gpa;
-        emulate->gpa_valid = true;
-    }
-    enum emulate_result result = emulate_one(emulate);
+static enum engine_next __attribute__((noinline))
+emulated(struct x86_vcpu *vcpu, const struct emulate *emulate, enum emulate_result result) {
     switch (result) {
     case EMULATE_OK:
         vcpu->state->interrupt_shadow = emulate->interrupt_shadow;
@@ -256,11 +250,18 @@ enum engine_next exit_emulate(struct x86_vcpu *vcpu, uint64_t gpa) {
         for (unsigned i = 0; i < emulate->fetched && i < EMULATE_INSTRUCTION_MAX; i++)
             snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", emulate->bytes[i]);
         vm_crash(&vcpu->core, "cannot emulate the instruction%s (address 0x%llx)", text,
-                 (unsigned long long)gpa);
+                 (unsigned long long)emulate->gpa);
         break;
     }
     }
     return ENGINE_AGAIN;
+}
+
+enum engine_next exit_emulate(struct x86_vcpu *vcpu) {
+    struct emulate *emulate = mmio_emulator(vcpu);
+
+    emulate->gpa = 0;
+    return emulated(vcpu, emulate, emulate_one(emulate));
 }
 
 enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa) {
@@ -275,14 +276,7 @@ enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa) {
 }
 
 enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool write, bool fetch) {
-    struct vm *vm = vcpu->core.vm;
-    uint64_t apic = lapic_mmio_base(vcpu->lapic);
-    uint64_t physical, contiguous;
-    enum guest_region_kind kind;
-
-    if (!(apic && gpa - apic < PAGE_SIZE) &&
-        guest_memory_translate(vm, gpa, &physical, &contiguous, &kind) == 0 &&
-        !(write && kind == GUEST_ROM)) {
+    if (!mmio_is_device(vcpu, gpa, write)) {
         /* RAM is there: the tables have changed since the CPU looked. */
         engine->tlb_flush(vcpu);
         return ENGINE_AGAIN;
@@ -297,7 +291,21 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
                  vcpu->state->pending.vector, (unsigned long long)gpa);
         return ENGINE_AGAIN;
     }
-    return exit_emulate(vcpu, gpa);
+    struct emulate *emulate = mmio_emulator_short(vcpu);
+    enum emulate_result result;
+
+    emulate->gpa = gpa;
+    emulate->gpa_write = write;
+    emulate->gpa_valid = true;
+    if (__builtin_expect(emulate_device(emulate, &result), 1)) {
+        if (__builtin_expect(result == EMULATE_OK, 1)) {
+            vcpu->state->interrupt_shadow = 0;
+            return ENGINE_AGAIN;
+        }
+        return emulated(vcpu, emulate, result);
+    }
+    mmio_emulator(vcpu);
+    return emulated(vcpu, emulate, emulate_one(emulate));
 }
 
 void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length) {

@@ -6,9 +6,25 @@
 #include "arch/x86/fpu.h"
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/guest/lapic.h"
+#include "arch/x86/x86_cpu.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* Where the CPU and the VM stood when pages were looked up last. */
+struct mmio {
+    struct emulate emulate;
+    const struct x86_cpu *cpu;
+    uint64_t window_sequence;
+    uint64_t apic;
+    uint32_t memory_sequence;
+    uint32_t absent_sequence; /* odd: nothing is known */
+    uint64_t absent;          /* a page where no memory was at that sequence number of the memory's */
+};
+
+static inline struct mmio *mmio_of(struct x86_vcpu *vcpu) {
+    return container_of(vcpu->emulate, struct mmio, emulate);
+}
 
 static int read_guest(void *context, uint64_t gpa, void *buffer, unsigned size) {
     struct x86_vcpu *vcpu = context;
@@ -23,6 +39,13 @@ static int write_guest(void *context, uint64_t gpa, const void *buffer, unsigned
     if ((gpa & ~0xfffull) == lapic_mmio_base(vcpu->lapic) && lapic_mmio_base(vcpu->lapic))
         return -EFAULT;
     return guest_write(vcpu->core.vm, gpa, buffer, size);
+}
+
+static const void *page(void *context, uint64_t gpa) {
+    struct x86_vcpu *vcpu = context;
+    if ((gpa & ~0xfffull) == lapic_mmio_base(vcpu->lapic) && lapic_mmio_base(vcpu->lapic))
+        return NULL;
+    return guest_page(vcpu->core.vm, gpa);
 }
 
 static int cmpxchg_guest(void *context, uint64_t gpa, unsigned size, void *expected, const void *desired) {
@@ -119,14 +142,17 @@ static const struct emulate_ops ops = {
     .mmio_write = device_write,
     .io_read = io_read,
     .io_write = io_write,
+    .page = page,
     .vector_read = vector_read,
     .vector_write = vector_write,
 };
 
 int mmio_create(struct x86_vcpu *vcpu) {
-    vcpu->emulate = heap_allocate(sizeof(*vcpu->emulate), &vcpu->core.vm->memory.account);
-    if (!vcpu->emulate)
+    struct mmio *mmio = heap_allocate(sizeof(*mmio), &vcpu->core.vm->memory.account);
+    if (!mmio)
         return -ENOMEM;
+    vcpu->emulate = &mmio->emulate;
+    mmio->absent_sequence = 1;
     emulate_init(vcpu->emulate, &vcpu->state->registers, &vcpu->state->system, &ops, vcpu,
                  x86_vm(vcpu->core.vm)->model->physical_bits);
     return 0;
@@ -134,14 +160,57 @@ int mmio_create(struct x86_vcpu *vcpu) {
 
 void mmio_destroy(struct x86_vcpu *vcpu) {
     if (vcpu->emulate)
-        heap_free(vcpu->emulate, sizeof(*vcpu->emulate), &vcpu->core.vm->memory.account);
+        heap_free(mmio_of(vcpu), sizeof(struct mmio), &vcpu->core.vm->memory.account);
     vcpu->emulate = NULL;
+}
+
+void mmio_load(struct x86_vcpu *vcpu) {
+    mmio_of(vcpu)->cpu = NULL;
+}
+
+bool mmio_is_device(struct x86_vcpu *vcpu, uint64_t gpa, bool write) {
+    struct mmio *mmio = mmio_of(vcpu);
+    struct guest_memory *memory = &vcpu->core.vm->memory;
+    uint64_t apic = lapic_mmio_base(vcpu->lapic), page = gpa & ~(PAGE_SIZE - 1);
+    uint32_t sequence = __atomic_load_n(&memory->sequence, __ATOMIC_ACQUIRE);
+    enum guest_region_kind kind;
+
+    if (page == apic && apic)
+        return true;
+    if (__builtin_expect(page == mmio->absent && sequence == mmio->absent_sequence, 1))
+        return true;
+    if (guest_memory_translate(vcpu->core.vm, gpa, NULL, NULL, &kind) == 0)
+        return write && kind == GUEST_ROM;
+    if (!(sequence & 1)) {
+        mmio->absent = page;
+        mmio->absent_sequence = sequence;
+    }
+    return true;
+}
+
+struct emulate *mmio_emulator_short(struct x86_vcpu *vcpu) {
+    struct mmio *mmio = mmio_of(vcpu);
+    const struct x86_cpu *cpu = x86_cpu_this();
+    uint64_t apic = lapic_mmio_base(vcpu->lapic);
+    uint32_t sequence = __atomic_load_n(&vcpu->core.vm->memory.sequence, __ATOMIC_ACQUIRE);
+
+    x86_need(vcpu, X86_STATE_CODE | X86_STATE_CONTROL);
+    if (__builtin_expect(mmio->cpu != cpu || mmio->window_sequence != cpu->window_sequence ||
+                             mmio->apic != apic || mmio->memory_sequence != sequence,
+                         0)) {
+        mmio->cpu = cpu;
+        mmio->window_sequence = cpu->window_sequence;
+        mmio->apic = apic;
+        mmio->memory_sequence = sequence;
+        mmio->emulate.epoch++;
+    }
+    return &mmio->emulate;
 }
 
 struct emulate *mmio_emulator(struct x86_vcpu *vcpu) {
     x86_need(vcpu, X86_STATE_SEGMENTS | X86_STATE_CONTROL);
     vcpu->emulate->xcr0 = vcpu->state->xcr0;
-    return vcpu->emulate;
+    return mmio_emulator_short(vcpu);
 }
 
 int mmio_peek(struct x86_vcpu *vcpu, uint64_t linear, void *buffer, size_t size) {

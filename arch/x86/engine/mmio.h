@@ -10,6 +10,15 @@
 int mmio_create(struct x86_vcpu *vcpu); /* 0 or -ENOMEM */
 void mmio_destroy(struct x86_vcpu *vcpu);
 
+/* The vCPU comes to a CPU: addresses in the windows of another one, or of before, hold no longer. */
+void mmio_load(struct x86_vcpu *vcpu);
+
+/* True when no memory answers an access at `gpa`: a device does, or nobody. ROM is memory that does not take
+ * writes. */
+bool mmio_is_device(struct x86_vcpu *vcpu, uint64_t gpa, bool write);
+
+/* The emulator with no more than emulate_device() looks at made current. */
+struct emulate *mmio_emulator_short(struct x86_vcpu *vcpu);
 /* The emulator with everything it looks at made current. Only by the CPU that runs the vCPU, or while it is
  * parked. */
 struct emulate *mmio_emulator(struct x86_vcpu *vcpu);

@@ -2,6 +2,7 @@
 // The loop that runs a vCPU: requests from outside, the choice of what to inject, exceptions; the same for
 // every engine.
 #include "arch/x86/engine/engine.h"
+#include "arch/x86/engine/mmio.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/guest/lapic.h"
 #include "arch/x86/guest/pic.h"
@@ -170,6 +171,7 @@ static void load(struct x86_vcpu *vcpu) {
     fpu_load(vcpu);
     vcpu_debug_load(vcpu);
     engine->vcpu_load(vcpu);
+    mmio_load(vcpu);
     pv_scheduled(vcpu);
 }
 

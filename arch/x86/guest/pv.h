@@ -20,7 +20,7 @@ void pv_cpuid(struct x86_vcpu *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t o
 int pv_msr_read(struct x86_vcpu *vcpu, uint32_t msr, uint64_t *value);
 int pv_msr_write(struct x86_vcpu *vcpu, uint32_t msr, uint64_t value);
 
-/* A VMCALL or VMMCALL: what goes to RAX. X86_STATE_SEGMENTS and X86_STATE_CONTROL are present. Outside 64-bit
+/* A VMCALL or VMMCALL: what goes to RAX. X86_STATE_CODE and X86_STATE_CONTROL are present. Outside 64-bit
  * mode the caller passes the lower halves of the registers and puts the lower half of the result back. */
 uint64_t pv_hypercall(struct x86_vcpu *vcpu, uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2,
                       uint64_t a3);

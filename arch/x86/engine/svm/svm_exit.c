@@ -58,7 +58,7 @@ static enum engine_next on_port(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     uint32_t info = (uint32_t)vmcb->exit_info1;
     x86_exit_note(vcpu, EXIT_PORT, SVM_EXIT_IOIO, info);
     if (info & SVM_IO_STRING)
-        return exit_emulate(vcpu, 0);
+        return exit_emulate(vcpu);
     /* EXITINFO2 is the next RIP, whatever else the CPU has (15.10.2). */
     return exit_port(vcpu, (uint16_t)(info >> SVM_IO_PORT_SHIFT), info >> SVM_IO_SIZE_SHIFT & 7,
                      info & SVM_IO_IN, (unsigned)(vmcb->exit_info2 - vcpu->state->registers.rip));

@@ -135,9 +135,12 @@ void svm_fetch(struct x86_vcpu *vcpu, uint32_t groups) {
     struct x86_system *system = &vcpu->state->system;
     struct x86_msrs *msrs = &vcpu->state->msrs;
 
-    if (groups & X86_STATE_SEGMENTS) {
-        system->segment[X86_ES] = vmcb->es;
+    if (groups & X86_STATE_CODE) {
         system->segment[X86_CS] = vmcb->cs;
+        system->cpl = vmcb->cpl;
+    }
+    if (groups & X86_STATE_SEGMENTS & ~X86_STATE_CODE) {
+        system->segment[X86_ES] = vmcb->es;
         system->segment[X86_SS] = vmcb->ss;
         system->segment[X86_DS] = vmcb->ds;
         system->segment[X86_FS] = vmcb->fs;
@@ -148,7 +151,6 @@ void svm_fetch(struct x86_vcpu *vcpu, uint32_t groups) {
         system->gdtr.limit = vmcb->gdtr.limit;
         system->idtr.base = vmcb->idtr.base;
         system->idtr.limit = vmcb->idtr.limit;
-        system->cpl = vmcb->cpl;
     }
     if (groups & X86_STATE_CONTROL) {
         system->cr0 = vmcb->cr0;

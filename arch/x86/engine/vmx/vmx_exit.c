@@ -45,7 +45,7 @@ static enum engine_next on_port(struct x86_vcpu *vcpu) {
 
     x86_exit_note(vcpu, EXIT_PORT, VMX_REASON_PORT, info);
     if (info & 1u << 4)
-        return exit_emulate(vcpu, 0);
+        return exit_emulate(vcpu);
     return exit_port(vcpu, (uint16_t)(info >> 16), (info & 7) + 1, info & 1u << 3, length_now());
 }
 

@@ -16,17 +16,24 @@
 #define DR6_FIXED          0xffff0ff0ull
 #define DR6_WRITABLE       0xe00full
 
+static void fetch_segment(struct x86_system *system, unsigned name) {
+    struct x86_segment *segment = &system->segment[name];
+
+    segment->selector = (uint16_t)vmcs_read(VMCS_GUEST_SELECTOR + 2 * name);
+    segment->limit = (uint32_t)vmcs_read(VMCS_GUEST_LIMIT + 2 * name);
+    segment->base = vmcs_read(VMCS_GUEST_BASE + 2 * name);
+    segment->attributes = vmx_attributes((uint32_t)vmcs_read(VMCS_GUEST_RIGHTS + 2 * name));
+}
+
+static void fetch_code(struct x86_system *system) {
+    fetch_segment(system, X86_CS);
+    system->cpl = (uint32_t)vmcs_read(VMCS_GUEST_RIGHTS + 2 * X86_SS) >> X86_SEG_DPL_SHIFT & 3;
+}
+
 static void fetch_segments(struct x86_system *system) {
-    for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
-        struct x86_segment *segment = &system->segment[i];
-        uint32_t rights = (uint32_t)vmcs_read(VMCS_GUEST_RIGHTS + 2 * i);
-        segment->selector = (uint16_t)vmcs_read(VMCS_GUEST_SELECTOR + 2 * i);
-        segment->limit = (uint32_t)vmcs_read(VMCS_GUEST_LIMIT + 2 * i);
-        segment->base = vmcs_read(VMCS_GUEST_BASE + 2 * i);
-        segment->attributes = vmx_attributes(rights);
-        if (i == X86_SS)
-            system->cpl = rights >> X86_SEG_DPL_SHIFT & 3;
-    }
+    for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++)
+        if (i != X86_CS)
+            fetch_segment(system, i);
     system->gdtr.base = vmcs_read(VMCS_GUEST_GDTR_BASE);
     system->gdtr.limit = (uint32_t)vmcs_read(VMCS_GUEST_GDTR_LIMIT);
     system->idtr.base = vmcs_read(VMCS_GUEST_IDTR_BASE);
@@ -132,7 +139,9 @@ void vmx_load_registers(const struct x86_vcpu_state *state) {
 void vmx_fetch(struct x86_vcpu *vcpu, uint32_t groups) {
     struct x86_vcpu_state *state = vcpu->state;
 
-    if (groups & X86_STATE_SEGMENTS)
+    if (groups & X86_STATE_CODE)
+        fetch_code(&state->system);
+    if (groups & X86_STATE_SEGMENTS & ~X86_STATE_CODE)
         fetch_segments(&state->system);
     if (groups & X86_STATE_CONTROL)
         fetch_control(vmx_vcpu(vcpu), &state->system);
