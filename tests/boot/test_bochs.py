@@ -63,6 +63,7 @@ def run_guests(name, chosen, cpu):
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.long
 def test_guests():
     """VT-x: the bare guests, all at once; those that end by a reset keep their machine to themselves in test_guests.py."""
     run_guests("guests", {name: guest for group in GROUPS for name, guest in GROUPS[group].items() if group != "ends"}, "vtx")
