@@ -18,9 +18,9 @@ def linux_image(size=8192, filler=b"\0"):
     return bytes(image)
 
 
-def multiboot_image(size=4096):
-    """A flat multiboot 1 kernel, loaded to 1 MiB."""
+def multiboot_image(size=4096, address=0x100000, memory=0):
+    """A flat multiboot 1 kernel, loaded to `address`; `memory` bytes with what is zero behind it."""
     image = bytearray(size)
     struct.pack_into("<IIIIIIII", image, 0, 0x1BADB002, 0x10000, (-0x1BADB002 - 0x10000) & 0xFFFFFFFF,
-                     0x100000, 0x100000, 0, 0, 0x100020)
+                     address, address, 0, address + memory if memory else 0, address + 32)
     return bytes(image)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import machine as machines
+from images import linux_image, multiboot_image
 
 RUN_TIME = 240  # seconds from power-on to power-off, on a machine that others use as well
 COUNTER = bytes(i % 256 for i in range(8192))
@@ -59,6 +60,17 @@ GROUPS = {
                          ends=r"crashed: cannot emulate the instruction db 00 .*\(address 0xd0000000\)"),
         "witness": Guest("witness.elf", more="priority = <20>;"),
     },
+    # Sound images that their guests' memory has no place for.
+    "refused": {
+        "low": Guest("low.bin", ends=r'cannot be started: "low.bin" loads at 0x20000; 0x10000 to 0x37fff holds .*'),
+        "hole": Guest("hole.bin", ends=r'cannot be started: "hole.bin" needs memory from 0x9f000 to 0xa0fff; not all .*'),
+        "high": Guest("high.bin", ends=r'cannot be started: "high.bin" needs memory from 0x100000 to 0x10fffff; .* 16 MiB'),
+        "module": Guest("boot.elf", more='modules = "one.bin", "large.bin";',
+                        ends=r'cannot be started: module "large.bin" needs 15728640 bytes from 0x\w+ on; .* 16 MiB ends before'),
+        "initrd": Guest("boot.elf", kind="pvh", more='initrd = "large.bin";',
+                        ends=r'cannot be started: "large.bin" \(15728640 bytes\) does not fit beside the kernel in 16 MiB'),
+        "linux": Guest("linux.bin", kind="kernel", ends=r'cannot be started: "linux.bin" needs .*'),
+    },
     "ends": {
         "s5": Guest("pm.elf", cmdline="s5", ends="powered off"),
         "reset-cf9": Guest("pm.elf", cmdline="reset-cf9"),
@@ -68,16 +80,24 @@ GROUPS = {
         "triple-fault-again": Guest("pm.elf", cmdline="triple-fault", more='restart = "on-crash";'),
     },
 }
-FILES = {"one.bin": COUNTER[1:5001], "two.bin": COUNTER[7:5007]}
+FILES = {
+    "one.bin": COUNTER[1:5001],
+    "two.bin": COUNTER[7:5007],
+    "low.bin": multiboot_image(address=0x20000),
+    "hole.bin": multiboot_image(size=8192, address=0x9F000),
+    "high.bin": multiboot_image(memory=16 << 20),
+    "linux.bin": linux_image(8192),
+    "large.bin": bytes(15 << 20),
+}
 
 
 @functools.lru_cache(maxsize=None)
 def run(group):
     """Boots a group and waits for the power-off. {guest: (how it ended, its lines)}"""
-    guests, files = {}, dict(FILES)
+    guests, files = {}, {name: FILES[name] for name in ("one.bin", "two.bin", "large.bin")}
     for name, guest in GROUPS[group].items():
         guests[name], image = guest.properties(name)
-        files[image] = machines.guest_file(f"tests/{image}")
+        files[image] = FILES[image] if image in FILES else machines.guest_file(f"tests/{image}")
     with machines.Machine(f"guests-{group}", machines.config(guests, 'when-idle = "poweroff";'), files) as machine:
         machine.wait_poweroff(RUN_TIME)
         output = machine.output()
@@ -96,5 +116,25 @@ def test_guest(group, name):
     failed = [line for line in lines if line.startswith("FAIL")]
     wanted = GROUPS[group][name].ends
     assert re.fullmatch(wanted, end) and not failed, "\n".join([f"{name}: {end}; expected {wanted}", *(failed or lines[-5:])])
-    if end == "exit code 0":
+    if end == "exit code 0":  # and not before it checked anything
         assert any(line.startswith("ok") for line in lines)
+
+
+def test_guests_that_never_let_go(boot):
+    """Loops with interrupts off on every CPU: the witness and the monitor are served all the same."""
+    spin = Guest("hostile.elf", cmdline="spin")
+    guests = {"spin-0": spin.properties("spin-0")[0] + " cpus = <0>;", "spin-1": spin.properties("spin-1")[0] + " cpus = <1>;",
+              "halt": Guest("hostile.elf", cmdline="halt").properties("halt")[0],
+              "witness": Guest("witness.elf", more="priority = <20>;").properties("witness")[0]}
+    files = {name: machines.guest_file(f"tests/{name}") for name in ("hostile.elf", "witness.elf")}
+    machine = boot(machines.config(guests, 'when-idle = "poweroff";'), files)
+    machine.expect_all([r"\[spin-0\] ok about to spin", r"\[spin-1\] ok about to spin", r"\[halt\] ok about to halt"],
+                       machines.BOOT_TIME)
+    machine.expect("guest witness: exit code 0", RUN_TIME)
+    table = machine.monitor("vms")
+    assert re.search(r"spin-0 +running", table) and re.search(r"halt +running", table), table
+    machine.monitor("stop halt")
+    machine.monitor("stop spin-0")
+    machine.send("stop spin-1\r")
+    machine.wait_poweroff()
+    assert "guest spin-1: stopped by command" in machine.output()
