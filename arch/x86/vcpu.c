@@ -87,6 +87,7 @@ void vcpu_replaced(struct x86_vcpu *vcpu) {
 void vcpu_power_on(struct x86_vcpu *vcpu) {
     struct x86_vcpu_state *state = vcpu->state;
 
+    vcpu->record_next = 0; /* a report tells of this life only */
     state->system.cr0 = CR0_CD | CR0_NW;
     reset_registers(vcpu);
     msr_guest_reset(vcpu);

@@ -58,6 +58,9 @@ def test_restart_policies(boot):
     # At once, and after 1 and 2 seconds: by now each has started four times; those that are not to did not start again.
     assert output.count("[crash] crashing") == 4 and output.count("[always] seven") == 4
     assert output.count("[never] crashing") == 1 and output.count("[exit] seven") == 1
+    # The report tells of the last life only.
+    report = output[output.rindex("guest crash crashed: "):]
+    assert len(re.findall(r" SHUTDOWN +code", report)) == 1, report
     answer = machine.monitor("vms")
     for name, state, restarts in (("never", "crashed", 0), ("exit", "off", 0), ("crash", "restarting", 4),
                                   ("always", "restarting", 4)):
