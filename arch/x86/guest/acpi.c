@@ -146,7 +146,9 @@ static void write_pci0(struct aml *w, const struct vm *vm) {
     name_integer(w, "_BBN", 0);
     aml_name(w, "_CRS");
     uint32_t resources = aml_resources(w);
-    aml_word_bus(w, 0, 255);
+    /* The only bus: an operating system looks at every device of each bus that it is told of, two exits each.
+     */
+    aml_word_bus(w, 0, 0);
     aml_io(w, 0xcf8, 8);
     aml_word_io(w, 0x0000, 0x0cf7);
     aml_word_io(w, 0x0d00, 0xffff);
@@ -293,8 +295,8 @@ static int build_mcfg(struct acpi_tables *t, uint32_t *at) {
     aml_dword(&w, 0);
     aml_dword(&w, (uint32_t)PC_ECAM_BASE);
     aml_dword(&w, 0);
-    aml_word(&w, 0);      /* segment */
-    aml_word(&w, 0xff00); /* buses 0 to 255 */
+    aml_word(&w, 0); /* segment */
+    aml_word(&w, 0); /* bus 0 alone */
     aml_dword(&w, 0);
     return end(t, &w, *at);
 }
