@@ -133,7 +133,7 @@ static void check_msrs(void) {
     wrong = 0;
     for (unsigned i = 0; i < array_count(addresses); i++) {
         uint64_t before = rdmsr(addresses[i]);
-        if (try_wrmsr(addresses[i], 0x0000800000000000) != VECTOR_GP && i < 5)
+        if (i < 5 && try_wrmsr(addresses[i], 0x0000800000000000) != VECTOR_GP)
             wrong |= 1u << i;
         if (try_wrmsr(addresses[i], 0xffff800000001000) != -1 || rdmsr(addresses[i]) != 0xffff800000001000)
             wrong |= 0x100u << i;

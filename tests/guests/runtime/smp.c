@@ -36,7 +36,7 @@ void ap_main(void) {
 }
 
 bool smp_start(unsigned count) {
-    memcpy((void *)(word)TRAMPOLINE, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
+    memcpy((void *)(word)TRAMPOLINE, ap_trampoline, (word)ap_trampoline_end - (word)ap_trampoline);
     for (unsigned id = 1; id < count; id++) {
         lapic_ipi(id, 0x4500); /* INIT */
         delay_us(1000);
