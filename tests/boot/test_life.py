@@ -70,7 +70,7 @@ def test_restart_policies(boot):
     machine.monitor("stop crash")
     machine.monitor("stop always")
     machine.expect_silence(r"\[crash\] crashing|\[always\] seven", 6)
-    machine.monitor("start crash")
+    machine.command("start crash")
     machine.expect(r"guest crash: starts again in 1 s", timeout=30)
     machine.monitor("stop crash")
     # A guest that is off can be started again, and reset starts one as well.

@@ -33,8 +33,12 @@ def machine(boot_shared, linux_files):
 @pytest.fixture(autouse=True)
 def stop_all(machine):
     yield
-    for guest in ("spin", "spin2", "hog", "limited", "rest"):
+    for guest in ("hog", "limited", "rest", "spin", "spin2"):
         machine.monitor(f"stop {guest}")
+    deadline = time.monotonic() + 60
+    while re.search(r" stopping ", machine.monitor("vms")):
+        assert time.monotonic() < deadline, "a guest does not stop"
+        time.sleep(0.2)
 
 
 def cpu_times(machine):
@@ -52,7 +56,7 @@ def shares(machine, seconds):
 
 
 def test_resting_guest_costs_nothing(machine):
-    machine.monitor("start rest")
+    machine.command("start rest")
     machine.expect(r"\[rest\] resting")
     part = shares(machine, 10)
     assert part["rest"] < 0.02 and part["linux"] < 0.3, part
@@ -60,7 +64,7 @@ def test_resting_guest_costs_nothing(machine):
 
 def test_equals_take_turns(machine):
     machine.monitor("start spin")
-    machine.monitor("start spin2")
+    machine.command("start spin2")
     machine.expect(r"\[spin2\] spinning")
     part = shares(machine, 15)
     assert part["spin"] + part["spin2"] > 0.7, part
@@ -69,7 +73,7 @@ def test_equals_take_turns(machine):
 
 def test_lower_priority_does_not_disturb(machine):
     """A guest below that never rests: the one above has what it wants, whenever it wants it."""
-    machine.monitor("start spin")
+    machine.command("start spin")
     machine.expect(r"\[spin\] spinning")
     with machine.console("linux"):
         begun = time.monotonic()
@@ -79,9 +83,9 @@ def test_lower_priority_does_not_disturb(machine):
 
 def test_budget(machine):
     """Of a higher priority, never resting, but with a budget of a fifth: it gets a fifth, the others the rest."""
-    machine.monitor("start limited")
+    machine.command("start limited")
     machine.expect(r"\[limited\] spinning")
-    machine.monitor("start spin")
+    machine.command("start spin")
     machine.expect(r"\[spin\] spinning")
     part = shares(machine, 15)
     assert 0.15 < part["limited"] < 0.25, part
@@ -92,18 +96,23 @@ def test_budget(machine):
 
 def test_starving_and_the_monitor(machine):
     """Without a budget the highest one takes the CPU; the monitor still answers and can stop it."""
-    machine.monitor("start hog")
+    machine.command("start spin")
+    machine.expect(r"\[spin\] spinning")
+    machine.command("start hog")
     machine.expect(r"\[hog\] spinning")
+    # One that is starved can be stopped nevertheless.
+    machine.command("stop spin")
+    machine.expect("guest spin: stopped by command")
     part = shares(machine, 10)
     assert part["hog"] > 0.9 and part["linux"] < 0.02, part
-    machine.monitor("stop hog")
+    machine.command("stop hog")
     machine.expect("guest hog: stopped by command")
     with machine.console("linux"):
         assert machine.shell("echo alive") == (0, "alive\n")
 
 
 def test_pause_of_a_spinning_guest(machine):
-    machine.monitor("start hog")
+    machine.command("start hog")
     machine.expect(r"\[hog\] spinning")
     machine.monitor("pause hog")
     with machine.console("linux"):
