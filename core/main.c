@@ -89,6 +89,7 @@ void core_start(const struct boot_info *info) {
         struct vm *vm = vm_create(guest, &error);
         if (!vm) {
             log_error("guest %s: %s (%d)", guest->name, reason(error), error);
+            vm_note_missing(guest->name, reason(error));
             continue;
         }
         log_info("guest %s: %u MiB, %u vCPU%s, priority %u", guest->name, (unsigned)(guest->memory >> 20),
@@ -97,4 +98,6 @@ void core_start(const struct boot_info *info) {
     for (unsigned i = 0; i < vm_count(); i++)
         if (vm_get(i)->config->autostart)
             vm_start(vm_get(i));
+    if (!vm_count())
+        vm_check_idle(); /* no guest's end will ask */
 }

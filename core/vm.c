@@ -16,12 +16,15 @@
 
 static struct vm *vms[VM_MAX];
 static unsigned created;
+static struct {
+    const char *name, *why;
+} missing[VM_MAX];
+static unsigned missing_count;
 static uint32_t idle_action = CONFIG_IDLE_STAY;
 
 static void ended(struct work *work);
 static void restart(struct timer *timer);
 static void restart_work(struct work *work);
-static void check_idle(void);
 
 struct vm *vm_create(const struct config_guest *config, int *error) {
     *error = -ENOMEM;
@@ -233,7 +236,7 @@ int vm_stop(struct vm *vm) {
             return -EALREADY;
         vm->restarting = false;
         timer_cancel(&vm->restart_timer);
-        check_idle();
+        vm_check_idle();
         return 0;
     }
     vm->stay_off = true; /* also where the guest ends by itself just now */
@@ -327,10 +330,18 @@ void vm_print_summary(void) {
         describe(vms[i], text, sizeof(text));
         log_info("guest %s: %s", vms[i]->name, text);
     }
+    for (unsigned i = 0; i < missing_count; i++)
+        log_info("guest %s: could not be created: %s", missing[i].name, missing[i].why);
 }
 
-/* Once nothing runs, nor will by itself: what the config wants. */
-static void check_idle(void) {
+void vm_note_missing(const char *name, const char *why) {
+    if (missing_count == array_count(missing))
+        return;
+    missing[missing_count].name = name;
+    missing[missing_count++].why = why;
+}
+
+void vm_check_idle(void) {
     if (idle_action == CONFIG_IDLE_STAY)
         return;
     for (unsigned i = 0; i < created; i++)
@@ -396,7 +407,7 @@ static void ended(struct work *work) {
         log_line(vm->end == VM_END_REFUSED ? LOG_ERROR : LOG_INFO, "guest %s: %s", vm->name, text);
     }
     if (vm->stay_off || !wants_restart(vm)) {
-        check_idle();
+        vm_check_idle();
         return;
     }
     if (vm->end == VM_END_RESTART || time_now() - vm->started >= RESTART_SETTLED)

@@ -133,8 +133,12 @@ bool vm_prepare(struct vm *vm);
 void vm_parked(struct vm *vm);
 /* What the host does when nothing runs any more; config_when_idle. Set once. */
 void vm_set_when_idle(uint32_t when_idle);
+/* Does it, if nothing runs, nor will by itself. On the boot CPU. */
+void vm_check_idle(void);
 /* Prints a line per guest: how it ended. */
 void vm_print_summary(void);
+/* A guest of the config that there is no VM for, for that summary. Both texts have to stay. */
+void vm_note_missing(const char *name, const char *why);
 
 /* Sets request bits (with release order) and makes the vCPU notice: it leaves the guest, or wakes up. Any
  * CPU, any context. */

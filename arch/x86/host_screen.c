@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The host's screen: a text console on a linear frame buffer. The frame buffer is never read, and only cells
 // that differ from what was drawn are drawn: writes go out in bursts (write-combining). Once timers run, a
-// few rows are drawn at a time, so that scrolling costs nobody a long pause.
+// few cells are drawn at a time, so that scrolling costs no guest a pause that it would notice.
 #include "arch/x86/host_screen.h"
 
 #include <string.h>
@@ -16,8 +16,8 @@
 #define CELL_HEIGHT 16u
 #define MARGIN      1u /* dots left of a glyph */
 #define MAX_SCALE   4u
-#define ROWS_A_TIME 4u
-#define DRAW_PERIOD 4000000ull /* ns */
+#define DRAW_TIME   10000ull  /* ns at a time: a fiftieth of the boot CPU, while there is something to draw */
+#define DRAW_PERIOD 500000ull /* ns from one time to the next */
 #define FOREGROUND  0xd0d0d0u
 #define BACKGROUND  0x101418u
 #define EARLY_LIMIT (1ull << 32) /* the loader's tables map at least this much where it is */
@@ -68,23 +68,24 @@ static void draw_cell(unsigned row, unsigned column) {
     drawn[row][column] = character;
 }
 
-/* Draws what has changed in one row. True: something had. */
-static bool draw_row(unsigned row) {
-    bool changed = false;
-
+/* Draws what has changed in one row, until the clock shows `end`. False: the time was over before the row. */
+static bool draw_row(unsigned row, uint64_t end) {
+    if (memcmp(drawn[row], text.cell[row], text.columns) == 0)
+        return true;
     for (unsigned column = 0; column < text.columns; column++) {
-        if (drawn[row][column] != text.cell[row][column]) {
-            draw_cell(row, column);
-            changed = true;
-        }
+        if (drawn[row][column] == text.cell[row][column])
+            continue;
+        draw_cell(row, column);
+        if (time_now() >= end)
+            return false;
     }
-    return changed;
+    return true;
 }
 
 static void draw_all(void) {
     if (pixels && !disabled)
         for (unsigned row = 0; row < text.rows; row++)
-            draw_row(row);
+            draw_row(row, UINT64_MAX);
 }
 
 static bool take(void) {
@@ -111,17 +112,19 @@ static void draw_margins(void) {
     }
 }
 
-/* Some rows from where it stopped last; another time, until all is drawn. */
+/* Some cells from where it stopped last; another time, until all is drawn. */
 static void draw_some(struct timer *timer) {
-    unsigned count = 0;
+    uint64_t end = time_now() + DRAW_TIME;
+    unsigned done = 0;
 
     spin_lock(&lock);
-    for (unsigned i = 0; i < text.rows && count < ROWS_A_TIME && !disabled; i++) {
-        count += draw_row(next_row);
+    while (done < text.rows && !disabled && draw_row(next_row, end)) {
         next_row = next_row + 1 < text.rows ? next_row + 1 : 0;
+        done++;
     }
+    bool more = done < text.rows && !disabled;
     spin_unlock(&lock);
-    if (count)
+    if (more)
         timer_arm(timer, time_now() + DRAW_PERIOD);
 }
 

@@ -81,6 +81,15 @@ def test_restart_policies(boot):
     machine.expect(r"\[never\] crashing")
 
 
+def test_no_guest_can_be_created(boot):
+    """A CPU that is too old for every guest: when-idle counts, and the summary names each."""
+    machine = boot(config({"old": tiny_guest("seven", 'cpu-model = "x86-64-v3";')}, 'when-idle = "poweroff";'), FILES, smp=1,
+                   cpu="EPYC,+svm,+npt,-avx2")
+    machine.expect("every guest has stopped: powering off")
+    machine.expect("guest old: could not be created: this CPU cannot run it")
+    machine.wait_poweroff()
+
+
 def test_linux_ends(boot, linux_files):
     """Power-off, a panic that reboots, a reboot from the shell; the machine goes off when the last one has."""
     machine = boot(config({

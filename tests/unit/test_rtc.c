@@ -277,6 +277,23 @@ static void test_periodic(void **state) {
     set(0x0b, 0x02);
 }
 
+/* The next period begins while C is read: the line falls and rises again, or the guest would wait for an edge
+ * for ever. */
+static void test_flag_while_read(void **state) {
+    (void)state;
+    set(0x0a, 0x26);
+    set(0x0b, 0x42);
+    get(0x0c);
+    run_until(next_timer()->deadline);
+    assert_true(fixture.level[IRQ]);
+    unsigned rises = fixture.rises[IRQ];
+    test_time_step = RATE_SECOND / 1024 + 1;
+    assert_int_equal(get(0x0c) & 0xc0, 0xc0);
+    test_time_step = 0;
+    assert_true(fixture.level[IRQ]);
+    assert_int_equal(fixture.rises[IRQ], rises + 1);
+}
+
 static void test_alarm(void **state) {
     (void)state;
     set(0x05, 0x20);
@@ -402,6 +419,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_extreme_dates, start, stop),
         cmocka_unit_test_setup_teardown(test_update_interrupt, start, stop),
         cmocka_unit_test_setup_teardown(test_periodic, start, stop),
+        cmocka_unit_test_setup_teardown(test_flag_while_read, start, stop),
         cmocka_unit_test_setup_teardown(test_alarm, start, stop),
         cmocka_unit_test_setup_teardown(test_memory_sizes, start, stop),
         cmocka_unit_test_setup_teardown(test_memory, start, stop),

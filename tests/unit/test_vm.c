@@ -608,8 +608,10 @@ static void test_summary(void **state) {
     assert_true(logged("2 guest a: running\n"));
     vm_pause(a);
     settle();
+    vm_note_missing("c", "not enough memory");
     vm_print_summary();
-    assert_true(logged("2 guest a: paused\n"));
+    assert_non_null(strstr(text, "2 guest a: paused\n"));
+    assert_true(logged("2 guest c: could not be created: not enough memory\n"));
 }
 
 /* ---- restarts */

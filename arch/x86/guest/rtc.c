@@ -187,16 +187,20 @@ static void sync(struct rtc *rtc) {
     s->checked = now; /* it may also have gone back with the host's */
 }
 
+static void drive(struct rtc *rtc, bool level) {
+    if (level == rtc->line)
+        return;
+    rtc->line = level;
+    pc_line_set(rtc->vm, RTC_GSI, level);
+}
+
 /* Drives the line, and arms the timer for the first flag that is enabled and not set yet. */
 static void update(struct rtc *rtc) {
     struct rtc_state *s = &rtc->s;
     sync(rtc);
     uint8_t enabled = s->cmos[REG_B] & C_FLAGS;
     bool level = s->flags & enabled;
-    if (level != rtc->line) {
-        rtc->line = level;
-        pc_line_set(rtc->vm, RTC_GSI, level);
-    }
+    drive(rtc, level);
     uint8_t wanted = level ? 0 : enabled; /* while the line is up nobody can see more of it */
     uint64_t deadline = UINT64_MAX;
     unsigned shift = period_shift(s);
@@ -248,6 +252,9 @@ static uint8_t read_register(struct rtc *rtc, unsigned reg) {
         sync(rtc);
         value = s->flags | (s->flags & s->cmos[REG_B] ? C_REQUEST : 0);
         s->flags = 0;
+        /* The line falls, also where the next flag is set before anybody looks: the I/O APIC's input is an
+         * edge. */
+        drive(rtc, false);
         update(rtc);
         return value;
     case REG_D:

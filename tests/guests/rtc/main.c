@@ -87,17 +87,17 @@ static void check_interrupts(void) {
     set(0x0a, 0x2b); /* 32 Hz */
     get(0x0c);
     set(0x0b, 0x42);
+    /* On a machine that others use as well interrupts come late, and several as one, but never early. */
     uint32_t before = irq_count[0x58];
     uint64_t start = now_us();
     interrupts_on();
-    while (irq_count[0x58] < before + 10 && now_us() - start < 5000000) {
-        uint32_t seen = irq_count[0x58];
-        if (seen != before && (get(0x0c) & 0x40) && seen >= before + 10)
-            break;
+    while (irq_count[0x58] < before + 10 && now_us() - start < 60000000)
         get(0x0c);
-    }
     interrupts_off();
-    check(irq_count[0x58] >= before + 10 && now_us() - start >= 250000, "periodic interrupt at 32 Hz");
+    uint64_t elapsed = now_us() - start;
+    check_range(irq_count[0x58] - before, 10, 1000, "ten periodic interrupts");
+    /* The first may have been due already. */
+    check_range(elapsed, 249000, 60000000, "periodic interrupt at 32 Hz");
     set(0x0b, 0x02);
     get(0x0c);
     set(0x0a, 0x26);
