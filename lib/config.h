@@ -83,11 +83,12 @@ struct config_guest {
     uint32_t budget;   /* microseconds of CPU time per period and vCPU; 0: no limit */
     uint32_t
         period; /* microseconds; 0 if budget is 0, else CONFIG_MIN_PERIOD..CONFIG_MAX_PERIOD, >= budget */
-    uint32_t restart;   /* enum config_restart */
-    uint32_t cpu_model; /* enum config_cpu_model */
-    uint32_t console;   /* enum config_console */
-    uint32_t autostart; /* 1: starts with the host */
-    uint32_t exit_port; /* 1: writing port 0xF4 ends the guest */
+    uint32_t restart;             /* enum config_restart */
+    uint32_t cpu_model;           /* enum config_cpu_model */
+    uint32_t console;             /* enum config_console */
+    uint32_t autostart;           /* 1: starts with the host */
+    uint32_t exit_port;           /* 1: writing port 0xF4 ends the guest */
+    uint32_t apic_virtualization; /* 1: the CPU delivers interrupts by itself, where it can */
 };
 
 /* The whole config: about 12 KiB, too much for a small stack. */

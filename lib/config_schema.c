@@ -85,6 +85,10 @@ static const struct config_property guest_properties[] = {
                                 .field = offsetof(struct config_guest, exit_port),
                                 .meaning =
                                     "whether a write to I/O port 0xF4 ends the guest with that exit code"},
+    [CONFIG_GUEST_APIC] = {"apic-virtualization", .type = CONFIG_TYPE_CHOICE, .choices = on_off, .preset = 1,
+                           .field = offsetof(struct config_guest, apic_virtualization),
+                           .meaning =
+                               "whether the CPU may deliver the guest's interrupts by itself, if it can"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                                   .meaning = "devices of the machine that the guest owns"},
     [CONFIG_GUEST_IDENTITY_MEMORY] = {"identity-memory", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,

@@ -3,7 +3,7 @@
 # the boot tests' guests, or of NAME.S alone.
 
 BENCH_GUESTS      := $(GUESTS)/bench
-BENCH_GUESTS_C    := exits ipi jitter
+BENCH_GUESTS_C    := exits ipi jitter apic
 BENCH_GUESTS_BARE := first spin noisy
 
 BENCH_OBJECTS := $(patsubst tests/bench/guests/%,$(BENCH_GUESTS)/obj/%.o,$(wildcard tests/bench/guests/*.c tests/bench/guests/*.S))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make bench`: what Saguaro costs. A table on the screen; the figures with how they were taken in a JSON file.
 #
-#   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi jitter boot boot-counted
+#   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi interrupts jitter boot boot-counted vtx
 import argparse
 import json
 import os
@@ -17,6 +17,7 @@ sys.path[:0] = [os.path.join(TOP, "tests/boot"), os.path.join(TOP, "tools"), os.
 
 import pexpect  # noqa: E402
 
+from bochs import BOOT_TIME as BOCHS_TIME, Bochs  # noqa: E402
 from counted import COUNTING, HYPERVISOR, counted_machine  # noqa: E402
 from machine import BUILD, GUESTS, Machine, MachineError, config, guest_file, linux  # noqa: E402
 
@@ -25,6 +26,7 @@ count_lines = __import__("count-lines")
 BENCH_GUESTS = os.path.join(GUESTS, "bench")
 LIMIT = 300  # seconds for one step; ample on a machine whose CPUs others use as well
 BOOTS = 3
+INTERRUPTS = 100000  # apic.elf's
 CMDLINE = "console=ttyS0 guest=web"
 
 COUNTED = "QEMU -icount shift=0,sleep=off: instructions of guest and hypervisor together"
@@ -61,6 +63,13 @@ IPI_HOW = (f"{COUNTED}; -smp 2; from before the WRMSR of the ICR to the handler'
            "before; 1000 times")
 JITTER_HOW = (f"{COUNTED}; -smp 1; from TSC deadline to the handler's first instruction; bare guest of priority 50, every 200 us, beside one "
               "that spins and one that executes CPUID in a loop, priority 10, one CPU, messages on the serial port alone; 5000 wakes")
+
+VTX_HOW = ("Bochs 2.7, corei7_skylake_x, whose TSC counts instructions of guest and hypervisor together; one CPU; the same guest as "
+           "under SVM")
+# What the CPU's taking care of the local APIC changes.
+VTX_DIFFERS = {"x2apic-eoi", "x2apic-eoi-in-service", "self-ipi", "halt-wake-median", "halt-cycle"}
+EXITS_HOW = f"{INTERRUPTS} interrupts of a bare guest, x2APIC; all exits of its vCPUs from their start on, by interrupt; the monitor's vms"
+ANSWER = 300  # s for an answer of the monitor
 
 figures = []
 
@@ -142,6 +151,67 @@ def measure_ipi():
         figure(f"IPI to a halted vCPU on another CPU, {name}", round(values[f"ipi-{name}"][0]), "instructions", IPI_HOW)
 
 
+def exits_per_interrupt(machine, guest):
+    """Of apic.elf, which has done its work and halts."""
+    count = guest_figures(machine, guest)["interrupts"][0]
+    if count != INTERRUPTS:
+        raise MachineError(f"{guest} took {count} interrupts, not {INTERRUPTS}")
+    return round(sum(exits_by_cause(machine, guest)[0].values()) / count, 2)
+
+
+def measure_interrupts():
+    text = config({"self": bare("apic", 'cmdline = "self";'), "other": bare("apic", 'cmdline = "other"; vcpus = <2>; autostart = "no";')})
+    with Machine("bench-interrupts", text, bare_files("apic")) as machine:
+        figure("SVM: exits of a self-IPI with its EOI", exits_per_interrupt(machine, "self"), "exits", EXITS_HOW)
+        machine.monitor("stop self")
+        machine.monitor("start other")
+        figure("SVM: exits of an IPI to a running vCPU with its EOI", exits_per_interrupt(machine, "other"), "exits", EXITS_HOW)
+
+
+def vtx_config(guests):
+    """Each guest with and without APIC virtualisation, started by hand."""
+    return config({f"{name}-{form}": f'{text} autostart = "no"; apic-virtualization = "{form}";'
+                   for name, text in guests.items() for form in ("on", "off")})
+
+
+def vtx_runs(machine, name):
+    """Runs a guest in both forms, one after the other: (how its figures' names begin, its name)."""
+    for form, title in (("on", "VT-x"), ("off", "VT-x without APIC virtualisation")):
+        say(f"  {name}, {form}")
+        machine.monitor(f"start {name}-{form}", ANSWER)
+        yield title, f"{name}-{form}"
+        if re.search(rf"^{name}-{form} +running", machine.monitor("vms", ANSWER), re.M):
+            machine.monitor(f"stop {name}-{form}", ANSWER)
+
+
+def measure_vtx():
+    """On Bochs: instructions, and exits. Two machines: the TSC of one with two CPUs moves in steps."""
+    text = vtx_config({"exits": bare("exits"), "self": bare("apic", 'cmdline = "self";'), "web": linux("web", memory="128M")})
+    files = bare_files("exits", "apic") | {"vmlinuz": guest_file("vmlinuz-cloud"), "initrd.gz": guest_file("initrd.gz")}
+    with Bochs("bench-vtx", text, files) as machine:
+        machine.prompt(BOCHS_TIME)
+        for title, guest in vtx_runs(machine, "exits"):
+            values = guest_figures(machine, guest)
+            for name, (what, _, _) in EXITS.items():
+                if title == "VT-x" or name in VTX_DIFFERS:
+                    figure(f"{title}: {what}", round(statistics.median(values[name])), "instructions", VTX_HOW)
+        for title, guest in vtx_runs(machine, "self"):
+            figure(f"{title}: exits of a self-IPI with its EOI", exits_per_interrupt(machine, guest), "exits", EXITS_HOW)
+        for title, guest in vtx_runs(machine, "web"):
+            machine.expect(rf"\[{guest}\] GUEST-READY web", BOCHS_TIME)
+            exits = exits_by_cause(machine, guest)[0]
+            how = "stock Debian cloud kernel and busybox initramfs, 128 MiB, one CPU, on Bochs 2.7, to init; the monitor's vms"
+            figure(f"{title}: boot to init: exits", sum(exits.values()), "exits", how)
+            for cause, count in sorted(exits.items(), key=lambda item: -item[1]):
+                figure(f"{title}: boot to init: exits by {cause}", count, "exits", how)
+    text = vtx_config({"other": bare("apic", 'cmdline = "other"; vcpus = <2>;')})
+    with Bochs("bench-vtx-2", text, bare_files("apic"), smp=2) as machine:
+        machine.prompt(BOCHS_TIME)
+        for title, guest in vtx_runs(machine, "other"):
+            figure(f"{title}: exits of an IPI to a running vCPU with its EOI", exits_per_interrupt(machine, guest), "exits",
+                   EXITS_HOW)
+
+
 def jitter(name, host, *neighbours):
     guests = {"jitter": bare("jitter", "priority = <50>;"), **{guest: bare(guest) for guest in neighbours}}
     with counted_machine(name, config(guests, host), bare_files(*guests)) as machine:
@@ -193,12 +263,12 @@ def web(memory="256M"):
         "vmlinuz": guest_file("vmlinuz-cloud"), "initrd.gz": guest_file("initrd.gz")}
 
 
-def exits_by_cause(machine):
+def exits_by_cause(machine, guest="web"):
     """{cause: count} and how much memory a guest costs, by the monitor."""
-    text = machine.monitor("vms web")
+    text = machine.monitor(f"vms {guest}", ANSWER)
     exits = {name.strip(): int(count) for line in re.findall(r"exits: (.*)", text)
              for name, count in re.findall(r"([A-Za-z][^,]*?) (\d+)(?:,|$)", line.strip())}
-    memory = re.search(r"^web\s+\d+ MiB\s+(\d+) (KiB|MiB)", machine.monitor("mem"), re.M)
+    memory = re.search(rf"^{guest}\s+\d+ MiB\s+(\d+) (KiB|MiB)", machine.monitor("mem", ANSWER), re.M)
     return exits, int(memory.group(1)) * (1024 if memory.group(2) == "KiB" else 1 << 20)
 
 
@@ -259,9 +329,11 @@ PARTS = {
     "start": measure_start,
     "exits": measure_exits,
     "ipi": measure_ipi,
+    "interrupts": measure_interrupts,
     "jitter": measure_jitter,
     "boot": measure_boot,
     "boot-counted": measure_boot_counted,
+    "vtx": measure_vtx,
 }
 
 

@@ -43,6 +43,7 @@ static void test_defaults(void **state) {
     assert_int_equal(guest->console, CONFIG_CONSOLE_COM1);
     assert_int_equal(guest->autostart, 1);
     assert_int_equal(guest->exit_port, 1);
+    assert_int_equal(guest->apic_virtualization, 1);
 }
 
 static void test_everything(void **state) {
@@ -59,7 +60,7 @@ static void test_everything(void **state) {
         "\"256M\";"
         "          vcpus = <16>; cpus = <0 63 1>; priority = <99>; budget = <2000>; period = <10000>;"
         "          restart = \"always\"; cpu-model = \"host\"; console = \"none\"; autostart = \"no\";"
-        "          exit-port = \"no\"; };"
+        "          exit-port = \"no\"; apic-virtualization = \"off\"; };"
         "  multi { multiboot = \"m.elf\"; modules = \"a\", \"b/c  x y\", \"d \"; memory = \"0x40000000\";"
         "          cmdline = \"\"; restart = \"on-crash\"; cpu-model = \"x86-64-v1\"; };"
         "  pvh { pvh = \"vmlinux\"; initrd = \"i\"; memory = \"64G\"; cpu-model = \"x86-64-v3\"; priority = "
@@ -88,6 +89,7 @@ static void test_everything(void **state) {
     assert_int_equal(guest->console, CONFIG_CONSOLE_NONE);
     assert_int_equal(guest->autostart, 0);
     assert_int_equal(guest->exit_port, 0);
+    assert_int_equal(guest->apic_virtualization, 0);
     guest++;
     assert_int_equal(guest->image_kind, CONFIG_IMAGE_MULTIBOOT);
     assert_int_equal(guest->module_count, 3);

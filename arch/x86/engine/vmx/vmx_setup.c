@@ -10,6 +10,7 @@
 #include "arch/x86/registers.h"
 #include "arch/x86/traps.h"
 #include "core/log.h"
+#include "lib/config.h"
 
 #include <errno.h>
 #include <string.h>
@@ -103,9 +104,11 @@ int vmx_vcpu_create(struct x86_vcpu *vcpu) {
     struct vmx_vcpu *vmx = heap_allocate(sizeof(*vmx), account);
     uint32_t *vmcs = heap_pages(0, account);
 
-    if (vmx_controls.apic)
+    bool apic = vmx_controls.apic && vcpu->core.vm->config->apic_virtualization;
+
+    if (apic)
         vcpu->apic_page = heap_pages(0, account);
-    if (!vmx || !vmcs || (vmx_controls.apic && !vcpu->apic_page)) {
+    if (!vmx || !vmcs || (apic && !vcpu->apic_page)) {
         if (vcpu->apic_page)
             heap_pages_free(vcpu->apic_page, 0, account);
         vcpu->apic_page = NULL;
