@@ -1,13 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fixtures of the boot tests: machines that end with the test that started them.
+# Fixtures of the boot tests: machines that end with the test that started them; and what is done about a race in QEMU.
 import os
 import re
 import sys
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import machine as machines  # noqa: E402
+
+
+# QEMU 7.2: an FRSTOR, FXRSTOR or XRSTOR on any CPU rewrites a word of the first CPU's state without a lock (cpu_clear_ignne()), and
+# may take "nested paging is on" out of it when the first CPU just enters a guest: that guest sees the machine's memory in place of
+# its page tables, and ends in a triple fault. It was caught in the act, about once in 25,000 starts of a guest; it needs two CPUs
+# that are emulated by two threads. A test that fails when a guest ended so is run once more, and the summary names it.
+repeated = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    machines.triple_faults.clear()
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(report.failed for report in reports) and machines.triple_faults:
+        repeated.append((item.nodeid, list(machines.triple_faults)))
+        for forget in machines.caches:
+            forget()
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter):
+    for test, faults in repeated:
+        terminalreporter.write_line(f"RUN AGAIN after a guest's triple fault on QEMU (conftest.py says why): {test}: {'; '.join(faults)}")
 
 
 def folder_name(request, name):

@@ -79,6 +79,11 @@ def test_guests_on_vtx():
                                      "smp-by-hand": Guest("smp.elf", vcpus=4, cmdline="x2apic", more=BY_HAND)}, "vtx")
 
 
+def test_guests_on_svm():
+    """SVM with NRIP save and flush-by-ASID, which QEMU's does not have."""
+    run_guests("svm-guests", PLATFORM, "svm")
+
+
 @pytest.mark.long
 def test_hostile_guests_on_vtx():
     run_guests("hostile", HOSTILE, "vtx")
