@@ -20,7 +20,6 @@
 #define VECTOR_UART        0x31u
 #define VECTOR_TIMER       0xe0u
 #define VECTOR_KICK        0xf0u
-#define VECTOR_POSTED      0xf1u /* VT-x: look for posted interrupts */
 #define VECTOR_SPURIOUS    0xffu
 
 /* What traps.S pushes, then what the CPU pushes. */

@@ -77,7 +77,6 @@ struct x86_vcpu {
     uint32_t record_next;
     struct x86_event postponed; /* an interrupt whose delivery was cut short by an exception */
     struct emulate *emulate;    /* see engine/mmio.h */
-    bool posting;               /* the CPU takes interrupts while the guest runs: see x86_post() */
     uint8_t *apic_page;         /* the virtual-APIC page, where the CPU has such; see lapic_page_load() */
     struct pv *pv;              /* kvmclock, PV EOI; see guest/pv.h */
 };
@@ -98,9 +97,5 @@ static inline struct x86_vm *x86_vm(struct vm *vm) {
 static inline struct x86_vcpu *x86_vcpu(struct vcpu *vcpu) {
     return container_of(vcpu, struct x86_vcpu, core);
 }
-
-/* engine/run.c: an interrupt has been requested of the local APIC (its bit is set). Reaches the vCPU without
- * an exit, if it is in the guest. Any CPU; for vCPUs with `posting` set. */
-void x86_post(struct x86_vcpu *vcpu);
 
 #endif

@@ -34,7 +34,6 @@ static struct machine {
     unsigned arms;     /* calls of timer_arm() */
     unsigned kicks;    /* calls of vcpu_kick() */
     unsigned requests; /* calls of vcpu_request() */
-    unsigned posts;    /* of x86_post() */
     unsigned dirtied;  /* calls of guest_mark_dirty() */
     uint64_t wall;     /* what wallclock_now() says */
 } machine;
@@ -55,11 +54,7 @@ static inline uint64_t guest_word(uint64_t gpa, unsigned size) {
 void *heap_allocate(size_t size, struct memory_account *account) {
     if (account)
         account->overhead += size;
-    size_t whole = (size + 63) & ~(size_t)63; /* aligned as the hypervisor's heap does */
-    void *object = aligned_alloc(64, whole);
-    if (object)
-        memset(object, 0, whole);
-    return object;
+    return calloc(1, size);
 }
 
 void heap_free(void *object, size_t size, struct memory_account *account) {
@@ -94,11 +89,6 @@ void vcpu_request(struct vcpu *vcpu, uint32_t requests) {
 void vcpu_kick(struct vcpu *vcpu) {
     (void)vcpu;
     machine.kicks++;
-}
-
-void x86_post(struct x86_vcpu *vcpu) {
-    machine.posts++;
-    __atomic_fetch_or(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELEASE);
 }
 
 void log_line(enum log_level level, const char *format, ...) {

@@ -259,18 +259,7 @@ static struct {
     unsigned count, at;
     struct x86_event entered[STEPS]; /* what each entry injected */
     struct engine engine;
-    unsigned kicks, notifications;
 } guest;
-
-void vcpu_kick(struct vcpu *which) {
-    assert_ptr_equal(which, &vcpu.core);
-    guest.kicks++;
-}
-
-static void apic_notify(struct x86_vcpu *which) {
-    assert_ptr_equal(which, &vcpu);
-    guest.notifications++;
-}
 
 static enum engine_next engine_run(struct x86_vcpu *which) {
     assert_ptr_equal(which, &vcpu);
@@ -310,7 +299,6 @@ static int setup(void **unused) {
     guest.engine.run = engine_run;
     guest.engine.nmi_open = nmi_open;
     guest.engine.nmi_injected = nmi_injected;
-    guest.engine.apic_notify = apic_notify;
     guest.engine.vcpu_load = guest.engine.vcpu_put = nothing;
     engine = &guest.engine;
     vm.model = &model;
@@ -1074,23 +1062,6 @@ static void test_start_up(void **unused) {
     assert_int_equal(run(0), VCPU_RUN_BLOCK);
 }
 
-/* Who is in the guest is notified, others are woken; either way the next exit looks. */
-static void test_post(void **unused) {
-    (void)unused;
-    x86_post(&vcpu);
-    assert_int_equal(guest.kicks, 1);
-    assert_int_equal(guest.notifications, 0);
-    assert_int_equal(vcpu.core.requests, X86_REQUEST_EVENT);
-    vcpu.core.requests = 0;
-    vcpu.core.in_guest = 1;
-    x86_post(&vcpu);
-    x86_post(&vcpu); /* each is told of: whether a notification is on its way is the engine's to know */
-    assert_int_equal(guest.kicks, 1);
-    assert_int_equal(guest.notifications, 2);
-    assert_int_equal(vcpu.core.requests, X86_REQUEST_EVENT);
-    vcpu.core.in_guest = 0;
-}
-
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -1116,7 +1087,6 @@ int main(void) {
         TEST(test_halt),
         TEST(test_wake),
         TEST(test_start_up),
-        TEST(test_post),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,17 +74,6 @@ static void cpu_self_ipi(uint8_t vector) {
     cpu.rvi = top(0x200);
 }
 
-/* A notification has come while the guest runs (29.6). */
-static void cpu_posted(void) {
-    uint64_t *descriptor = (uint64_t *)(uintptr_t)lapic_posted(apic(HARD));
-    descriptor[4] &= ~1ull;
-    for (unsigned vector = 0; vector < 256; vector++)
-        if (descriptor[vector / 64] >> vector % 64 & 1)
-            change_bit(0x200, vector, true);
-    memset(descriptor, 0, 32);
-    cpu.rvi = top(0x200);
-}
-
 /* ---- tests */
 
 static int open_page(void **state) {
@@ -207,39 +196,6 @@ static void test_save(void **state) {
     assert_int_equal(msr(HARD, 0x821), 1u << 21);
 }
 
-/* Edges reach a vCPU that is in the guest through the descriptor; levels and whoever is not there do not. */
-static void test_posted(void **state) {
-    (void)state;
-    enable_all(true);
-    machine.vcpu[HARD].posting = true;
-    send(HARD, 0x31, false);
-    enter();
-    unsigned posts = machine.posts, requests = machine.requests;
-    assert_int_equal((uintptr_t)lapic_posted(apic(HARD)) % 64, 0);
-    send(HARD, 0x92, false);
-    assert_int_equal(machine.posts, posts + 1);
-    assert_int_equal(machine.requests, requests);
-    assert_true(lapic_notify(apic(HARD)));
-    assert_false(lapic_notify(apic(HARD))); /* one is on its way */
-    cpu_posted();
-    assert_true(lapic_notify(apic(HARD)));
-    assert_int_equal(cpu_deliver(), 0x92);
-    send(HARD, 0x92, false); /* again while it is in service */
-    assert_int_equal(machine.posts, posts + 2);
-    send(HARD, 0x92, false); /* twice is once */
-    assert_int_equal(machine.posts, posts + 2);
-    enter(); /* met it outside: what was claimed is given back, the interrupt is in the page */
-    assert_true(lapic_notify(apic(HARD)));
-    cpu_eoi();
-    assert_int_equal(cpu_deliver(), 0x92);
-    cpu_eoi();
-    send(HARD, 0x92, true);
-    assert_int_equal(machine.posts, posts + 2);
-    assert_int_equal(machine.requests, requests + 1);
-    enter();
-    assert_int_equal(cpu.eoi_exit[2], 1u << (0x92 - 0x80));
-}
-
 static uint32_t seed = 12345;
 static uint32_t pick(uint32_t limit) {
     seed = seed * 1664525 + 1013904223;
@@ -254,28 +210,20 @@ static void compare(void) {
 }
 
 /* Whatever happens, both vCPUs take the same interrupts. */
-static void against_software(bool posting) {
+static void test_against_software(void **state) {
+    (void)state;
     unsigned delivered = 0;
-    bool inside = false;
     enable_all(true);
-    machine.vcpu[HARD].posting = posting;
     take_requests(HARD);
     machine.vcpu[HARD].core.requests = X86_REQUEST_EVENT;
     for (unsigned step = 0; step < 200000; step++) {
         uint8_t vector = (uint8_t)(16 + pick(240));
-        bool stays = inside && pick(2); /* in the guest: a request waits for its next exit */
-        if (!stays)
-            enter();
-        inside = posting;
+        enter();
         switch (pick(8)) {
         case 0: {
             bool level = pick(4) == 0;
             send(HARD, vector, level);
             send(SOFT, vector, level);
-            if (stays && !level && lapic_notify(apic(HARD)))
-                cpu_posted();
-            else
-                enter();
             break;
         }
         case 1:
@@ -294,7 +242,6 @@ static void against_software(bool posting) {
             break;
         }
         case 5:
-            inside = false;
             if (pick(20) == 0)
                 compare();
             if (pick(20) == 0) {
@@ -304,8 +251,7 @@ static void against_software(bool posting) {
             }
             break;
         default: {
-            if (!stays)
-                enter();
+            enter();
             int vector_hard = cpu_deliver();
             int vector_soft = lapic_pending(apic(SOFT));
             if (vector_soft >= 0)
@@ -319,17 +265,6 @@ static void against_software(bool posting) {
     assert_true(delivered > 10000);
 }
 
-static void test_against_software(void **state) {
-    (void)state;
-    against_software(false);
-}
-
-static void test_posted_against_software(void **state) {
-    (void)state;
-    against_software(true);
-    assert_true(machine.posts > 1000);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_wanted, open_page, machine_close),
@@ -339,9 +274,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_level, open_page, machine_close),
         cmocka_unit_test_setup_teardown(test_reset, open_page, machine_close),
         cmocka_unit_test_setup_teardown(test_save, open_page, machine_close),
-        cmocka_unit_test_setup_teardown(test_posted, open_page, machine_close),
         cmocka_unit_test_setup_teardown(test_against_software, open_page, machine_close),
-        cmocka_unit_test_setup_teardown(test_posted_against_software, open_page, machine_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

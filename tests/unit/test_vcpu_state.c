@@ -128,11 +128,6 @@ void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count) {
 void emulate_cancel(struct emulate *emulate) {
     assert_non_null(emulate);
 }
-void x86_post(struct x86_vcpu *vcpu) {
-    fail_msg("nothing is posted to a vCPU at rest");
-    (void)vcpu;
-}
-
 int mmio_create(struct x86_vcpu *vcpu) {
     (void)vcpu;
     return -ENOMEM;

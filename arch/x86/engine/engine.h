@@ -61,10 +61,6 @@ struct engine {
      * now, and they are injected. NULL: it never can. */
     bool (*apic_load)(struct x86_vcpu *vcpu);
 
-    /* Tells the CPU that runs this vCPU, which is in the guest, to look for posted interrupts. Used where
-     * vcpu->posting is set. */
-    void (*apic_notify)(struct x86_vcpu *vcpu);
-
     void (*tlb_flush)(struct x86_vcpu *vcpu);  /* forget the vCPU's translations before the next entry */
     void (*tsc_offset)(struct x86_vcpu *vcpu); /* vcpu->tsc_offset has changed */
 

@@ -118,16 +118,6 @@ static void deliver(struct x86_vcpu *vcpu) {
     pv_eoi_offer(vcpu, (uint8_t)vector);
 }
 
-void x86_post(struct x86_vcpu *vcpu) {
-    /* The request is for the next exit, the notification for a guest that has none. Whoever enters sets
-     * in_guest first and looks at the requests then. */
-    __atomic_fetch_or(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&vcpu->core.in_guest, __ATOMIC_SEQ_CST))
-        engine->apic_notify(vcpu);
-    else
-        vcpu_kick(&vcpu->core);
-}
-
 static void deliver_nmi(struct x86_vcpu *vcpu) {
     if (!engine->nmi_open(vcpu))
         return; /* tried again after the next exit */

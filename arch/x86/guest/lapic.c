@@ -97,12 +97,7 @@ void lapic_set_irr(struct lapic *lapic, uint8_t vector, bool level) {
     else if (unlikely(__atomic_load_n(&lapic->tmr[word], __ATOMIC_RELAXED) & bit))
         __atomic_fetch_and(&lapic->tmr[word], ~bit, __ATOMIC_RELAXED);
     /* Who set the bit first has made the run loop look; it will look again when priorities change. */
-    if (__atomic_fetch_or(&lapic->irr[word], bit, __ATOMIC_SEQ_CST) & bit)
-        return;
-    /* The end of a level's interrupt has to exit, and an entry sees to that. */
-    if (!level && __atomic_load_n(&x86_vcpu(lapic->vcpu)->posting, __ATOMIC_RELAXED))
-        x86_post(x86_vcpu(lapic->vcpu));
-    else
+    if (!(__atomic_fetch_or(&lapic->irr[word], bit, __ATOMIC_SEQ_CST) & bit))
         vcpu_request(lapic->vcpu, X86_REQUEST_EVENT);
 }
 

@@ -66,11 +66,6 @@ bool lapic_page_wanted(const struct lapic *lapic);
 /* Moves what is pending (and, the first time, all else) into vcpu->apic_page. *rvi, *svi: the highest vector
  * pending and in service, 0: none. eoi_exit: bits of the vectors whose end has to be seen. */
 void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t eoi_exit[4]);
-/* Posted interrupts (29.6): the descriptor, 64 bytes that the CPU takes requests from while the guest runs.
- */
-const void *lapic_posted(const struct lapic *lapic);
-/* Any CPU: claims the notification that an interrupt was posted. False: one is on its way already. */
-bool lapic_notify(struct lapic *lapic);
 /* The end of an interrupt whose bit was set in eoi_exit; the page is up to date. */
 void lapic_page_eoi(struct lapic *lapic, uint8_t vector);
 /* Takes everything back: before the vCPU blocks or leaves its CPU. Cheap when there is nothing to do. */

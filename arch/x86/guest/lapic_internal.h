@@ -78,10 +78,7 @@ enum lapic_timer_mode { LAPIC_ONE_SHOT, LAPIC_PERIODIC, LAPIC_TSC_DEADLINE, LAPI
  * are single words.
  */
 struct lapic {
-    /* With what follows the descriptor of posted interrupts (29.6), which the CPU takes requests from: */
-    uint64_t irr[4] __attribute__((aligned(64)));
-    uint64_t notified; /* bit 0 (ON): a notification is on its way */
-    uint64_t unused[3];
+    uint64_t irr[4];
     uint64_t isr[4];
     uint64_t tmr[4];
     int32_t isr_top;    /* highest vector in service, or -1 */

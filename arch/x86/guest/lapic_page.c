@@ -40,8 +40,6 @@ void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t e
             set_bits(lapic, LAPIC_REG_ISR, i, lapic->isr[i]);
         lapic->in_page = true;
     }
-    /* Before the requests are taken: who adds one from here on notifies again. */
-    __atomic_store_n(&lapic->notified, 0, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < 4; i++) {
         requested[i] = bits(lapic, LAPIC_REG_IRR, i);
         if (__atomic_load_n(&lapic->irr[i], __ATOMIC_RELAXED)) {
@@ -53,14 +51,6 @@ void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t e
     }
     *rvi = highest(requested);
     *svi = highest(served);
-}
-
-const void *lapic_posted(const struct lapic *lapic) {
-    return lapic->irr;
-}
-
-bool lapic_notify(struct lapic *lapic) {
-    return !(__atomic_fetch_or(&lapic->notified, 1, __ATOMIC_SEQ_CST) & 1);
 }
 
 void lapic_page_unload(struct lapic *lapic) {

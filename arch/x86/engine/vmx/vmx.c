@@ -90,8 +90,6 @@ static int cpu_enable(void) {
                   (unsigned long long)cr0_read(), (unsigned long long)cr4_read());
         return -ENOTSUP;
     }
-    if (cpu_this()->number == 0)
-        vmx_apic_init();
     return vmx_on(arch_heap_physical(cpu->region)) ? -ENOTSUP : 0;
 }
 
@@ -313,7 +311,6 @@ const struct engine vmx_engine = {
     .nmi_open = nmi_open,
     .nmi_injected = nmi_injected,
     .apic_load = vmx_apic_load,
-    .apic_notify = vmx_apic_notify,
     .tlb_flush = tlb_flush,
     .tsc_offset = tsc_offset,
     .exit_name = vmx_exit_name,

@@ -70,9 +70,7 @@ void vmx_fill(struct x86_vcpu *vcpu);
 void vmx_fill_host(struct vmx_vcpu *vmx);
 
 /* vmx_apic.c */
-void vmx_apic_init(void); /* once */
 bool vmx_apic_load(struct x86_vcpu *vcpu);
-void vmx_apic_notify(struct x86_vcpu *vcpu);
 
 /* vmx_exit.c */
 enum engine_next vmx_exit(struct x86_vcpu *vcpu, uint32_t reason);

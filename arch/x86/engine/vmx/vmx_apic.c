@@ -3,8 +3,6 @@
 // delivered and ended, and sent to oneself, without exits.
 #include "arch/x86/engine/vmx/vmx.h"
 #include "arch/x86/guest/lapic.h"
-#include "arch/x86/host_apic.h"
-#include "arch/x86/interrupts.h"
 
 #include <vmx_inline.h>
 
@@ -15,31 +13,9 @@ static void switch_to(struct x86_vcpu *vcpu, bool on) {
 
     vmx->apic_on = on;
     vmx->primary = on ? (vmx->primary & ~cr8) | VMX_APIC_PRIMARY : (vmx->primary & ~VMX_APIC_PRIMARY) | cr8;
-    if (vmx_controls.posted) {
-        vmcs_write(VMCS_PIN, vmx_controls.pin | (on ? VMX_PIN_POSTED : 0));
-        __atomic_store_n(&vcpu->posting, on, __ATOMIC_RELAXED);
-    }
     vmcs_write(VMCS_PRIMARY, vmx->primary);
     vmcs_write(VMCS_SECONDARY, vmx->secondary | (on ? VMX_APIC_SECONDARY : 0));
     vmcs_write(VMCS_MSR_BITMAP, arch_heap_physical(on ? vm->apic_bitmap : vm->msr_bitmap));
-}
-
-/* A notification that met this CPU outside the guest: what it was about is taken at the next entry. */
-static void notified(void) {
-    struct vcpu *vcpu = cpu_this()->current;
-    if (vcpu)
-        __atomic_fetch_or(&vcpu->requests, X86_REQUEST_EVENT, __ATOMIC_RELEASE);
-}
-
-void vmx_apic_init(void) {
-    if (vmx_controls.posted)
-        interrupt_install(VECTOR_POSTED, notified);
-}
-
-void vmx_apic_notify(struct x86_vcpu *vcpu) {
-    /* Where it runs is looked up after the notification was claimed: a vCPU that moves claims it back. */
-    if (lapic_notify(vcpu->lapic))
-        host_apic_send(__atomic_load_n(&vcpu->core.cpu, __ATOMIC_ACQUIRE)->id, VECTOR_POSTED);
 }
 
 bool vmx_apic_load(struct x86_vcpu *vcpu) {

@@ -49,6 +49,7 @@ static const struct {
     {EXIT, NEED, VMX_EXIT_LOAD_PAT, "load PAT at exits"},
     {EXIT, NEED, VMX_EXIT_SAVE_EFER, "save EFER"},
     {EXIT, NEED, VMX_EXIT_LOAD_EFER, "load EFER at exits"},
+    {EXIT, AVOID, VMX_EXIT_ACKNOWLEDGE, "acknowledge interrupt on exit"},
     {ENTRY, NEED, VMX_ENTRY_LOAD_DEBUG, "load debug controls"},
     {ENTRY, NEED, VMX_ENTRY_LOAD_PAT, "load PAT"},
     {ENTRY, NEED, VMX_ENTRY_LOAD_EFER, "load EFER"},
@@ -110,11 +111,7 @@ int vmx_caps_resolve(const struct vmx_caps *caps, struct vmx_controls *controls,
     bool apic = (caps->primary >> 32 & VMX_APIC_PRIMARY) == VMX_APIC_PRIMARY &&
                 (caps->secondary >> 32 & VMX_APIC_SECONDARY) == VMX_APIC_SECONDARY &&
                 !((uint32_t)caps->primary & (VMX_PRIMARY_CR8_LOAD | VMX_PRIMARY_CR8_STORE));
-    /* Posted interrupts want interrupts to be acknowledged by exits (26.2.1.1). */
-    bool posted = apic && caps->pin >> 32 & VMX_PIN_POSTED && caps->exit >> 32 & VMX_EXIT_ACKNOWLEDGE;
-    if (posted)
-        value[EXIT] |= VMX_EXIT_ACKNOWLEDGE;
-    *controls = (struct vmx_controls){value[PIN], value[PRIMARY], value[SECONDARY], value[EXIT], value[ENTRY],
-                                      apic,       posted};
+    *controls =
+        (struct vmx_controls){value[PIN], value[PRIMARY], value[SECONDARY], value[EXIT], value[ENTRY], apic};
     return 0;
 }

@@ -19,8 +19,7 @@ struct vmx_caps {
 
 struct vmx_controls {
     uint32_t pin, primary, secondary, exit, entry;
-    bool apic;   /* VMX_APIC_PRIMARY and VMX_APIC_SECONDARY may be switched on */
-    bool posted; /* and VMX_PIN_POSTED with them: exits acknowledge interrupts then */
+    bool apic; /* VMX_APIC_PRIMARY and VMX_APIC_SECONDARY may be switched on */
 };
 
 /* Chooses the controls: all that is needed, and of what is wanted all that there is. 0, or -ENOTSUP with the

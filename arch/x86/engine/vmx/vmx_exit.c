@@ -5,7 +5,6 @@
 #include "arch/x86/engine/vmx/vmx.h"
 #include "arch/x86/engine/vmx/vmx_check.h"
 #include "arch/x86/guest/lapic.h"
-#include "arch/x86/interrupts.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/traps.h"
 #include "core/log.h"
@@ -76,14 +75,8 @@ static enum engine_next on_cr(struct x86_vcpu *vcpu) {
 }
 
 static enum engine_next on_interrupt(struct x86_vcpu *vcpu) {
-    uint32_t info = 0;
-    if (vmx_controls.exit & VMX_EXIT_ACKNOWLEDGE)
-        info = (uint32_t)vmcs_read(VMCS_EXIT_EVENT);
-    x86_exit_note(vcpu, EXIT_INTERRUPT, VMX_REASON_INTERRUPT, info);
-    if (info & VMX_EVENT_VALID)
-        interrupt_dispatch(info & VMX_EVENT_VECTOR); /* acknowledged by the exit: it is in service */
-    else
-        cpu_interrupt_window();
+    x86_exit_note(vcpu, EXIT_INTERRUPT, VMX_REASON_INTERRUPT, 0);
+    cpu_interrupt_window();
     return ENGINE_AGAIN;
 }
 

@@ -4,11 +4,9 @@
 #include "arch/x86/engine/direct_msrs.h"
 #include "arch/x86/engine/vmx/vmx.h"
 #include "arch/x86/guest/cpu_model.h"
-#include "arch/x86/guest/lapic.h"
 #include "arch/x86/host_map.h"
 #include "arch/x86/paging_formats.h"
 #include "arch/x86/registers.h"
-#include "arch/x86/traps.h"
 #include "core/log.h"
 #include "lib/config.h"
 
@@ -190,12 +188,6 @@ void vmx_fill(struct x86_vcpu *vcpu) {
     if (vcpu->apic_page) {
         vmcs_write(VMCS_VIRTUAL_APIC, arch_heap_physical(vcpu->apic_page));
         vmcs_write(VMCS_TPR_THRESHOLD, 0);
-        if (vmx_controls.posted) {
-            uint64_t descriptor = arch_heap_physical(lapic_posted(vcpu->lapic));
-            bug_if(descriptor % 64); /* the heap aligns what is as long as that */
-            vmcs_write(VMCS_POSTED_VECTOR, VECTOR_POSTED);
-            vmcs_write(VMCS_POSTED_DESCRIPTOR, descriptor);
-        }
         for (unsigned i = 0; i < 4; i++)
             vmcs_write(VMCS_EOI_EXIT + 2 * i, 0);
     }
