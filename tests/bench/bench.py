@@ -36,6 +36,7 @@ SINGLE = f"{COUNTED}; -smp 1; bare guest; 2000 times, less the same loop without
 EXITS = {
     "cpuid": ("CPUID", SINGLE, 2746),
     "vmmcall": ("VMMCALL, hypercall 1", SINGLE, None),
+    "vmcall": ("VMCALL, hypercall 1", SINGLE, None),
     "pic-read": ("PIC: read of port 0x21", SINGLE, 1648),
     "pm-timer": ("PM timer: read of its port", SINGLE, None),
     "port80-write": ("write of port 0x80", SINGLE, 3311),

@@ -79,9 +79,14 @@ def test_guests_on_vtx():
                                      "smp-by-hand": Guest("smp.elf", vcpus=4, cmdline="x2apic", more=BY_HAND)}, "vtx")
 
 
+# Bochs 2.7's SVM takes an intercepted virtual interrupt some instructions after IF is set, which "lapic" and "irq" see; it ends with
+# an error when a vCPU enters real mode, as second vCPUs do, and resets the machine in "exceptions" or "paging32".
+NOT_ON_SVM = {"lapic", "irq", "smp", "smp-x2apic", "pv", "realmode", "exceptions", "paging32", "bad-cr0"}
+
+
 def test_guests_on_svm():
-    """SVM with NRIP save and flush-by-ASID, which QEMU's does not have."""
-    run_guests("svm-guests", PLATFORM, "svm")
+    """SVM with NRIP save, flush-by-ASID and a pause filter: the paths that QEMU's does not take."""
+    run_guests("svm-guests", {name: guest for name, guest in PLATFORM.items() if name not in NOT_ON_SVM}, "svm")
 
 
 @pytest.mark.long

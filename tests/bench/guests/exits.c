@@ -29,6 +29,7 @@ static void measure_simple(void) {
     MEASURE("rdmsr", 0, "mov $0x2ff, %%ecx", "rdmsr");
     MEASURE("wrmsr", 0, "mov $0x2ff, %%ecx\n mov $6, %%eax\n xor %%edx, %%edx", "wrmsr");
     MEASURE("vmmcall", 0, "mov $1, %%eax", "vmmcall");
+    MEASURE("vmcall", 0, "mov $1, %%eax", "vmcall");
 }
 
 /* An interrupt to oneself: from the WRMSR that sends it to its handler, and its EOI. */

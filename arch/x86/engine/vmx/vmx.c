@@ -50,7 +50,12 @@ static int probe(char *why, size_t size) {
         return -ENOTSUP;
     }
     read_caps(&vmx_caps);
-    return vmx_caps_resolve(&vmx_caps, &vmx_controls, why, size);
+    int error = vmx_caps_resolve(&vmx_caps, &vmx_controls, why, size);
+    if (!error)
+        log_info("VT-x: %s%s%s", vmx_controls.secondary & VMX_SECONDARY_VPID ? "VPID" : "no VPID",
+                 vmx_caps.ept_vpid & VMX_EPT_CAP_ACCESSED_DIRTY ? ", EPT with dirty bits" : "",
+                 vmx_controls.apic ? ", virtual-interrupt delivery" : "");
+    return error;
 }
 
 /* CR0 and CR4 have to have the bits that VMX operation fixes (23.8). */
