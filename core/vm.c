@@ -16,9 +16,7 @@
 
 static struct vm *vms[VM_MAX];
 static unsigned created;
-static struct {
-    const char *name, *why;
-} missing[VM_MAX];
+static struct { const char *name, *why; } missing[VM_MAX];
 static unsigned missing_count;
 static uint32_t idle_action = CONFIG_IDLE_STAY;
 

@@ -75,7 +75,8 @@ static void vcpu_load(struct x86_vcpu *vcpu) {
     struct svm_vcpu *svm = svm_vcpu(vcpu);
     struct cpu *cpu = vcpu->core.cpu;
 
-    svm->code_sequence = UINT64_MAX;
+    for (unsigned i = 0; i < SVM_CODE_PAGES; i++)
+        svm->code[i].sequence = UINT64_MAX;
     if (svm->cpu != cpu) {
         svm->cpu = cpu;
         svm->asid_generation = 0;

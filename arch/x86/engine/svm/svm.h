@@ -17,18 +17,24 @@
 extern uint32_t svm_features;
 extern uint32_t svm_asids; /* number of ASIDs; 0 is the host's */
 
+/* A page that exits came from, for CPUs without NRIP save (svm_length.h). */
+struct svm_code {
+    uint64_t page; /* linear page, with bit 10 set in 64-bit mode; UINT64_MAX: nothing known */
+    uint64_t base; /* CS base in the other modes */
+    uint64_t cr3;
+    uint64_t physical;
+    const uint8_t *window; /* this CPU's onto it while its window_sequence is `sequence` */
+    uint64_t sequence;
+    uint64_t unused[2]; /* a power of two finds it faster */
+};
+#define SVM_CODE_PAGES 8u /* a kernel's exits come from a handful of places */
+
 struct svm_vcpu {
     struct vmcb *vmcb;
     uint64_t vmcb_physical;
     uint64_t asid_generation; /* of the CPU in `cpu`; another one: needs a new ASID */
     struct cpu *cpu;          /* where the VMCB ran last */
-    /* Where the instruction that exited last was found, for CPUs without NRIP save (svm_length.h). */
-    uint64_t code_page; /* linear page, with bit 10 set in 64-bit mode; UINT64_MAX: nothing known */
-    uint64_t code_base; /* CS base in the other modes */
-    uint64_t code_cr3;
-    uint64_t code_physical;
-    const uint8_t *code; /* this CPU's window onto it while its window_sequence is code_sequence */
-    uint64_t code_sequence;
+    struct svm_code code[SVM_CODE_PAGES];
     bool flush;            /* TLB flush before the next entry */
     bool stepping;         /* one instruction with TF, to open NMIs behind an IRET */
     uint64_t stepping_dr6; /* DR6 before that */

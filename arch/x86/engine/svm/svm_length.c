@@ -3,27 +3,26 @@
 #include "arch/x86/engine/svm/svm_length.h"
 
 unsigned svm_length_walk(struct x86_vcpu *vcpu, struct vmcb *vmcb, uint32_t opcode, unsigned opcode_length) {
-    struct svm_vcpu *svm = svm_vcpu(vcpu);
     const uint8_t text[3] = {(uint8_t)opcode, (uint8_t)(opcode >> 8), (uint8_t)(opcode >> 16)};
     uint64_t base, offset, page = svm_code_page(vmcb, &base, &offset);
+    struct svm_code *code = svm_code(vcpu, page);
     unsigned length = 0;
 
     /* Often only the window has moved on. */
-    if (page == svm->code_page && vmcb->cr3 == svm->code_cr3 && base == svm->code_base &&
-        offset <= PAGE_SIZE - 4 &&
-        memcmp((const uint8_t *)arch_window_map(svm->code_physical) + offset, text, opcode_length) == 0) {
+    if (page == code->page && vmcb->cr3 == code->cr3 && base == code->base && offset <= PAGE_SIZE - 4 &&
+        memcmp((const uint8_t *)arch_window_map(code->physical) + offset, text, opcode_length) == 0) {
         length = opcode_length;
     } else {
-        length = x86_instruction_length(vcpu, text, opcode_length, &svm->code_physical);
-        svm->code_page = page;
-        svm->code_base = base;
-        svm->code_cr3 = vmcb->cr3;
-        if (svm->code_physical == UINT64_MAX) {
-            svm->code_page = UINT64_MAX;
+        length = x86_instruction_length(vcpu, text, opcode_length, &code->physical);
+        code->page = page;
+        code->base = base;
+        code->cr3 = vmcb->cr3;
+        if (code->physical == UINT64_MAX) {
+            code->page = UINT64_MAX;
             return length;
         }
     }
-    svm->code = arch_window_map(svm->code_physical);
-    svm->code_sequence = x86_cpu_this()->window_sequence;
+    code->window = arch_window_map(code->physical);
+    code->sequence = x86_cpu_this()->window_sequence;
     return length;
 }

@@ -20,25 +20,29 @@ static inline uint64_t svm_code_page(const struct vmcb *vmcb, uint64_t *base, ui
     return (linear & ~(PAGE_SIZE - 1)) | mode;
 }
 
+static inline struct svm_code *svm_code(struct x86_vcpu *vcpu, uint64_t page) {
+    return &svm_vcpu(vcpu)->code[page / PAGE_SIZE % SVM_CODE_PAGES];
+}
+
 /* Walks the guest's tables, decodes, and keeps where the page was. 0: enter again. */
 unsigned svm_length_walk(struct x86_vcpu *vcpu, struct vmcb *vmcb, uint32_t opcode, unsigned opcode_length);
 
 /*
- * Length of the instruction that exited. The translation of the page that exits came from last is kept, with
- * the CR3 it holds for. The bytes themselves are read each time, and taken only if they are what the exit
- * says, without prefixes; should the guest have mapped other code there meanwhile, they will not be, and the
- * slow way walks its tables. 0: enter again.
+ * Length of the instruction that exited. The translations of the pages that exits came from last are kept,
+ * with the CR3 they hold for. The bytes themselves are read each time, and taken only if they are what the
+ * exit says, without prefixes; should the guest have mapped other code there meanwhile, they will not be, and
+ * the slow way walks its tables. 0: enter again.
  */
 static inline unsigned svm_length(struct x86_vcpu *vcpu, struct vmcb *vmcb, uint32_t opcode,
                                   unsigned opcode_length) {
-    const struct svm_vcpu *svm = svm_vcpu(vcpu);
     uint64_t base, offset, page = svm_code_page(vmcb, &base, &offset);
+    const struct svm_code *code = svm_code(vcpu, page);
 
-    if (__builtin_expect(page == svm->code_page && vmcb->cr3 == svm->code_cr3 && base == svm->code_base &&
-                             offset <= PAGE_SIZE - 4 && svm->code_sequence == x86_cpu_this()->window_sequence,
+    if (__builtin_expect(page == code->page && vmcb->cr3 == code->cr3 && base == code->base &&
+                             offset <= PAGE_SIZE - 4 && code->sequence == x86_cpu_this()->window_sequence,
                          1)) {
         uint32_t bytes;
-        memcpy(&bytes, svm->code + offset, sizeof(bytes));
+        memcpy(&bytes, code->window + offset, sizeof(bytes));
         if (__builtin_expect(((bytes ^ opcode) << (32 - opcode_length * 8)) == 0, 1))
             return opcode_length;
     }

@@ -85,7 +85,8 @@ int svm_vcpu_create(struct x86_vcpu *vcpu) {
     }
     svm->vmcb = vmcb;
     svm->vmcb_physical = arch_heap_physical(vmcb);
-    svm->code_page = UINT64_MAX;
+    for (unsigned i = 0; i < SVM_CODE_PAGES; i++)
+        svm->code[i].page = UINT64_MAX;
     timer_init(&svm->retry, entry_over);
     vcpu->engine = svm;
 
