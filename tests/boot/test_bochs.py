@@ -76,6 +76,8 @@ BY_HAND = 'apic-virtualization = "off";'
 def test_guests_on_vtx():
     """VT-x: the platform's bare guests, with the interrupts of some injected by the hypervisor."""
     run_guests("guests", PLATFORM | {"lapic-by-hand": Guest("lapic.elf", more=BY_HAND),
+                                     "pv": Guest(vcpus=2, cmdline="free-eoi"),
+                                     "pv-by-hand": Guest("pv.elf", vcpus=2, more=BY_HAND),
                                      "smp-by-hand": Guest("smp.elf", vcpus=4, cmdline="x2apic", more=BY_HAND)}, "vtx")
 
 

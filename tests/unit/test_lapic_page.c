@@ -44,7 +44,7 @@ static uint8_t priority(void) {
 /* The run loop before an entry. */
 static void enter(void) {
     if (take_requests(HARD) & X86_REQUEST_EVENT) {
-        assert_true(lapic_page_wanted(apic(HARD)));
+        assert_true(lapic_page_wanted(apic(HARD)) >= LAPIC_PAGE_XAPIC);
         lapic_page_load(apic(HARD), &cpu.rvi, &cpu.svi, cpu.eoi_exit);
     }
 }
@@ -91,13 +91,20 @@ static void send(unsigned index, uint8_t vector, bool level) {
 
 static void test_wanted(void **state) {
     (void)state;
-    assert_false(lapic_page_wanted(apic(HARD)));
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_TRAP); /* disabled by software */
     enable_all(false);
-    assert_false(lapic_page_wanted(apic(HARD))); /* xAPIC */
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_XAPIC);
+    take_requests(HARD);
+    assert_int_equal(wrmsr(HARD, 0x1b, 0xfed00900), 0); /* elsewhere: the run loop has to look */
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_NONE);
+    assert_int_not_equal(take_requests(HARD) & X86_REQUEST_EVENT, 0);
+    assert_int_equal(wrmsr(HARD, 0x1b, PC_LAPIC_BASE | 0x900), 0);
     enable_all(true);
-    assert_true(lapic_page_wanted(apic(HARD)));
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_X2APIC);
     wrmsr(HARD, 0x80f, 0xff);
-    assert_false(lapic_page_wanted(apic(HARD))); /* disabled by software */
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_NONE); /* disabled by software */
+    assert_int_equal(wrmsr(HARD, 0x1b, 0x100), 0);
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_NONE);
 }
 
 static void test_deliver_and_end(void **state) {
@@ -174,11 +181,50 @@ static void test_reset(void **state) {
     assert_int_equal(cpu_deliver(), 0x90);
     lapic_init_reset(apic(HARD));
     assert_int_not_equal(take_requests(HARD) & X86_REQUEST_EVENT, 0); /* the engine switches it off */
-    assert_false(lapic_page_wanted(apic(HARD)));
+    assert_int_equal(lapic_page_wanted(apic(HARD)), LAPIC_PAGE_NONE);
     assert_int_equal(wrmsr(HARD, 0x80f, 0x1ff), 0);
     lapic_page_load(apic(HARD), &cpu.rvi, &cpu.svi, cpu.eoi_exit);
     assert_int_equal(cpu.rvi | cpu.svi, 0);
     assert_int_equal(*reg(0x140), 0);
+}
+
+/* xAPIC mode: the guest reads the page, and writes into it. */
+static void test_xapic_page(void **state) {
+    static const uint16_t offsets[] = {0x20,  0x30,  0x80,  0xd0,  0xe0,  0xf0,  0x280, 0x300, 0x310,
+                                       0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x380, 0x3e0};
+    (void)state;
+    enable_all(false);
+    uint64_t value;
+    lapic_mmio_write(apic(HARD), 0xd0, 4, 0x42000000);
+    lapic_mmio_write(apic(HARD), 0x370, 4, 0x55);
+    lapic_mmio_write(apic(HARD), 0x80, 4, 0x20);
+    send(HARD, 0x91, true);
+    enter();
+    for (unsigned i = 0; i < array_count(offsets); i++) {
+        uint32_t in_page = *reg(offsets[i]);
+        lapic_mmio_read(apic(HARD), offsets[i], 4, &value);
+        assert_int_equal(in_page, value);
+        take_requests(HARD);
+        lapic_page_load(apic(HARD), &cpu.rvi, &cpu.svi, cpu.eoi_exit);
+    }
+    assert_int_equal(*reg(0x1c0), 1u << 0x11); /* TMR */
+    assert_int_equal(cpu_deliver(), 0x91);
+    /* An IPI: the upper half goes without an exit, the lower one is ours. */
+    *reg(0x310) = 1u << 24;
+    *reg(0x300) = 0x4077;
+    lapic_page_write(apic(HARD), 0x300);
+    assert_true(lapic_has_work(apic(SOFT)));
+    assert_int_equal(lapic_pending(apic(SOFT)), 0x77);
+    lapic_mmio_read(apic(HARD), 0x310, 4, &value);
+    assert_int_equal(value, 1u << 24);
+    enter();
+    assert_int_equal(*reg(0x300), 0x4077);
+    assert_int_equal(cpu.svi, 0x91);
+    /* What the model does not keep of a value does not stay in the page either. */
+    *reg(0x330) = 0xffffffff;
+    lapic_page_write(apic(HARD), 0x330);
+    enter();
+    assert_int_equal(*reg(0x330), 0x107ff);
 }
 
 static void test_save(void **state) {
@@ -202,18 +248,32 @@ static uint32_t pick(uint32_t limit) {
     return (uint32_t)((uint64_t)(seed >> 8) * limit >> 24);
 }
 
-static void compare(void) {
+static uint64_t get(unsigned index, unsigned number, bool x2apic) {
+    uint64_t value;
+    if (x2apic)
+        return msr(index, 0x800 + number);
+    lapic_mmio_read(apic(index), number * 16, 4, &value);
+    return value;
+}
+
+static void set(unsigned index, unsigned number, uint32_t value, bool x2apic) {
+    if (x2apic)
+        assert_int_equal(wrmsr(index, 0x800 + number, value), 0);
+    else
+        lapic_mmio_write(apic(index), number * 16, 4, value);
+}
+
+static void compare(bool x2apic) {
     static const uint16_t numbers[] = {0x808, 0x80a, 0x810, 0x811, 0x812, 0x813, 0x814, 0x815, 0x816,
                                        0x817, 0x820, 0x821, 0x822, 0x823, 0x824, 0x825, 0x826, 0x827};
     for (unsigned i = 0; i < array_count(numbers); i++)
-        assert_int_equal(msr(HARD, numbers[i]), msr(SOFT, numbers[i]));
+        assert_int_equal(get(HARD, numbers[i] - 0x800, x2apic), get(SOFT, numbers[i] - 0x800, x2apic));
 }
 
 /* Whatever happens, both vCPUs take the same interrupts. */
-static void test_against_software(void **state) {
-    (void)state;
+static void against_software(bool x2apic) {
     unsigned delivered = 0;
-    enable_all(true);
+    enable_all(x2apic);
     take_requests(HARD);
     machine.vcpu[HARD].core.requests = X86_REQUEST_EVENT;
     for (unsigned step = 0; step < 200000; step++) {
@@ -228,22 +288,22 @@ static void test_against_software(void **state) {
         }
         case 1:
             cpu_self_ipi(vector);
-            assert_int_equal(wrmsr(SOFT, 0x83f, vector), 0);
+            send(SOFT, vector, false);
             break;
         case 2:
         case 3:
             cpu_eoi();
-            assert_int_equal(wrmsr(SOFT, 0x80b, 0), 0);
+            set(SOFT, 0x0b, 0, x2apic);
             break;
         case 4: {
             uint32_t tpr = pick(3) ? 0 : pick(256);
             *reg(0x80) = tpr;
-            assert_int_equal(wrmsr(SOFT, 0x808, tpr), 0);
+            set(SOFT, 0x08, tpr, x2apic);
             break;
         }
         case 5:
             if (pick(20) == 0)
-                compare();
+                compare(x2apic);
             if (pick(20) == 0) {
                 lapic_page_unload(apic(HARD));
                 assert_int_equal(lapic_has_work(apic(HARD)), lapic_has_work(apic(SOFT)));
@@ -265,6 +325,16 @@ static void test_against_software(void **state) {
     assert_true(delivered > 10000);
 }
 
+static void test_against_software(void **state) {
+    (void)state;
+    against_software(true);
+}
+
+static void test_xapic_against_software(void **state) {
+    (void)state;
+    against_software(false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_wanted, open_page, machine_close),
@@ -274,7 +344,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_level, open_page, machine_close),
         cmocka_unit_test_setup_teardown(test_reset, open_page, machine_close),
         cmocka_unit_test_setup_teardown(test_save, open_page, machine_close),
+        cmocka_unit_test_setup_teardown(test_xapic_page, open_page, machine_close),
         cmocka_unit_test_setup_teardown(test_against_software, open_page, machine_close),
+        cmocka_unit_test_setup_teardown(test_xapic_against_software, open_page, machine_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,8 @@ struct engine {
     /* An NMI has been put into state->pending: NMIs are closed until IRET. */
     void (*nmi_injected)(struct x86_vcpu *vcpu);
     /* The whole of `state` is another one (power-on, INIT, SIPI, load): what the engine was in the middle of
-     * is forgotten, and NMIs are as state->nmi_blocked says. NULL: it has nothing of the kind. */
+     * is forgotten, and NMIs are as state->nmi_blocked says. The other vCPUs and their APICs may be new too.
+     */
     void (*reset)(struct x86_vcpu *vcpu);
 
     /* Has the CPU deliver the local APIC's interrupts by itself, all that are pending now. False: it cannot

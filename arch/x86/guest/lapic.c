@@ -232,6 +232,7 @@ int lapic_set_base(struct lapic *lapic, uint64_t value) {
     lapic_settle(lapic);
     /* Which processor is the bootstrap processor does not change. */
     lapic->base = (value & ~LAPIC_BASE_BSP) | (lapic->base & LAPIC_BASE_BSP);
+    lapic_recheck(lapic); /* the CPU's own APIC page is at one place alone */
     if (mode == lapic->mode)
         return 0;
     __atomic_store_n(&lapic->mode, mode, __ATOMIC_RELAXED);

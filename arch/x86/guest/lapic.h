@@ -61,8 +61,17 @@ bool lapic_accepts_pic(const struct lapic *lapic);
  * needs to see them; X86_REQUEST_EVENT is raised then, and the engine calls lapic_page_load() again before
  * the next entry. Only by the vCPU's run loop.
  */
-/* Whether the CPU may do so now: x2APIC mode, and enabled. */
-bool lapic_page_wanted(const struct lapic *lapic);
+enum lapic_page {
+    LAPIC_PAGE_NONE,   /* the CPU cannot: the APIC is off, or its page is not at PC_LAPIC_BASE */
+    LAPIC_PAGE_TRAP,   /* xAPIC mode, disabled by software: accesses of its page have to exit */
+    LAPIC_PAGE_XAPIC,  /* it may, in xAPIC mode */
+    LAPIC_PAGE_X2APIC, /* it may, in x2APIC mode */
+};
+/* What the CPU may do for this APIC now. */
+enum lapic_page lapic_page_wanted(const struct lapic *lapic);
+/* A write of the guest's that the CPU put into the page and left the rest of to us: the register at `offset`.
+ */
+void lapic_page_write(struct lapic *lapic, uint32_t offset);
 /* Moves what is pending (and, the first time, all else) into vcpu->apic_page. *rvi, *svi: the highest vector
  * pending and in service, 0: none. eoi_exit: bits of the vectors whose end has to be seen. */
 void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t eoi_exit[4]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The local APIC and the virtual-APIC page of Intel's CPUs (SDM vol. 3, 29.1, 29.2): what moves between the
-// two. Where no CPU has one, and in xAPIC mode, the page is never loaded.
+// two. Where no CPU has one the page is never loaded.
 #include <string.h>
 #include "arch/x86/guest/ioapic.h"
 #include "arch/x86/guest/lapic_internal.h"
@@ -20,8 +20,28 @@ static void set_bits(const struct lapic *lapic, unsigned number, unsigned i, uin
     *word(lapic, number + 2 * i + 1) = (uint32_t)(value >> 32);
 }
 
-bool lapic_page_wanted(const struct lapic *lapic) {
-    return lapic->mode == LAPIC_X2APIC && lapic_software_enabled(lapic);
+enum lapic_page lapic_page_wanted(const struct lapic *lapic) {
+    if (lapic->mode == LAPIC_X2APIC)
+        return lapic_software_enabled(lapic) ? LAPIC_PAGE_X2APIC : LAPIC_PAGE_NONE;
+    if (lapic_mmio_base(lapic) != PC_LAPIC_BASE)
+        return LAPIC_PAGE_NONE;
+    return lapic_software_enabled(lapic) ? LAPIC_PAGE_XAPIC : LAPIC_PAGE_TRAP;
+}
+
+/* The registers that the CPU reads from the page in xAPIC mode (29.4.2), but for those that it or every entry
+ * keeps up to date. */
+static void load_registers(struct lapic *lapic) {
+    static const uint8_t numbers[] = {
+        LAPIC_REG_ID,      LAPIC_REG_VERSION, LAPIC_REG_LDR,     LAPIC_REG_DFR,
+        LAPIC_REG_SVR,     LAPIC_REG_ESR,     LAPIC_REG_ICR,     LAPIC_REG_ICR_HIGH,
+        LAPIC_REG_LVT,     LAPIC_REG_LVT + 1, LAPIC_REG_LVT + 2, LAPIC_REG_LVT + 3,
+        LAPIC_REG_LVT + 4, LAPIC_REG_LVT + 5, LAPIC_REG_TMICT,   LAPIC_REG_TDCR};
+
+    for (unsigned i = 0; i < array_count(numbers); i++) {
+        uint64_t value;
+        lapic_mmio_read(lapic, numbers[i] * 16u, 4, &value);
+        *word(lapic, numbers[i]) = (uint32_t)value;
+    }
 }
 
 static uint8_t highest(const uint64_t set[4]) {
@@ -36,6 +56,8 @@ void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t e
         lapic_settle(lapic);
         memset(x86_vcpu(lapic->vcpu)->apic_page, 0, PAGE_SIZE);
         *word(lapic, LAPIC_REG_TPR) = lapic->tpr;
+        if (lapic->mode == LAPIC_XAPIC)
+            load_registers(lapic);
         for (unsigned i = 0; i < 4; i++)
             set_bits(lapic, LAPIC_REG_ISR, i, lapic->isr[i]);
         lapic->in_page = true;
@@ -48,6 +70,7 @@ void lapic_page_load(struct lapic *lapic, uint8_t *rvi, uint8_t *svi, uint64_t e
         }
         served[i] = bits(lapic, LAPIC_REG_ISR, i);
         eoi_exit[i] = __atomic_load_n(&lapic->tmr[i], __ATOMIC_RELAXED);
+        set_bits(lapic, LAPIC_REG_TMR, i, eoi_exit[i]);
     }
     *rvi = highest(requested);
     *svi = highest(served);
@@ -58,6 +81,8 @@ void lapic_page_unload(struct lapic *lapic) {
         return;
     lapic->in_page = false;
     lapic->tpr = (uint8_t)*word(lapic, LAPIC_REG_TPR);
+    if (lapic->mode == LAPIC_XAPIC) /* written without an exit (29.4.3.2) */
+        lapic->icr_high = *word(lapic, LAPIC_REG_ICR_HIGH) & 0xff000000;
     lapic->isr_count = 0;
     for (unsigned i = 0; i < 4; i++) {
         __atomic_fetch_or(&lapic->irr[i], bits(lapic, LAPIC_REG_IRR, i), __ATOMIC_RELAXED);
@@ -72,6 +97,15 @@ void lapic_page_unload(struct lapic *lapic) {
 void lapic_page_eoi(struct lapic *lapic, uint8_t vector) {
     if (lapic_bit(lapic->tmr, vector))
         lapic_broadcast(lapic, vector);
+}
+
+void lapic_page_write(struct lapic *lapic, uint32_t offset) {
+    uint32_t value = *word(lapic, offset / 16);
+
+    if (lapic->mode == LAPIC_XAPIC)
+        lapic_mmio_write(lapic, offset & ~0xfu, 4, value);
+    else
+        lapic_msr_write(lapic, LAPIC_MSR_X2APIC + offset / 16, value);
 }
 
 void lapic_settle_now(struct lapic *lapic) {

@@ -109,7 +109,8 @@ static void check_eoi(void) {
         __asm__ volatile("sti; nop; nop; cli" ::: "memory");
     }
     check_equal(offered + hardware, 20, "each interrupt came");
-    check(offered > 0, "PV EOI was offered");
+    if (!guest_option("free-eoi")) /* a CPU that ends interrupts without an exit has no use for it */
+        check(offered > 0, "PV EOI was offered");
     check(!lapic_bit(APIC_ISR, 0x70), "nothing stays in service");
     offered = hardware = 0;
     lapic_ipi(0, 0x4070);

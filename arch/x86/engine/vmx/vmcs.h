@@ -142,8 +142,9 @@
 #define VMX_SECONDARY_INVPCID        (1u << 12)
 
 /* What makes the CPU deliver a local APIC's interrupts by itself, in x2APIC mode (29.2, 29.5). */
-#define VMX_APIC_PRIMARY             VMX_PRIMARY_TPR_SHADOW
-#define VMX_APIC_SECONDARY           (VMX_SECONDARY_X2APIC | VMX_SECONDARY_INTERRUPTS)
+#define VMX_X2APIC_SECONDARY         (VMX_SECONDARY_X2APIC | VMX_SECONDARY_INTERRUPTS)
+#define VMX_XAPIC_SECONDARY                                                                                  \
+    (VMX_SECONDARY_APIC_ACCESS | VMX_SECONDARY_APIC_REGISTERS | VMX_SECONDARY_INTERRUPTS)
 
 /* VM-exit controls. */
 #define VMX_EXIT_SAVE_DEBUG          (1u << 2)

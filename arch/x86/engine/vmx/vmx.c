@@ -54,7 +54,9 @@ static int probe(char *why, size_t size) {
     if (!error)
         log_info("VT-x: %s%s%s", vmx_controls.secondary & VMX_SECONDARY_VPID ? "VPID" : "no VPID",
                  vmx_caps.ept_vpid & VMX_EPT_CAP_ACCESSED_DIRTY ? ", EPT with dirty bits" : "",
-                 vmx_controls.apic ? ", virtual-interrupt delivery" : "");
+                 vmx_controls.xapic    ? ", APIC virtualisation"
+                 : vmx_controls.x2apic ? ", x2APIC virtualisation"
+                                       : "");
     return error;
 }
 
@@ -315,6 +317,7 @@ const struct engine vmx_engine = {
     .interrupt_window = interrupt_window,
     .nmi_open = nmi_open,
     .nmi_injected = nmi_injected,
+    .reset = vmx_apic_place,
     .apic_load = vmx_apic_load,
     .tlb_flush = tlb_flush,
     .tsc_offset = tsc_offset,

@@ -6,6 +6,7 @@
 #include "arch/x86/engine/engine.h"
 #include "arch/x86/engine/vmx/vmcs.h"
 #include "arch/x86/engine/vmx/vmx_caps.h"
+#include "arch/x86/guest/lapic.h"
 
 struct vmx_cpu {
     void *region; /* VMXON's */
@@ -33,9 +34,9 @@ struct vmx_vcpu {
     bool launched;        /* since the last VMCLEAR */
     bool filled;          /* what does not change is in the VMCS */
     struct cpu *cpu;      /* where it ran last */
-    bool apic_on;         /* the CPU delivers the local APIC's interrupts */
+    enum lapic_page apic; /* what the CPU does for the local APIC */
     uint64_t eoi_exit[4]; /* what the VMCS has */
-    uint32_t secondary;   /* without VMX_APIC_SECONDARY */
+    uint32_t secondary;   /* without what `apic` adds */
     uint64_t cr4_owned;   /* bits of CR4 that are ours: the guest sees the shadow's */
 };
 
@@ -43,6 +44,8 @@ struct vmx_vm {
     uint8_t *msr_bitmap;  /* 24.6.9 */
     uint8_t *apic_bitmap; /* with the x2APIC registers that the CPU takes care of */
     uint64_t eptp;
+    void *apic_access; /* the page whose accesses the CPU virtualizes in xAPIC mode; NULL: none */
+    bool apic_mapped;  /* EPT has it at PC_LAPIC_BASE: all vCPUs' APICs are there */
 };
 
 /* Bits of CR0 that are ours. NE has to be set in VMX operation (23.8); CD and NW are not switched by entries
@@ -71,6 +74,10 @@ void vmx_fill_host(struct vmx_vcpu *vmx);
 
 /* vmx_apic.c */
 bool vmx_apic_load(struct x86_vcpu *vcpu);
+/* All vCPUs' APICs may have moved: the page is put into the guest's memory, or taken out of it. */
+void vmx_apic_place(struct x86_vcpu *vcpu);
+/* What the secondary controls have for `apic`. */
+uint32_t vmx_apic_secondary(enum lapic_page apic);
 
 /* vmx_exit.c */
 enum engine_next vmx_exit(struct x86_vcpu *vcpu, uint32_t reason);

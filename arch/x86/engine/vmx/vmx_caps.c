@@ -108,10 +108,16 @@ int vmx_caps_resolve(const struct vmx_caps *caps, struct vmx_controls *controls,
     if (!(caps->ept_vpid & VMX_EPT_CAP_INVVPID) ||
         !(caps->ept_vpid & (VMX_EPT_CAP_INVVPID_SINGLE | VMX_EPT_CAP_INVVPID_ALL)))
         value[SECONDARY] &= ~VMX_SECONDARY_VPID;
-    bool apic = (caps->primary >> 32 & VMX_APIC_PRIMARY) == VMX_APIC_PRIMARY &&
-                (caps->secondary >> 32 & VMX_APIC_SECONDARY) == VMX_APIC_SECONDARY &&
+    bool apic = (caps->primary >> 32 & VMX_PRIMARY_TPR_SHADOW) &&
                 !((uint32_t)caps->primary & (VMX_PRIMARY_CR8_LOAD | VMX_PRIMARY_CR8_STORE));
-    *controls =
-        (struct vmx_controls){value[PIN], value[PRIMARY], value[SECONDARY], value[EXIT], value[ENTRY], apic};
+    bool x2apic = apic && (caps->secondary >> 32 & VMX_X2APIC_SECONDARY) == VMX_X2APIC_SECONDARY;
+    bool xapic = apic && (caps->secondary >> 32 & VMX_XAPIC_SECONDARY) == VMX_XAPIC_SECONDARY;
+    *controls = (struct vmx_controls){.pin = value[PIN],
+                                      .primary = value[PRIMARY],
+                                      .secondary = value[SECONDARY],
+                                      .exit = value[EXIT],
+                                      .entry = value[ENTRY],
+                                      .x2apic = x2apic,
+                                      .xapic = xapic};
     return 0;
 }

@@ -19,7 +19,8 @@ struct vmx_caps {
 
 struct vmx_controls {
     uint32_t pin, primary, secondary, exit, entry;
-    bool apic; /* VMX_APIC_PRIMARY and VMX_APIC_SECONDARY may be switched on */
+    bool x2apic,
+        xapic; /* VMX_X2APIC_SECONDARY, VMX_XAPIC_SECONDARY may be switched on, with the TPR shadow */
 };
 
 /* Chooses the controls: all that is needed, and of what is wanted all that there is. 0, or -ENOTSUP with the

@@ -189,16 +189,29 @@ static enum engine_next on_eoi(struct x86_vcpu *vcpu) {
     return ENGINE_AGAIN;
 }
 
-/* A write to the virtual-APIC page that the CPU leaves to us: an IPI to oneself with a vector below 16. The
- * instruction is done. */
+/* A write to the virtual-APIC page that the CPU leaves the rest of to us. The instruction is done. */
 static enum engine_next on_apic_write(struct x86_vcpu *vcpu) {
-    uint64_t offset = vmcs_read(VMCS_QUALIFICATION) & 0xff0;
-    uint32_t value;
+    uint32_t offset = vmcs_read(VMCS_QUALIFICATION) & 0xff0;
 
-    x86_exit_note(vcpu, EXIT_MSR, VMX_REASON_APIC_WRITE, offset);
-    memcpy(&value, vcpu->apic_page + offset, sizeof(value));
-    lapic_msr_write(vcpu->lapic, 0x800u + (uint32_t)(offset >> 4), value);
+    x86_exit_note(vcpu, vmx_vcpu(vcpu)->apic == LAPIC_PAGE_XAPIC ? EXIT_MMIO : EXIT_MSR, VMX_REASON_APIC_WRITE,
+                  offset);
+    lapic_page_write(vcpu->lapic, offset);
     return ENGINE_AGAIN;
+}
+
+/* An access of the APIC's page that the CPU does not virtualize (29.4; table 27-6). */
+static enum engine_next on_apic_access(struct x86_vcpu *vcpu) {
+    uint64_t info = vmcs_read(VMCS_QUALIFICATION);
+    uint64_t gpa = PC_LAPIC_BASE + (info & 0xfff);
+
+    x86_exit_note(vcpu, EXIT_MMIO, VMX_REASON_APIC_ACCESS, info);
+    switch (info >> 12 & 15) {
+    case 10: /* by the CPU itself, to the guest's tables */
+    case 15:
+        return exit_nested_table_fault(vcpu, gpa);
+    default:
+        return exit_nested_fault(vcpu, gpa, (info >> 12 & 15) == 1, (info >> 12 & 15) == 2);
+    }
 }
 
 static enum engine_next on_pause(struct x86_vcpu *vcpu) {
@@ -272,6 +285,7 @@ static const exit_handler handlers[VMX_REASON_COUNT] = {
     [VMX_REASON_MWAIT] = on_absent,
     [VMX_REASON_MONITOR] = on_absent,
     [VMX_REASON_PAUSE] = on_pause,
+    [VMX_REASON_APIC_ACCESS] = on_apic_access,
     [VMX_REASON_EOI] = on_eoi,
     [VMX_REASON_EPT_VIOLATION] = on_ept_violation,
     [VMX_REASON_EPT_MISCONFIGURED] = on_ept_misconfigured,
@@ -346,6 +360,7 @@ const char *vmx_exit_name(uint64_t code) {
         [VMX_REASON_MWAIT] = "MWAIT",
         [VMX_REASON_MONITOR] = "MONITOR",
         [VMX_REASON_PAUSE] = "PAUSE",
+        [VMX_REASON_APIC_ACCESS] = "APIC access",
         [VMX_REASON_EOI] = "EOI",
         [VMX_REASON_EPT_VIOLATION] = "EPT",
         [VMX_REASON_EPT_MISCONFIGURED] = "EPT broken",

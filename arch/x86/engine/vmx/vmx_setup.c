@@ -69,6 +69,13 @@ int vmx_vm_create(struct x86_vm *vm) {
         vmx_vm_destroy(vm);
         return -ENOMEM;
     }
+    if (vmx_controls.xapic && vm->core.config->apic_virtualization) {
+        vmx->apic_access = heap_pages(0, account);
+        if (!vmx->apic_access) {
+            vmx_vm_destroy(vm);
+            return -ENOMEM;
+        }
+    }
     memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
     for (unsigned i = 0; i < DIRECT_MSRS; i++)
         msr_allow(vmx->msr_bitmap, direct_msrs[i].msr, true);
@@ -92,6 +99,8 @@ void vmx_vm_destroy(struct x86_vm *vm) {
         heap_pages_free(vmx->msr_bitmap, 0, account);
     if (vmx->apic_bitmap)
         heap_pages_free(vmx->apic_bitmap, 0, account);
+    if (vmx->apic_access)
+        heap_pages_free(vmx->apic_access, 0, account);
     heap_free(vmx, sizeof(*vmx), account);
     vm->engine = NULL;
 }
@@ -102,7 +111,7 @@ int vmx_vcpu_create(struct x86_vcpu *vcpu) {
     struct vmx_vcpu *vmx = heap_allocate(sizeof(*vmx), account);
     uint32_t *vmcs = heap_pages(0, account);
 
-    bool apic = vmx_controls.apic && vcpu->core.vm->config->apic_virtualization;
+    bool apic = (vmx_controls.x2apic || vmx_controls.xapic) && vcpu->core.vm->config->apic_virtualization;
 
     if (apic)
         vcpu->apic_page = heap_pages(0, account);
@@ -166,7 +175,8 @@ void vmx_fill(struct x86_vcpu *vcpu) {
     vmx->primary = vmx_controls.primary;
     vmcs_write(VMCS_PIN, vmx_controls.pin);
     vmcs_write(VMCS_PRIMARY, vmx->primary);
-    vmcs_write(VMCS_SECONDARY, secondary);
+    vmx->apic = vmx_vm->apic_mapped ? LAPIC_PAGE_TRAP : LAPIC_PAGE_NONE;
+    vmcs_write(VMCS_SECONDARY, secondary | vmx_apic_secondary(vmx->apic));
     vmcs_write(VMCS_EXIT, vmx_controls.exit);
     vmcs_write(VMCS_ENTRY, vmx_controls.entry);
     vmcs_write(VMCS_EXCEPTION_BITMAP, EXIT_EXCEPTIONS);
@@ -188,6 +198,8 @@ void vmx_fill(struct x86_vcpu *vcpu) {
     if (vcpu->apic_page) {
         vmcs_write(VMCS_VIRTUAL_APIC, arch_heap_physical(vcpu->apic_page));
         vmcs_write(VMCS_TPR_THRESHOLD, 0);
+        if (vmx_vm->apic_access)
+            vmcs_write(VMCS_APIC_ACCESS, arch_heap_physical(vmx_vm->apic_access));
         for (unsigned i = 0; i < 4; i++)
             vmcs_write(VMCS_EOI_EXIT + 2 * i, 0);
     }
