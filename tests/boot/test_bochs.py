@@ -112,3 +112,14 @@ def test_linux_on_svm(linux_files):
     with Bochs("bochs-svm", machines.config({"web": machines.linux("web")}), linux_files, cpu="svm") as machine:
         machine.wait_ready("web", timeout=BOOT_TIME)
         check_host(machine, 1, "svm")
+
+
+@pytest.mark.long
+def test_32_bit_linux_on_vtx():
+    """Debian's 686-pae kernel leaves its local APICs in xAPIC mode; two vCPUs on two CPUs."""
+    files = {"vmlinuz": machines.guest_file("vmlinuz-686-pae"), "initrd.gz": machines.guest_file("initrd-686.gz")}
+    with Bochs("bochs-686", machines.config({"old": machines.linux("old", "vcpus = <2>;", memory="192M")}), files, smp=2) as machine:
+        machine.wait_ready("old", timeout=BOOT_TIME)
+        check_host(machine, 2, "vtx")
+        machine.prompt(ANSWER_TIME)
+        assert re.search(r"^old +running ", machine.monitor("vms", ANSWER_TIME), re.M)
