@@ -153,6 +153,13 @@ static void test_optional_controls(void **unused) {
     caps.secondary &= ~((uint64_t)VMX_SECONDARY_PAUSE_LOOP << 32);
     assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
     assert_int_equal(controls.secondary & VMX_SECONDARY_PAUSE_LOOP, 0);
+    assert_true(controls.x2apic && controls.xapic);
+    caps.secondary &= ~((uint64_t)VMX_SECONDARY_APIC_REGISTERS << 32);
+    assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
+    assert_true(controls.x2apic && !controls.xapic);
+    caps.primary &= ~((uint64_t)VMX_PRIMARY_TPR_SHADOW << 32);
+    assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
+    assert_false(controls.x2apic || controls.xapic);
     /* The types of INVEPT. */
     caps.ept_vpid &= ~(VMX_EPT_CAP_INVEPT_SINGLE | VMX_EPT_CAP_INVEPT_ALL);
     assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), -ENOTSUP);
