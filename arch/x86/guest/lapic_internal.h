@@ -149,6 +149,9 @@ void lapic_update_priority(struct lapic *lapic);
 void lapic_recheck(struct lapic *lapic);
 /* Makes a vector pending (vector >= 16). Any CPU. */
 void lapic_set_irr(struct lapic *lapic, uint8_t vector, bool level);
+/* xAPIC's registers, by number; what the CPU has in the virtual-APIC page is not asked for. */
+uint32_t lapic_read_xapic(struct lapic *lapic, unsigned number);
+void lapic_write_xapic(struct lapic *lapic, unsigned number, uint32_t value);
 /* Records an error and raises LVT error. Any CPU. */
 void lapic_error(struct lapic *lapic, uint32_t bits);
 /* An LVT entry's event happens: delivers as the entry says. Any CPU. */

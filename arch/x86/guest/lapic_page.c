@@ -37,11 +37,8 @@ static void load_registers(struct lapic *lapic) {
         LAPIC_REG_LVT,     LAPIC_REG_LVT + 1, LAPIC_REG_LVT + 2, LAPIC_REG_LVT + 3,
         LAPIC_REG_LVT + 4, LAPIC_REG_LVT + 5, LAPIC_REG_TMICT,   LAPIC_REG_TDCR};
 
-    for (unsigned i = 0; i < array_count(numbers); i++) {
-        uint64_t value;
-        lapic_mmio_read(lapic, numbers[i] * 16u, 4, &value);
-        *word(lapic, numbers[i]) = (uint32_t)value;
-    }
+    for (unsigned i = 0; i < array_count(numbers); i++)
+        *word(lapic, numbers[i]) = lapic_read_xapic(lapic, numbers[i]);
 }
 
 static uint8_t highest(const uint64_t set[4]) {
@@ -100,12 +97,19 @@ void lapic_page_eoi(struct lapic *lapic, uint8_t vector) {
 }
 
 void lapic_page_write(struct lapic *lapic, uint32_t offset) {
-    uint32_t value = *word(lapic, offset / 16);
+    unsigned number = offset / 16;
+    uint32_t value = *word(lapic, number);
 
-    if (lapic->mode == LAPIC_XAPIC)
-        lapic_mmio_write(lapic, offset & ~0xfu, 4, value);
-    else
-        lapic_msr_write(lapic, LAPIC_MSR_X2APIC + offset / 16, value);
+    if (lapic->mode != LAPIC_XAPIC) {
+        lapic_msr_write(lapic, LAPIC_MSR_X2APIC + number, value);
+    } else if (number < LAPIC_REG_LVT && number != LAPIC_REG_ICR) {
+        lapic_mmio_write(lapic, number * 16, 4, value);
+    } else {
+        /* The ICR, the LVT and the timer have nothing to do with what the CPU keeps in the page: it stays. */
+        lapic->icr_high = *word(lapic, LAPIC_REG_ICR_HIGH) & 0xff000000;
+        lapic_write_xapic(lapic, number, value);
+        *word(lapic, number) = lapic_read_xapic(lapic, number);
+    }
 }
 
 void lapic_settle_now(struct lapic *lapic) {

@@ -150,7 +150,7 @@ static int write_register(struct lapic *lapic, unsigned number, uint32_t value) 
     }
 }
 
-static uint32_t read_xapic(struct lapic *lapic, unsigned number) {
+uint32_t lapic_read_xapic(struct lapic *lapic, unsigned number) {
     uint32_t value = 0;
 
     switch (number) {
@@ -179,36 +179,30 @@ int lapic_mmio_read(struct lapic *lapic, uint32_t offset, unsigned size, uint64_
     if (offset > 0xfff || (offset & 0xf) + size > 4)
         return 0;
     lapic_settle(lapic);
-    uint32_t whole = read_xapic(lapic, offset >> 4) >> (offset & 3) * 8;
+    uint32_t whole = lapic_read_xapic(lapic, offset >> 4) >> (offset & 3) * 8;
     *value = size == 4 ? whole : whole & ((1u << size * 8) - 1);
     return 0;
 }
 
-int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64_t value) {
-    uint32_t word = (uint32_t)value;
-
-    if (offset > 0xfff || size != 4 || (offset & 0xf))
-        return 0;
-    lapic_settle(lapic);
-    switch (offset >> 4) {
+void lapic_write_xapic(struct lapic *lapic, unsigned number, uint32_t word) {
+    switch (number) {
     case LAPIC_REG_ICR:
         lapic->icr = word & LAPIC_ICR_WRITABLE;
         lapic_send(lapic, lapic->icr, lapic->icr_high >> 24);
-        return 0;
+        return;
     case LAPIC_REG_ICR_HIGH:
         lapic->icr_high = word & 0xff000000;
-        return 0;
+        return;
     case LAPIC_REG_LDR:
         __atomic_store_n(&lapic->ldr, word & 0xff000000, __ATOMIC_RELAXED);
-        return 0;
+        return;
     case LAPIC_REG_DFR:
         __atomic_store_n(&lapic->dfr, word | 0x0fffffff, __ATOMIC_RELAXED);
-        return 0;
+        return;
     default:
         break;
     }
     uint32_t ignored;
-    unsigned number = offset >> 4;
     if (write_register(lapic, number, word) != 0) {
         /* Read-only registers ignore a write; the rest does not exist. */
         bool known = number == LAPIC_REG_ID || number == LAPIC_REG_APR || number == LAPIC_REG_RRD ||
@@ -216,6 +210,13 @@ int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64
         if (!known)
             lapic_error(lapic, LAPIC_ESR_REGISTER);
     }
+}
+
+int lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned size, uint64_t value) {
+    if (offset > 0xfff || size != 4 || (offset & 0xf))
+        return 0;
+    lapic_settle(lapic);
+    lapic_write_xapic(lapic, offset >> 4, (uint32_t)value);
     return 0;
 }
 
