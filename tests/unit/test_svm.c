@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "arch/x86/engine/svm/svm_length.h"
+#include "arch/x86/engine/svm/svm.h"
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/paging_formats.h"
 #include "arch/x86/registers.h"
@@ -116,14 +116,11 @@ void x86_interrupted(struct x86_vcpu *vcpu, uint32_t info, uint32_t error) {
 void x86_skip_slow(struct x86_vcpu *vcpu, uint64_t rip) {
     vcpu->state->registers.rip = rip;
 }
-static uint8_t text_page[10][PAGE_SIZE]; /* the guest's, from linear address 0 on */
-static unsigned walks;
 unsigned x86_instruction_length(struct x86_vcpu *vcpu, const uint8_t *opcode, unsigned opcode_length,
                                 uint64_t *page) {
+    (void)vcpu;
     (void)opcode;
-    uint64_t number = vcpu->state->registers.rip / PAGE_SIZE;
-    walks++;
-    *page = number < array_count(text_page) ? (uint64_t)(uintptr_t)text_page[number] : UINT64_MAX;
+    *page = UINT64_MAX;
     return opcode_length;
 }
 const struct emulate_instruction *x86_decode(struct x86_vcpu *vcpu) {
@@ -577,41 +574,6 @@ static void guest_exit(struct vmcb *vmcb) {
     vmcb->next_rip = 0x1002;
 }
 
-static unsigned length_at(uint64_t rip) {
-    struct vmcb *vmcb = svm_vcpu(&vcpus[0])->vmcb;
-    vmcb->rip = states[0].registers.rip = rip;
-    return svm_length(&vcpus[0], vmcb, 0xa20f, 2);
-}
-
-/* Where exits come from is remembered, for as many pages as there are places; never without the bytes. */
-static void test_code_pages(void **unused) {
-    (void)unused;
-    for (unsigned page = 0; page < array_count(text_page); page++)
-        memcpy(&text_page[page][0x10], "\x0f\xa2\x0f\xa2", 4);
-    walks = 0;
-    for (unsigned round = 0; round < 3; round++)
-        for (uint64_t page = 0; page < SVM_CODE_PAGES; page++)
-            assert_int_equal(length_at(page * PAGE_SIZE + 0x10), 2);
-    assert_int_equal(walks, SVM_CODE_PAGES);
-    length_at(0x12); /* another place in a page */
-    assert_int_equal(walks, SVM_CODE_PAGES);
-    cpus[0].window_sequence++; /* the windows have moved on: no walk for that */
-    length_at(0x10);
-    assert_int_equal(walks, SVM_CODE_PAGES);
-    length_at(SVM_CODE_PAGES * PAGE_SIZE + 0x10); /* takes page 0's place */
-    length_at(0x10);
-    assert_int_equal(walks, SVM_CODE_PAGES + 2);
-    length_at(0x14); /* something else is there */
-    assert_int_equal(walks, SVM_CODE_PAGES + 3);
-    length_at(0x10);
-    svm_vcpu(&vcpus[0])->vmcb->cr3 += PAGE_SIZE;
-    length_at(0x10);
-    assert_int_equal(walks, SVM_CODE_PAGES + 4);
-    length_at(20 * PAGE_SIZE); /* not found: nothing is remembered */
-    length_at(20 * PAGE_SIZE);
-    assert_int_equal(walks, SVM_CODE_PAGES + 6);
-}
-
 static void test_exits(void **unused) {
     (void)unused;
     on_run = guest_exit;
@@ -721,7 +683,7 @@ int main(void) {
         TEST(test_asids),     TEST(test_flush_by_asid), TEST(test_state),       TEST(test_injection),
         TEST(test_window),    TEST(test_nmi_iret),      TEST(test_nmi_waiting), TEST(test_nmi_breakpoint),
         TEST(test_nmi_retry), TEST(test_reset),         TEST(test_exits),       TEST(test_maps),
-        TEST(test_no_memory), TEST(test_code_pages),
+        TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,8 +193,8 @@ static enum engine_next on_eoi(struct x86_vcpu *vcpu) {
 static enum engine_next on_apic_write(struct x86_vcpu *vcpu) {
     uint32_t offset = vmcs_read(VMCS_QUALIFICATION) & 0xff0;
 
-    x86_exit_note(vcpu, vmx_vcpu(vcpu)->apic == LAPIC_PAGE_XAPIC ? EXIT_MMIO : EXIT_MSR, VMX_REASON_APIC_WRITE,
-                  offset);
+    x86_exit_note(vcpu, vmx_vcpu(vcpu)->apic == LAPIC_PAGE_XAPIC ? EXIT_MMIO : EXIT_MSR,
+                  VMX_REASON_APIC_WRITE, offset);
     lapic_page_write(vcpu->lapic, offset);
     return ENGINE_AGAIN;
 }
