@@ -13,7 +13,7 @@ import machine as machines  # noqa: E402
 
 # QEMU 7.2: an FRSTOR, FXRSTOR or XRSTOR on any CPU rewrites a word of the first CPU's state without a lock (cpu_clear_ignne()), and
 # may take "nested paging is on" out of it when the first CPU just enters a guest: that guest sees the machine's memory in place of
-# its page tables, and ends in a triple fault. It was caught in the act, about once in 25,000 starts of a guest; it needs two CPUs
+# its page tables, and ends in a triple fault. It was caught in the act, once in 25,000 starts of a guest; it needs two CPUs
 # that are emulated by two threads. A test that fails when a guest ended so is run once more, and the summary names it.
 repeated = []
 

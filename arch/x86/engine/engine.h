@@ -55,7 +55,7 @@ struct engine {
     void (*nmi_injected)(struct x86_vcpu *vcpu);
     /* The whole of `state` is another one (power-on, INIT, SIPI, load): what the engine was in the middle of
      * is forgotten, and NMIs are as state->nmi_blocked says. The other vCPUs and their APICs may be new too.
-     */
+     * May be NULL. */
     void (*reset)(struct x86_vcpu *vcpu);
 
     /* Has the CPU deliver the local APIC's interrupts by itself, all that are pending now. False: it cannot

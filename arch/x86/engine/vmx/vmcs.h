@@ -141,7 +141,8 @@
 #define VMX_SECONDARY_PAUSE_LOOP     (1u << 10)
 #define VMX_SECONDARY_INVPCID        (1u << 12)
 
-/* What makes the CPU deliver a local APIC's interrupts by itself, in x2APIC mode (29.2, 29.5). */
+/* What makes the CPU deliver a local APIC's interrupts by itself, beside the TPR shadow, in x2APIC mode
+ * (29.2, 29.5) and in xAPIC mode (29.4). */
 #define VMX_X2APIC_SECONDARY         (VMX_SECONDARY_X2APIC | VMX_SECONDARY_INTERRUPTS)
 #define VMX_XAPIC_SECONDARY                                                                                  \
     (VMX_SECONDARY_APIC_ACCESS | VMX_SECONDARY_APIC_REGISTERS | VMX_SECONDARY_INTERRUPTS)
