@@ -138,6 +138,10 @@ void host_apic_eoi(void) {
     apic_write(APIC_EOI, 0);
 }
 
+void host_apic_recheck(void) {
+    apic_write(APIC_TPR, 0);
+}
+
 void host_apic_nmi_pin(unsigned pin, bool active_low, bool level) {
     apic_write(pin ? APIC_LVT_LINT1 : APIC_LVT_LINT0,
                LVT_NMI | (active_low ? LVT_ACTIVE_LOW : 0) | (level ? LVT_LEVEL : 0));

@@ -19,6 +19,10 @@ uint32_t host_apic_id(void);
 
 void host_apic_eoi(void);
 
+/* Writes TPR as it is: the APIC looks at what is pending. Hardware does that all the time; svm.c has the
+ * emulator that does not. */
+void host_apic_recheck(void);
+
 /* Makes LINT0 or LINT1 (`pin` 0, 1) of this CPU raise NMIs, as the MADT tells. */
 void host_apic_nmi_pin(unsigned pin, bool active_low, bool level);
 

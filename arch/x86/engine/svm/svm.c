@@ -3,6 +3,8 @@
 // and back (AMD APM vol. 2, ch. 15).
 #include "arch/x86/engine/svm/svm.h"
 #include "arch/x86/fixup.h"
+#include "arch/x86/guest/cpu_model.h"
+#include "arch/x86/host_apic.h"
 #include "arch/x86/paging_formats.h"
 #include "arch/x86/registers.h"
 #include "core/log.h"
@@ -84,8 +86,20 @@ static void vcpu_load(struct x86_vcpu *vcpu) {
     }
 }
 
+/*
+ * QEMU 7.2: VMRUN with V_IRQ set rewrites the CPU's word of pending requests without a lock (helper_vmrun()),
+ * and may take out of it that an interrupt has just reached the local APIC. Nothing looks there again before
+ * the next interrupt: the host's timer, once lost so, stops. A write to TPR makes QEMU look. It is enough to
+ * do that when the window has come, or when the vCPU leaves the CPU without it.
+ */
+void svm_after_window(void) {
+    if (cpu_model_emulated())
+        host_apic_recheck();
+}
+
 static void vcpu_put(struct x86_vcpu *vcpu) {
     x86_need(vcpu, X86_STATE_ALL);
+    svm_after_window();
 }
 
 /* A new ASID from this CPU. When they are used up, all are forgotten and a new generation begins. */

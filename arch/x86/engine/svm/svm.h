@@ -70,6 +70,10 @@ void svm_vcpu_destroy(struct x86_vcpu *vcpu);
 enum engine_next svm_exit(struct x86_vcpu *vcpu, struct svm_vcpu *svm);
 const char *svm_exit_name(uint64_t code);
 
+/* svm.c: a virtual interrupt has been waited for, or no longer is; what QEMU may have lost meanwhile is
+ * found. */
+void svm_after_window(void);
+
 static inline struct svm_vcpu *svm_vcpu(struct x86_vcpu *vcpu) {
     return vcpu->engine;
 }
