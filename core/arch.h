@@ -19,12 +19,14 @@ struct vm;
 struct vcpu;
 struct config_guest;
 struct paging;
+struct memory_range;
 
 #include <arch_inline.h>
 
 /*
- * The hypervisor runs with interrupts off. It takes them at two places only: in arch_cpu_idle(), and between
- * a guest's exit and its next entry when the exit was caused by one. So spin locks need no interrupt saving,
+ * The hypervisor runs with interrupts off. It takes them at few places only: in arch_cpu_idle(), between a
+ * guest's exit and its next entry when the exit was caused by one, and where arch_interrupts_poll() is called
+ * (with no lock held). So spin locks need no interrupt saving,
  * and nothing is preempted.
  */
 
@@ -95,6 +97,19 @@ void arch_vcpu_report(struct vcpu *vcpu);
 
 /* Prints "exits by cause" of a VM through `print` (one call a line). */
 void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line));
+
+/*
+ * The log of written pages (core/dirty_log.h), which calls these while it runs.
+ * arch_dirty_start(): writes by vCPUs are noted from now on, page by page. 0, -ENOTSUP or -ENOMEM.
+ * arch_dirty_gather(): passes all that vCPUs have written so far on to guest_mark_dirty(). 0, -EAGAIN.
+ * arch_dirty_clean(): the next write to these guest-physical ranges is noted again, from a later
+ * arch_dirty_settle() on: it returns 0 once no vCPU can write unnoted, or -EAGAIN after a moment.
+ */
+int arch_dirty_start(struct vm *vm);
+void arch_dirty_stop(struct vm *vm);
+int arch_dirty_gather(struct vm *vm);
+void arch_dirty_clean(struct vm *vm, const struct memory_range *ranges, unsigned count);
+int arch_dirty_settle(struct vm *vm);
 
 /* A panic's own part: registers of the caller where known, stops the other CPUs, never returns. */
 __attribute__((noreturn)) void arch_panic_stop(void);

@@ -34,6 +34,9 @@ enum control_action { CONTROL_START, CONTROL_STOP, CONTROL_RESET, CONTROL_PAUSE,
 /* Begins an action. 0; -EALREADY: it is so already; -EBUSY: it is between two states; -EINVAL: not in its
  * state; -ENOENT. */
 int control_vm_action(unsigned number, enum control_action action);
+/* Counts the pages that the guest writes in a second: the answer comes as a line of the log. 0; -EBUSY: a
+ * guest's are being counted; -EINVAL: it does not run; -ENOENT. */
+int control_vm_writes(unsigned number);
 /* Gives the guest the host's console. 0, -ENODEV, -ENOENT. */
 int control_vm_console(unsigned number);
 

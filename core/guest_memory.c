@@ -29,9 +29,11 @@ static void backing_free(struct guest_memory *memory) {
     heap_free(memory->block, memory->block_count * sizeof(memory->block[0]), &memory->account);
     heap_free(memory->block_shift, memory->block_count, &memory->account);
     heap_free(memory->dirty, memory->size / PAGE_SIZE / 8, &memory->account);
+    heap_free(memory->taken, memory->size / PAGE_SIZE / 8, &memory->account);
     memory->block = NULL;
     memory->block_shift = NULL;
-    memory->dirty = NULL;
+    memory->dirty = memory->taken = NULL;
+    memory->logging = false;
     memory->block_count = memory->size = 0;
     memory->region_count = 0;
 }
@@ -89,7 +91,7 @@ void guest_memory_scrub(struct vm *vm) {
     struct guest_memory *memory = &vm->memory;
     for (uint64_t i = 0; i < memory->block_count; i++)
         memset(arch_window_map_large(memory->block[i]), 0, LARGE_PAGE_SIZE);
-    if (memory->dirty != NULL)
+    if (memory->logging)
         memset(memory->dirty, 0xff, memory->size / PAGE_SIZE / 8);
 }
 
@@ -184,11 +186,10 @@ static inline void move(void *to, const void *from, size_t size) {
     memcpy(to, from, size);
 }
 
+/* After the write, and always: a look at the bit could come before the write is seen by others. */
 static void mark_page(struct guest_memory *memory, uint64_t offset) {
-    uint64_t *word = &memory->dirty[offset >> PAGE_SHIFT >> 6];
-    uint64_t bit = 1ull << (offset >> PAGE_SHIFT & 63);
-    if ((__atomic_load_n(word, __ATOMIC_RELAXED) & bit) == 0)
-        __atomic_fetch_or(word, bit, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&memory->dirty[offset >> PAGE_SHIFT >> 6], 1ull << (offset >> PAGE_SHIFT & 63),
+                      __ATOMIC_SEQ_CST);
 }
 
 static inline uint64_t page_room(uint64_t address) {
@@ -230,7 +231,7 @@ static int memory_write(struct guest_memory *memory, uint64_t gpa, const void *b
         uint64_t room = page_room(place.physical);
         size_t part = size < room ? size : (size_t)room;
         move(window(place.physical), from, part);
-        if (memory->dirty != NULL)
+        if (memory->logging)
             mark_page(memory, place.offset);
         from += part;
         gpa += part;
@@ -277,7 +278,7 @@ int guest_compare_exchange(struct vm *vm, uint64_t gpa, unsigned size, void *exp
     if (memory_find(&vm->memory, gpa, &place) != 0 || place.kind != GUEST_RAM)
         return -EFAULT;
     bool done = exchange(window(place.physical), size, expected, desired);
-    if (done && vm->memory.dirty != NULL)
+    if (done && vm->memory.logging)
         mark_page(&vm->memory, place.offset);
     return done ? 1 : 0;
 }
@@ -291,7 +292,7 @@ void *guest_page(struct vm *vm, uint64_t gpa) {
 
 void guest_mark_dirty(struct vm *vm, uint64_t gpa, uint64_t size) {
     struct guest_memory *memory = &vm->memory;
-    if (memory->dirty == NULL || size == 0 || gpa + (size - 1) < gpa)
+    if (!memory->logging || size == 0 || gpa + (size - 1) < gpa)
         return;
     while (size != 0) {
         struct place place;

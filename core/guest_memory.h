@@ -37,7 +37,9 @@ struct guest_memory {
     uint32_t sequence;    /* odd while the regions change */
     uint32_t region_count;
     struct guest_region region[GUEST_MAX_REGIONS]; /* sorted by base, without overlaps */
-    uint64_t *dirty;                               /* a bit for each 4 KiB of backing, or NULL: not logging */
+    bool logging;                                  /* writes are noted in `dirty`; see core/dirty_log.h */
+    uint64_t *dirty; /* a bit for each 4 KiB of backing; NULL as long as there was no log */
+    uint64_t *taken; /* of the same size: what a collection is giving out */
     /* Set by the architecture, may be NULL: `present` says whether the region is there now (what it covers is
      * replaced) or not. Called after the regions were changed, with `lock` held. 0, -EINVAL or -ENOMEM. */
     int (*changed)(struct vm *vm, const struct guest_region *region, bool present);

@@ -315,6 +315,25 @@ static void merge_table(struct pending *pending, uint64_t *table, unsigned level
     }
 }
 
+static int split_table(struct pending *pending, uint64_t *table, unsigned level, uint64_t address) {
+    const struct paging_format *format = pending->paging->format;
+    for (unsigned i = 0; level != 0 && i < table_entries(format, level); i++) {
+        uint64_t *entry = &table[i], old = entry_read(entry), at = address + i * entry_size(format, level);
+        if (!is_present(format, old))
+            continue;
+        if (is_leaf(format, level, old)) {
+            int error = leaf_split(pending->paging, entry, level);
+            if (error != 0)
+                return error;
+            pending_lost(pending, at, entry_size(format, level));
+        }
+        int error = split_table(pending, entry_table(format, entry_read(entry)), level - 1, at);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
 struct harvest {
     void (*found)(void *context, uint64_t address, uint64_t size);
     void *context;
@@ -333,7 +352,8 @@ static void harvest_table(struct pending *pending, uint64_t *table, unsigned lev
         } else if (is_present(format, old) && (old & format->dirty) != 0) {
             __atomic_fetch_and(entry, ~format->dirty, __ATOMIC_ACQ_REL);
             pending_lost(pending, address & ~(whole - 1), whole);
-            harvest->found(harvest->context, address & ~(whole - 1), whole);
+            if (harvest->found != NULL)
+                harvest->found(harvest->context, address & ~(whole - 1), whole);
         }
         address += part;
         size -= part;
@@ -482,4 +502,31 @@ int paging_harvest(struct paging *paging, uint64_t address, uint64_t size,
     pending_finish(&pending);
     spin_unlock(&paging->lock);
     return 0;
+}
+
+int paging_clean(struct paging *paging, const struct memory_range *ranges, unsigned count) {
+    static const struct harvest nobody;
+    if (paging->format->dirty == 0)
+        return -ENOTSUP;
+    for (unsigned i = 0; i < count; i++) {
+        if (!range_valid(paging, ranges[i].base, ranges[i].size))
+            return -EINVAL;
+    }
+    struct pending pending = {.paging = paging};
+    spin_lock(&paging->lock);
+    for (unsigned i = 0; i < count; i++)
+        harvest_table(&pending, paging->root, paging->format->levels - 1u, ranges[i].base, ranges[i].size,
+                      &nobody);
+    pending_finish(&pending);
+    spin_unlock(&paging->lock);
+    return 0;
+}
+
+int paging_split(struct paging *paging) {
+    struct pending pending = {.paging = paging};
+    spin_lock(&paging->lock);
+    int error = split_table(&pending, paging->root, paging->format->levels - 1u, 0);
+    pending_finish(&pending);
+    spin_unlock(&paging->lock);
+    return error;
 }

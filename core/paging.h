@@ -73,16 +73,21 @@ int paging_map(struct paging *paging, uint64_t address, uint64_t physical, uint6
 int paging_unmap(struct paging *paging, uint64_t address, uint64_t size);
 /* Changes the rights of what is mapped. 0, -EINVAL, or -ENOMEM (nothing was changed). */
 int paging_protect(struct paging *paging, uint64_t address, uint64_t size, unsigned rights);
+/* Splits all large pages. 0, or -ENOMEM: some are split. What hardware remembers of a large page may set the
+ * dirty bit nowhere: the flush hook is called. */
+int paging_split(struct paging *paging);
 /* Puts back large pages where a whole table maps one contiguous, equally entitled region. Returns how many
  * tables were freed. */
 unsigned paging_merge(struct paging *paging, uint64_t address, uint64_t size);
 /* Looks an address up. 0, with physical address, rights and the leaf's shift (any may be NULL); -ENOENT. */
 int paging_lookup(const struct paging *paging, uint64_t address, uint64_t *physical, unsigned *rights,
                   unsigned *shift);
-/* Collects and clears dirty bits: `found` is called, with the lock held, for each dirty leaf, whole even when
- * only a part of it lies in the range. The flush hook is called once at the end if any was cleared. A format
- * without dirty bits returns -ENOTSUP. */
+/* Collects and clears dirty bits: `found` (NULL: nobody wants to know) is called, with the lock held, for
+ * each dirty leaf, whole even when only a part of it lies in the range. The flush hook is called once at the
+ * end if any was cleared. A format without dirty bits returns -ENOTSUP. */
 int paging_harvest(struct paging *paging, uint64_t address, uint64_t size,
                    void (*found)(void *context, uint64_t address, uint64_t size), void *context);
+/* Clears the dirty bits of several ranges, with one flush. -ENOTSUP, -EINVAL (nothing was changed). */
+int paging_clean(struct paging *paging, const struct memory_range *ranges, unsigned count);
 
 #endif

@@ -17,9 +17,11 @@
 #define CONFIG_MAX_PATH         200u /* bytes of a file name */
 #define CONFIG_MAX_CMDLINE      2047u
 #define CONFIG_MAX_PRIORITY     99u
-#define CONFIG_MIN_PERIOD       1000u    /* microseconds */
-#define CONFIG_MAX_PERIOD       1000000u /* microseconds */
-#define CONFIG_MIN_BUDGET       100u     /* microseconds */
+#define CONFIG_MIN_PERIOD       1000u     /* microseconds */
+#define CONFIG_MAX_PERIOD       1000000u  /* microseconds */
+#define CONFIG_MIN_BUDGET       100u      /* microseconds */
+#define CONFIG_MIN_TSC          100000u   /* kHz */
+#define CONFIG_MAX_TSC          10000000u /* kHz */
 #define CONFIG_MIN_MEMORY       (1ull << 20)
 #define CONFIG_MAX_MEMORY       (64ull << 30)
 #define CONFIG_MAX_FIRMWARE     (16ull << 20) /* bytes of a firmware image */
@@ -89,6 +91,7 @@ struct config_guest {
     uint32_t autostart;           /* 1: starts with the host */
     uint32_t exit_port;           /* 1: writing port 0xF4 ends the guest */
     uint32_t apic_virtualization; /* 1: the CPU delivers interrupts by itself, where it can */
+    uint32_t tsc_khz;             /* CONFIG_MIN_TSC..CONFIG_MAX_TSC, or 0: the machine's own */
 };
 
 /* The whole config: about 12 KiB, too much for a small stack. */

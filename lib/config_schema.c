@@ -89,6 +89,10 @@ static const struct config_property guest_properties[] = {
                            .field = offsetof(struct config_guest, apic_virtualization),
                            .meaning =
                                "whether the CPU may deliver the guest's interrupts by itself, if it can"},
+    [CONFIG_GUEST_TSC] = {"tsc-khz", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_TSC, .max = CONFIG_MAX_TSC,
+                          .otherwise = "the machine's", .field = offsetof(struct config_guest, tsc_khz),
+                          .meaning = "frequency of the guest's TSC; another than the machine's needs a CPU "
+                                     "that scales it"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                                   .meaning = "devices of the machine that the guest owns"},
     [CONFIG_GUEST_IDENTITY_MEMORY] = {"identity-memory", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,

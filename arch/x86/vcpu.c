@@ -10,6 +10,7 @@
 #include "arch/x86/guest/lapic.h"
 #include "arch/x86/guest/msr.h"
 #include "arch/x86/guest/pv.h"
+#include "arch/x86/guest/tsc.h"
 #include "arch/x86/registers.h"
 #include "core/log.h"
 
@@ -93,8 +94,9 @@ void vcpu_power_on(struct x86_vcpu *vcpu) {
     msr_guest_reset(vcpu);
     fpu_reset(vcpu);
     state->activity = vcpu->core.index == 0 ? X86_ACTIVE : X86_WAIT_FOR_SIPI;
-    state->tsc_frequency = clock_tsc_frequency();
-    vcpu->tsc_offset = 0 - x86_vm(vcpu->core.vm)->tsc_start;
+    const struct x86_vm *vm = x86_vm(vcpu->core.vm);
+    state->tsc_frequency = vm->tsc_frequency ? vm->tsc_frequency : clock_tsc_frequency();
+    vcpu->tsc_offset = 0 - tsc_scaled(vm, vm->tsc_start);
     engine->tsc_offset(vcpu);
     vcpu_replaced(vcpu);
 }

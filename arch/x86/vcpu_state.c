@@ -9,6 +9,7 @@
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/guest/lapic.h"
 #include "arch/x86/guest/msr.h"
+#include "arch/x86/guest/tsc.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/vcpu.h"
 #include "lib/state.h"
@@ -128,7 +129,7 @@ static void save(struct vm *vm, unsigned index, struct state_writer *writer) {
     state_put_u64(writer, state->dr6);
     state_put_u64(writer, state->dr7);
     state_put_u64(writer, state->xcr0);
-    state_put_u64(writer, x86->tsc_saved + vcpu->tsc_offset);
+    state_put_u64(writer, tsc_of_guest(vcpu, x86->tsc_saved));
     state_put_u64(writer, state->tsc_frequency);
     state_put_u8(writer, (uint8_t)state->activity);
     state_put_u8(writer, state->nmi_blocked);
@@ -356,13 +357,6 @@ static bool xcr0_valid(uint64_t xcr0, const struct x86_cpu_model *model) {
     return !(xcr0 & 0xe0) || ((xcr0 & 0xe0) == 0xe0 && (xcr0 & 4));
 }
 
-/* Without TSC scaling the guest's clock has to be ours, but for what calibrations differ by. */
-static bool frequency_valid(uint64_t frequency) {
-    uint64_t own = clock_tsc_frequency();
-    uint64_t difference = frequency > own ? frequency - own : own - frequency;
-    return difference <= own / 1000;
-}
-
 static bool valid(const struct record *record, const struct x86_cpu_model *model) {
     const struct x86_vcpu_state *state = &record->state;
     const struct x86_system *system = &state->system;
@@ -377,7 +371,7 @@ static bool valid(const struct record *record, const struct x86_cpu_model *model
     if (state->activity > X86_WAIT_FOR_SIPI || state->nmi_blocked > 1 || state->nmi_pending > 1 ||
         state->interrupt_shadow > 1)
         return false;
-    if (record->requests & ~(PENDING_INIT | PENDING_SIPI) || !frequency_valid(state->tsc_frequency))
+    if (record->requests & ~(PENDING_INIT | PENDING_SIPI) || !tsc_frequency_possible(state->tsc_frequency))
         return false;
     return state->msrs.tsc_aux <= UINT32_MAX && (!state->msrs.tsc_aux || cpu_model_has_rdtscp(model));
 }
@@ -431,6 +425,9 @@ static int load_record(struct x86_vcpu *vcpu, struct state_reader *reader, struc
     get(reader, record);
     if (reader->error || !valid(record, vm->model))
         return -EINVAL;
+    /* All vCPUs' TSCs run alike. */
+    if (vcpu->core.index && record->state.tsc_frequency != vm->tsc_frequency)
+        return -EINVAL;
     if (!msrs_load(vcpu, &record->state.msrs)) {
         vcpu_power_on(vcpu);
         return -EINVAL;
@@ -438,8 +435,10 @@ static int load_record(struct x86_vcpu *vcpu, struct state_reader *reader, struc
     record->state.msrs = state->msrs;
     *state = record->state;
     vcpu->postponed = record->postponed;
-    vcpu->tsc_offset =
-        state->tsc - vm->tsc_start; /* now, or rather at the reset just before: for all alike */
+    if (!vcpu->core.index)
+        tsc_set_frequency(vm, state->tsc_frequency);
+    /* now, or rather at the reset just before: for all alike */
+    vcpu->tsc_offset = state->tsc - tsc_scaled(vm, vm->tsc_start);
     engine->tsc_offset(vcpu);
     vcpu_replaced(vcpu);
     requests_load(vcpu, record);

@@ -5,6 +5,7 @@
 #include "arch/x86/engine/engine.h"
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/guest/pv.h"
+#include "arch/x86/guest/tsc.h"
 #include "arch/x86/load/load.h"
 #include "arch/x86/vcpu.h"
 #include "core/log.h"
@@ -82,6 +83,17 @@ int arch_vm_create(struct vm *core) {
             log_error("guest %s: %s", core->name, why);
         return error;
     }
+    uint64_t frequency = (uint64_t)core->config->tsc_khz * 1000;
+    if (frequency && !tsc_frequency_possible(frequency)) {
+        log_error(
+            "guest %s: tsc-khz = <%u>: the TSC of this machine has %lu kHz, and the CPU cannot scale it "
+            "to that; leave tsc-khz away",
+            core->name, (unsigned)core->config->tsc_khz, (unsigned long)(clock_tsc_frequency() / 1000));
+        error = -ENOTSUP;
+        goto free_model;
+    }
+    if (frequency)
+        tsc_set_frequency(vm, frequency);
     core->platform = &pc_platform;
     core->memory.changed = memory_changed;
     error = paging_init(&vm->nested, engine->nested_format(), account, engine->nested_largest());
@@ -171,6 +183,7 @@ void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
         [EXIT_CACHE] = "cache",
         [EXIT_SHUTDOWN] = "shutdown",
         [EXIT_REFUSED] = "refused",
+        [EXIT_PAGE_LOG] = "page log full",
         [EXIT_OTHER] = "other",
     };
     char line[80];

@@ -48,6 +48,7 @@ enum x86_exit_cause {
     EXIT_CACHE,
     EXIT_SHUTDOWN,
     EXIT_REFUSED,
+    EXIT_PAGE_LOG,
     EXIT_OTHER,
     EXIT_CAUSE_COUNT
 };
@@ -71,7 +72,7 @@ struct x86_vcpu {
     void *engine; /* the engine's own vCPU: VMCB or VMCS and friends */
     uint8_t sipi_vector;
     bool fpu_loaded;     /* this vCPU's XSAVE state is in the CPU `core.cpu` */
-    uint64_t tsc_offset; /* guest TSC = host TSC + offset */
+    uint64_t tsc_offset; /* guest TSC = host TSC (scaled, see x86_vm) + offset */
     uint64_t exits[EXIT_CAUSE_COUNT];
     struct x86_exit_record record[X86_EXIT_RECORDS];
     uint32_t record_next;
@@ -86,9 +87,13 @@ struct x86_vm {
     struct pc pc;
     struct paging nested; /* NPT or EPT */
     const struct x86_cpu_model *model;
-    uint64_t tsc_start; /* host TSC when the machine was switched on */
-    uint64_t tsc_saved; /* host TSC when its state was saved */
-    void *engine;       /* the engine's own VM: permission maps and the like */
+    bool page_log;          /* the CPU logs which pages are written; see dirty.c */
+    uint64_t tsc_frequency; /* Hz of the guest's TSC; 0: the host's */
+    uint64_t tsc_ratio;     /* guest ticks in a host tick, 16.48; 0: one */
+    uint64_t tsc_inverse;   /* host ticks in a guest tick, 16.48, rounded up */
+    uint64_t tsc_start;     /* host TSC when the machine was switched on */
+    uint64_t tsc_saved;     /* host TSC when its state was saved */
+    void *engine;           /* the engine's own VM: permission maps and the like */
 };
 
 static inline struct x86_vm *x86_vm(struct vm *vm) {

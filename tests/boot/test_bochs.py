@@ -73,9 +73,16 @@ HOSTILE = {name: guest for group in ("hostile", "hostile-code") for name, guest 
 BY_HAND = 'apic-virtualization = "off";'
 
 
+def scaled(image, khz, **keywords):
+    """With a TSC of another frequency than the machine's 200 MHz."""
+    return Guest(image, more=f"tsc-khz = <{khz}>;", **keywords)
+
+
 def test_guests_on_vtx():
-    """VT-x: the platform's bare guests, with the interrupts of some injected by the hypervisor."""
-    run_guests("guests", PLATFORM | {"lapic-by-hand": Guest("lapic.elf", more=BY_HAND),
+    """VT-x: the platform's bare guests, with the interrupts of some injected by the hypervisor, and TSCs of some scaled by the CPU."""
+    run_guests("guests", PLATFORM | {"pm-slow": scaled("pm.elf", 100000, cmdline="timer"), "pit-fast": scaled("pit.elf", 777777),
+                                     "lapic-fast": scaled("lapic.elf", 333333), "pv-slow": scaled("pv.elf", 123456, vcpus=2, cmdline="free-eoi"),
+                                     "lapic-by-hand": Guest("lapic.elf", more=BY_HAND),
                                      "pv": Guest(vcpus=2, cmdline="free-eoi"),
                                      "pv-by-hand": Guest("pv.elf", vcpus=2, more=BY_HAND),
                                      "smp-by-hand": Guest("smp.elf", vcpus=4, cmdline="x2apic", more=BY_HAND)}, "vtx")

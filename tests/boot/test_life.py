@@ -90,6 +90,16 @@ def test_no_guest_can_be_created(boot):
     machine.wait_poweroff()
 
 
+def test_frequency_that_cannot_be(boot):
+    """A TSC of a frequency of its own, on a CPU that does not scale: the guest is named with the reason, others run."""
+    machine = boot(config({"fast": tiny_guest("seven", "tsc-khz = <9999999>;"), "one": tiny_guest("seven")}, 'when-idle = "poweroff";'),
+                   FILES, smp=1)
+    machine.expect(r"guest fast: tsc-khz = <9999999>: the TSC of this machine has \d+ kHz, and the CPU cannot scale it to that; "
+                   "leave tsc-khz away")
+    machine.expect_all(["guest fast: could not be created: this CPU cannot run it", "guest one: exit code 7"])
+    machine.wait_poweroff()
+
+
 def test_linux_ends(boot, linux_files):
     """Power-off, a panic that reboots, a reboot from the shell; the machine goes off when the last one has."""
     machine = boot(config({

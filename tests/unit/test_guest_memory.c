@@ -43,6 +43,7 @@ static void finish(void) {
 static void dirty_log(void) {
     vm.memory.dirty = heap_allocate(vm.memory.size / PAGE_SIZE / 8, &vm.memory.account);
     assert_non_null(vm.memory.dirty);
+    vm.memory.logging = true;
 }
 
 /* How many bits are set; they are cleared. */

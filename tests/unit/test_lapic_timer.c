@@ -154,6 +154,17 @@ static void test_timer_deadline(void **state) {
     wrmsr(0, 0x6e0, 0);
     assert_int_equal(next_deadline(), UINT64_MAX);
 
+    /* A TSC of half the frequency takes twice as long. */
+    machine.vm.tsc_ratio = 1ull << 47;
+    machine.vm.tsc_inverse = 1ull << 49;
+    guest = test_time / 2 + machine.vcpu[0].tsc_offset;
+    wrmsr(0, 0x6e0, guest + 700);
+    assert_in_range(next_deadline(), test_time + 1400, test_time + 1403);
+    wrmsr(0, 0x6e0, guest);
+    assert_int_equal(take_interrupt(0), TIMER_VECTOR);
+    lapic_eoi(apic(0));
+    machine.vm.tsc_ratio = machine.vm.tsc_inverse = 0;
+
     /* The guest's TSC jumps. */
     guest = test_time + machine.vcpu[0].tsc_offset;
     wrmsr(0, 0x6e0, guest + 1000);

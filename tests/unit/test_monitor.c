@@ -60,6 +60,10 @@ int control_vm_action(unsigned number, enum control_action action) {
     note(names[action], number);
     return action_result;
 }
+int control_vm_writes(unsigned number) {
+    note("writes", number);
+    return action_result;
+}
 int control_vm_console(unsigned number) {
     note("console", number);
     return action_result;
@@ -385,13 +389,17 @@ static void test_actions(void **state) {
     assert_string_equal(command("pause web"), "web: pausing\n");
     assert_string_equal(command(" resume   data-2 "), "data-2: running\n");
     assert_string_equal(command("console web"), "");
-    assert_string_equal(actions, "start 1;stop 0;reset 0;pause 0;resume 2;console 0;");
+    assert_string_equal(command("writes data-2"), "data-2: counting for a second\n");
+    assert_string_equal(actions, "start 1;stop 0;reset 0;pause 0;resume 2;console 0;writes 2;");
     action_result = -EALREADY;
     assert_string_equal(command("start web"), "web is running already\n");
     action_result = -EBUSY;
     assert_string_equal(command("start data-2"), "cannot start data-2: it is paused\n");
+    assert_string_equal(command("writes web"),
+                        "the writes of a guest are being counted; try again in a second\n");
     action_result = -EINVAL;
     assert_string_equal(command("pause database"), "cannot pause database: it is off\n");
+    assert_string_equal(command("writes database"), "database does not run\n");
     action_result = -EIO;
     assert_string_equal(command("resume web"), "cannot resume web: error -5\n");
     action_result = -ENODEV;

@@ -301,12 +301,55 @@ static void test_late_write(void **state) {
     finish(&paging);
 }
 
+static void test_split_and_clean(void **state) {
+    (void)state;
+    for (unsigned f = 0; f < FORMATS; f++) {
+        struct paging paging;
+        unsigned shift;
+        start(&paging, formats[f], 30);
+        assert_int_equal(paging_split(&paging), 0); /* nothing there */
+        assert_int_equal(flushes, 0);
+        assert_int_equal(paging_map(&paging, 0, G1, G1, RWX), 0);
+        assert_int_equal(paging_map(&paging, 3 * G1, 4 * G1, M2 + K4, RX), 0);
+        assert_int_equal(paging_split(&paging), 0);
+        assert_int_equal(flushes, 1); /* a remembered large page would set no dirty bit */
+        expect(&paging, 0, G1, RWX, 12);
+        expect(&paging, G1 - K4, 2 * G1 - K4, RWX, 12);
+        expect(&paging, 3 * G1 + M2, 4 * G1 + M2, RX, 12);
+        expect_none(&paging, 3 * G1 + M2 + K4);
+        assert_int_equal(paging_split(&paging), 0);
+        assert_int_equal(flushes, 1);
+
+        struct memory_range ranges[] = {{K4, K4}, {M2, 2 * K4}, {5 * G1, G1}};
+        *walk(&paging, K4, &shift) |= formats[f]->dirty;
+        *walk(&paging, 2 * K4, &shift) |= formats[f]->dirty;
+        *walk(&paging, M2 + K4, &shift) |= formats[f]->dirty;
+        assert_int_equal(paging_clean(&paging, ranges, 3), 0);
+        assert_int_equal(flushes, 2);
+        assert_int_equal(*walk(&paging, K4, &shift) & formats[f]->dirty, 0);
+        assert_int_equal(*walk(&paging, M2 + K4, &shift) & formats[f]->dirty, 0);
+        assert_true((*walk(&paging, 2 * K4, &shift) & formats[f]->dirty) != 0);
+        assert_int_equal(paging_clean(&paging, ranges, 3), 0);
+        assert_int_equal(flushes, 2);
+        ranges[2].base += 1;
+        *walk(&paging, K4, &shift) |= formats[f]->dirty;
+        assert_int_equal(paging_clean(&paging, ranges, 3), -EINVAL);
+        assert_true((*walk(&paging, K4, &shift) & formats[f]->dirty) != 0);
+        finish(&paging);
+    }
+    struct paging plain;
+    start(&plain, &paging_ept_plain_format, 21);
+    assert_int_equal(paging_clean(&plain, NULL, 0), -ENOTSUP);
+    finish(&plain);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encodings),     cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_unmap_and_flush),
-        cmocka_unit_test(test_protect),       cmocka_unit_test(test_harvest_and_merge),
-        cmocka_unit_test(test_order),         cmocka_unit_test(test_late_write),
+        cmocka_unit_test(test_encodings),       cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_bad_arguments),   cmocka_unit_test(test_unmap_and_flush),
+        cmocka_unit_test(test_protect),         cmocka_unit_test(test_harvest_and_merge),
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_late_write),
+        cmocka_unit_test(test_split_and_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,6 +315,7 @@ static void test_eoi_switched_off(void **state) {
     uint8_t record[2048];
     uint64_t dirty = 0;
     machine.vm.core.memory.dirty = &dirty;
+    machine.vm.core.memory.logging = true;
     enable_all(true);
     pv_wr(0, MSR_EOI, EOI_GPA | 1);
     wrmsr(0, 0x83f, 0x41);

@@ -307,6 +307,44 @@ static void test_platform(void **state) {
     assert_memory_equal(saved, again, (size_t)size);
 }
 
+static bool scaling(void) {
+    return true;
+}
+
+/* From a machine of another frequency: refused, but by a CPU that scales the TSC. */
+static void test_other_frequency(void **state) {
+    static const struct engine scaler = {.name = "scaler",
+                                         .fetch = test_engine_fetch,
+                                         .tsc_offset = test_engine_tsc_offset,
+                                         .tlb_flush = test_engine_tlb_flush,
+                                         .tsc_scaling = scaling};
+    char why[96];
+    (void)state;
+    for (unsigned i = 0; i < VCPUS; i++)
+        live(i);
+    uint64_t guest_tsc[VCPUS], before = frequency;
+    for (unsigned i = 0; i < VCPUS; i++)
+        guest_tsc[i] = test_time + vcpus[i].tsc_offset;
+    int64_t size = platform_save(vm(), saved, sizeof(saved));
+    assert_true(size > 0);
+    frequency = before / 2; /* the machine that it comes to is slower */
+    assert_int_equal(platform_load(vm(), saved, (uint64_t)size, why), -EINVAL);
+    engine = &scaler;
+    assert_int_equal(platform_load(vm(), saved, (uint64_t)size, why), 0);
+    assert_int_equal(machine.tsc_ratio, 1ull << 49);
+    for (unsigned i = 0; i < VCPUS; i++) {
+        assert_int_equal(states[i].tsc_frequency, before);
+        assert_int_equal(test_time * 2 + vcpus[i].tsc_offset, guest_tsc[i]);
+    }
+    /* One TSC of another frequency among them is none that could be. */
+    states[1].tsc_frequency = before + before / 100;
+    size = platform_save(vm(), saved, sizeof(saved));
+    assert_int_equal(platform_load(vm(), saved, (uint64_t)size, why), -EINVAL);
+    engine = &test_engine;
+    frequency = before;
+    machine.tsc_ratio = machine.tsc_inverse = machine.tsc_frequency = 0;
+}
+
 /* The APIC's deadline is in the guest's TSC, which it finds again. */
 static void test_deadline(void **state) {
     char why[96];
@@ -632,8 +670,8 @@ static void test_noise(void **unused) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_platform),  TEST(test_deadline),   TEST(test_fields), TEST(test_components),
-        TEST(test_no_rdtscp), TEST(test_truncation), TEST(test_noise),
+        TEST(test_platform),        TEST(test_deadline),  TEST(test_fields),     TEST(test_components),
+        TEST(test_other_frequency), TEST(test_no_rdtscp), TEST(test_truncation), TEST(test_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,16 @@ static void test_optional_controls(void **unused) {
     caps.primary &= ~((uint64_t)VMX_PRIMARY_TPR_SHADOW << 32);
     assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
     assert_false(controls.x2apic || controls.xapic);
+    /* Off until somebody wants them. */
+    caps.secondary |= (uint64_t)(VMX_SECONDARY_PAGE_LOG | VMX_SECONDARY_TSC_SCALING) << 32;
+    caps.ept_vpid |= VMX_EPT_CAP_ACCESSED_DIRTY;
+    assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
+    assert_true(controls.page_log && controls.tsc_scaling);
+    assert_int_equal(controls.secondary & (VMX_SECONDARY_PAGE_LOG | VMX_SECONDARY_TSC_SCALING), 0);
+    caps.secondary &= ~((uint64_t)VMX_SECONDARY_TSC_SCALING << 32);
+    caps.ept_vpid &= ~VMX_EPT_CAP_ACCESSED_DIRTY; /* nothing to log without dirty bits */
+    assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
+    assert_false(controls.page_log || controls.tsc_scaling);
     /* The types of INVEPT. */
     caps.ept_vpid &= ~(VMX_EPT_CAP_INVEPT_SINGLE | VMX_EPT_CAP_INVEPT_ALL);
     assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), -ENOTSUP);

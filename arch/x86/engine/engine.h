@@ -62,8 +62,14 @@ struct engine {
      * now, and they are injected. NULL: it never can. */
     bool (*apic_load)(struct x86_vcpu *vcpu);
 
+    /* True: the CPU can log which pages a guest writes. It does for VMs with page_log set, from each vCPU's
+     * next tlb_flush() on, and what it logged is in the VM's memory.dirty whenever no vCPU is in the guest.
+     * NULL: it cannot. */
+    bool (*page_log)(void);
+
     void (*tlb_flush)(struct x86_vcpu *vcpu);  /* forget the vCPU's translations before the next entry */
-    void (*tsc_offset)(struct x86_vcpu *vcpu); /* vcpu->tsc_offset has changed */
+    void (*tsc_offset)(struct x86_vcpu *vcpu); /* vcpu->tsc_offset or the VM's tsc_ratio has changed */
+    bool (*tsc_scaling)(void); /* the CPU can multiply the TSC by tsc_ratio; NULL: it cannot */
 
     const char *(*exit_name)(uint64_t code); /* for reports */
 };

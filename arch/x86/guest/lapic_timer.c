@@ -3,6 +3,7 @@
 // host's clock. The APIC's bus runs at 1 GHz: one count, before division, is one nanosecond.
 #include "arch/x86/clock.h"
 #include "arch/x86/guest/lapic_internal.h"
+#include "arch/x86/guest/tsc.h"
 
 /*
  * A periodic timer interrupts at most this often. A shorter period counts down as programmed, but several of
@@ -183,11 +184,12 @@ void lapic_timer_write_lvt(struct lapic *lapic, uint32_t value) {
  */
 static uint64_t deadline_time(const struct lapic *lapic, uint64_t deadline) {
     uint64_t host = tsc_read();
-    uint64_t guest = host + x86_vcpu(lapic->vcpu)->tsc_offset;
+    const struct x86_vcpu *vcpu = x86_vcpu(lapic->vcpu);
+    uint64_t guest = tsc_of_guest(vcpu, host);
 
     if (deadline <= guest)
         return 0;
-    uint64_t distance = deadline - guest;
+    uint64_t distance = tsc_host_ticks(x86_vm(vcpu->core.vm), deadline - guest);
     if (distance > UINT64_MAX - host)
         return LAPIC_NEVER - 1;
     uint64_t time = clock_from_tsc(host + distance);

@@ -5,6 +5,7 @@
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/guest/lapic.h"
 #include "arch/x86/guest/pv.h"
+#include "arch/x86/guest/tsc.h"
 #include "arch/x86/registers.h"
 #include "core/log.h"
 
@@ -118,7 +119,7 @@ int msr_guest_read(struct x86_vcpu *vcpu, uint32_t msr, uint64_t *value) {
     }
     switch (msr) {
     case MSR_TSC:
-        *value = tsc_read() + vcpu->tsc_offset;
+        *value = tsc_of_guest(vcpu, tsc_read());
         return 0;
     case MSR_EFER:
         x86_need(vcpu, X86_STATE_CONTROL);
@@ -212,7 +213,7 @@ int msr_guest_write(struct x86_vcpu *vcpu, uint32_t msr, uint64_t value) {
     switch (msr) {
     case MSR_TSC: {
         uint64_t before = vcpu->tsc_offset;
-        vcpu->tsc_offset = value - tsc_read();
+        vcpu->tsc_offset = value - tsc_scaled(x86_vm(vcpu->core.vm), tsc_read());
         engine->tsc_offset(vcpu);
         pv_tsc_moved(vcpu, vcpu->tsc_offset - before);
         return 0;

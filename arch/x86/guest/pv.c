@@ -96,13 +96,17 @@ static int eoi_write(struct x86_vcpu *vcpu, uint64_t value) {
     return 0;
 }
 
-/* The guest's byte, mapped; every access changes it. */
-static uint8_t *eoi_byte(struct pv *pv) {
-    struct vm *vm = pv->vcpu->core.vm;
-    if (vm->memory.dirty)
-        guest_mark_dirty(vm, pv->eoi_msr & ~PV_ENABLE, 1);
+/* The guest's byte, mapped. */
+static uint8_t *eoi_byte(const struct pv *pv) {
     uint8_t *page = arch_window_map(pv->eoi_physical & ~(PAGE_SIZE - 1));
     return page + (pv->eoi_physical & (PAGE_SIZE - 1));
+}
+
+/* It has been changed. */
+static inline void eoi_changed(const struct pv *pv) {
+    struct vm *vm = pv->vcpu->core.vm;
+    if (__builtin_expect(vm->memory.logging, 0))
+        guest_mark_dirty(vm, pv->eoi_msr & ~PV_ENABLE, 1);
 }
 
 void pv_eoi_offer(struct x86_vcpu *vcpu, uint8_t vector) {
@@ -115,6 +119,7 @@ void pv_eoi_offer(struct x86_vcpu *vcpu, uint8_t vector) {
         lapic_highest(lapic->irr) >= 0)
         return;
     __atomic_fetch_or(eoi_byte(pv), 1, __ATOMIC_RELAXED);
+    eoi_changed(pv);
     lapic->pv_offered = true;
 }
 
@@ -125,7 +130,9 @@ void pv_eoi_sync(struct vcpu *vcpu) {
     if (!lapic->pv_offered)
         return;
     lapic->pv_offered = false;
-    if (!(__atomic_fetch_and(eoi_byte(x86->pv), (uint8_t)~1, __ATOMIC_RELAXED) & 1))
+    bool taken = !(__atomic_fetch_and(eoi_byte(x86->pv), (uint8_t)~1, __ATOMIC_RELAXED) & 1);
+    eoi_changed(x86->pv);
+    if (taken)
         lapic_end_of_interrupt(lapic);
 }
 

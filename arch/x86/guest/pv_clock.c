@@ -4,6 +4,7 @@
 #include "arch/x86/clock.h"
 #include "arch/x86/guest/lapic.h"
 #include "arch/x86/guest/pv_internal.h"
+#include "arch/x86/guest/tsc.h"
 
 /* Layouts are KVM's interface. */
 struct clock_page {
@@ -68,7 +69,7 @@ static uint64_t clock_now(struct x86_vcpu *vcpu) {
     uint32_t multiplier;
     int8_t shift;
     scale_of(vcpu->state->tsc_frequency, &multiplier, &shift);
-    return scale(tsc_read() + vcpu->tsc_offset - vcpu->pv->clock_start, multiplier, shift);
+    return scale(tsc_of_guest(vcpu, tsc_read()) - vcpu->pv->clock_start, multiplier, shift);
 }
 
 /* The clocks of all vCPUs tell the same time from the same TSC value. */

@@ -9,6 +9,7 @@
 #define VMCS_POSTED_VECTOR           0x0002u
 #define VMCS_GUEST_SELECTOR          0x0800u /* + 2 * segment, ES to TR as in abi/x86/vcpu.h */
 #define VMCS_GUEST_INTERRUPT_STATUS  0x0810u /* RVI, SVI */
+#define VMCS_PAGE_LOG_INDEX          0x0812u
 #define VMCS_HOST_ES_SELECTOR        0x0c00u
 #define VMCS_HOST_CS_SELECTOR        0x0c02u
 #define VMCS_HOST_SS_SELECTOR        0x0c04u
@@ -19,12 +20,14 @@
 
 /* 64 bits */
 #define VMCS_MSR_BITMAP              0x2004u
+#define VMCS_PAGE_LOG                0x200eu
 #define VMCS_TSC_OFFSET              0x2010u
 #define VMCS_VIRTUAL_APIC            0x2012u
 #define VMCS_APIC_ACCESS             0x2014u
 #define VMCS_POSTED_DESCRIPTOR       0x2016u
 #define VMCS_EPTP                    0x201au
 #define VMCS_EOI_EXIT                0x201cu /* + 2 * n: four */
+#define VMCS_TSC_MULTIPLIER          0x2032u
 #define VMCS_GUEST_PHYSICAL          0x2400u
 #define VMCS_LINK                    0x2800u
 #define VMCS_GUEST_DEBUGCTL          0x2802u
@@ -140,6 +143,8 @@
 #define VMX_SECONDARY_INTERRUPTS     (1u << 9) /* virtual-interrupt delivery */
 #define VMX_SECONDARY_PAUSE_LOOP     (1u << 10)
 #define VMX_SECONDARY_INVPCID        (1u << 12)
+#define VMX_SECONDARY_PAGE_LOG       (1u << 17) /* page-modification logging */
+#define VMX_SECONDARY_TSC_SCALING    (1u << 25)
 
 /* What makes the CPU deliver a local APIC's interrupts by itself, beside the TPR shadow, in x2APIC mode
  * (29.2, 29.5) and in xAPIC mode (29.4). */
@@ -238,6 +243,7 @@
 #define VMX_REASON_XSETBV            55
 #define VMX_REASON_APIC_WRITE        56
 #define VMX_REASON_VMFUNC            59
+#define VMX_REASON_PAGE_LOG_FULL     62
 #define VMX_REASON_COUNT             70
 
 /* Capability MSRs. */

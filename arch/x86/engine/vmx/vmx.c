@@ -52,11 +52,13 @@ static int probe(char *why, size_t size) {
     read_caps(&vmx_caps);
     int error = vmx_caps_resolve(&vmx_caps, &vmx_controls, why, size);
     if (!error)
-        log_info("VT-x: %s%s%s", vmx_controls.secondary & VMX_SECONDARY_VPID ? "VPID" : "no VPID",
+        log_info("VT-x: %s%s%s%s%s", vmx_controls.secondary & VMX_SECONDARY_VPID ? "VPID" : "no VPID",
                  vmx_caps.ept_vpid & VMX_EPT_CAP_ACCESSED_DIRTY ? ", EPT with dirty bits" : "",
                  vmx_controls.xapic    ? ", APIC virtualisation"
                  : vmx_controls.x2apic ? ", x2APIC virtualisation"
-                                       : "");
+                                       : "",
+                 vmx_controls.page_log ? ", page-modification log" : "",
+                 vmx_controls.tsc_scaling ? ", TSC scaling" : "");
     return error;
 }
 
@@ -172,14 +174,30 @@ static void flush(const struct x86_vcpu *vcpu, const struct vmx_vcpu *vmx) {
         invvpid(INVVPID_ALL, 0);
 }
 
+static void set_tsc(const struct x86_vcpu *vcpu, struct vmx_vcpu *vmx) {
+    uint64_t ratio = x86_vm(vcpu->core.vm)->tsc_ratio; /* in the VMCS's own form (24.6.5) */
+
+    vmcs_write(VMCS_TSC_OFFSET, vcpu->tsc_offset);
+    if (!vmx_controls.tsc_scaling)
+        return;
+    vmx->secondary &= ~VMX_SECONDARY_TSC_SCALING;
+    if (ratio) {
+        vmx->secondary |= VMX_SECONDARY_TSC_SCALING;
+        vmcs_write(VMCS_TSC_MULTIPLIER, ratio);
+    }
+    vmcs_write(VMCS_SECONDARY, vmx->secondary | vmx_apic_secondary(vmx->apic));
+}
+
 /* The uncommon things that precede an entry. */
 static void __attribute__((noinline)) prepare(struct x86_vcpu *vcpu, struct vmx_vcpu *vmx) {
     struct x86_event *event = &vcpu->state->pending;
 
-    if (vmx->dirty & VMX_DIRTY_TLB)
+    if (vmx->dirty & VMX_DIRTY_TLB) {
+        vmx_log_switch(vcpu);
         flush(vcpu, vmx);
+    }
     if (vmx->dirty & VMX_DIRTY_TSC)
-        vmcs_write(VMCS_TSC_OFFSET, vcpu->tsc_offset);
+        set_tsc(vcpu, vmx);
     vmx->dirty = 0;
     if (vcpu->changed) {
         vmx_store(vcpu, vcpu->changed);
@@ -246,6 +264,8 @@ static enum engine_next run(struct x86_vcpu *vcpu) {
     if (__builtin_expect(vmx_enter(registers, vmx->launched, &vmx->host_rsp), 0))
         return failed(vcpu);
 
+    if (__builtin_expect(vmx->logging, 0))
+        vmx_log_drain(vcpu);
     __atomic_store_n(&vcpu->core.in_guest, 0, __ATOMIC_RELEASE);
     uint32_t reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
     if (!(reason & VMX_EXIT_FAILED))
@@ -295,6 +315,10 @@ static void tlb_flush(struct x86_vcpu *vcpu) {
     vmx_vcpu(vcpu)->dirty |= VMX_DIRTY_TLB;
 }
 
+static bool tsc_scaling(void) {
+    return vmx_controls.tsc_scaling;
+}
+
 static void tsc_offset(struct x86_vcpu *vcpu) {
     vmx_vcpu(vcpu)->dirty |= VMX_DIRTY_TSC;
 }
@@ -319,7 +343,9 @@ const struct engine vmx_engine = {
     .nmi_injected = nmi_injected,
     .reset = vmx_apic_place,
     .apic_load = vmx_apic_load,
+    .page_log = vmx_page_log,
     .tlb_flush = tlb_flush,
     .tsc_offset = tsc_offset,
+    .tsc_scaling = tsc_scaling,
     .exit_name = vmx_exit_name,
 };

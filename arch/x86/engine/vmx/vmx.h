@@ -38,6 +38,8 @@ struct vmx_vcpu {
     uint64_t eoi_exit[4]; /* what the VMCS has */
     uint32_t secondary;   /* without what `apic` adds */
     uint64_t cr4_owned;   /* bits of CR4 that are ours: the guest sees the shadow's */
+    uint64_t *page_log;   /* page-modification log; NULL: the CPU has none */
+    bool logging;         /* it is switched on */
 };
 
 struct vmx_vm {
@@ -78,6 +80,15 @@ bool vmx_apic_load(struct x86_vcpu *vcpu);
 void vmx_apic_place(struct x86_vcpu *vcpu);
 /* What the secondary controls have for `apic`. */
 uint32_t vmx_apic_secondary(enum lapic_page apic);
+
+/* vmx_log.c */
+bool vmx_page_log(void);
+int vmx_log_create(struct x86_vcpu *vcpu); /* 0 or -ENOMEM */
+void vmx_log_destroy(struct x86_vcpu *vcpu);
+/* The VMCS is current. Switches the log on or off as the VM wants it. */
+void vmx_log_switch(struct x86_vcpu *vcpu);
+/* With it on: what the CPU has logged goes to the VM's log. */
+void vmx_log_drain(struct x86_vcpu *vcpu);
 
 /* vmx_exit.c */
 enum engine_next vmx_exit(struct x86_vcpu *vcpu, uint32_t reason);

@@ -112,12 +112,17 @@ int vmx_caps_resolve(const struct vmx_caps *caps, struct vmx_controls *controls,
                 !((uint32_t)caps->primary & (VMX_PRIMARY_CR8_LOAD | VMX_PRIMARY_CR8_STORE));
     bool x2apic = apic && (caps->secondary >> 32 & VMX_X2APIC_SECONDARY) == VMX_X2APIC_SECONDARY;
     bool xapic = apic && (caps->secondary >> 32 & VMX_XAPIC_SECONDARY) == VMX_XAPIC_SECONDARY;
-    *controls = (struct vmx_controls){.pin = value[PIN],
-                                      .primary = value[PRIMARY],
-                                      .secondary = value[SECONDARY],
-                                      .exit = value[EXIT],
-                                      .entry = value[ENTRY],
-                                      .x2apic = x2apic,
-                                      .xapic = xapic};
+    bool page_log =
+        (caps->secondary >> 32 & VMX_SECONDARY_PAGE_LOG) && (caps->ept_vpid & VMX_EPT_CAP_ACCESSED_DIRTY);
+    *controls =
+        (struct vmx_controls){.pin = value[PIN],
+                              .primary = value[PRIMARY],
+                              .secondary = value[SECONDARY],
+                              .exit = value[EXIT],
+                              .entry = value[ENTRY],
+                              .x2apic = x2apic,
+                              .xapic = xapic,
+                              .page_log = page_log,
+                              .tsc_scaling = (caps->secondary >> 32 & VMX_SECONDARY_TSC_SCALING) != 0};
     return 0;
 }

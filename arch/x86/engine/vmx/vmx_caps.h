@@ -20,7 +20,9 @@ struct vmx_caps {
 struct vmx_controls {
     uint32_t pin, primary, secondary, exit, entry;
     bool x2apic,
-        xapic; /* VMX_X2APIC_SECONDARY, VMX_XAPIC_SECONDARY may be switched on, with the TPR shadow */
+        xapic;        /* VMX_X2APIC_SECONDARY, VMX_XAPIC_SECONDARY may be switched on, with the TPR shadow */
+    bool page_log;    /* VMX_SECONDARY_PAGE_LOG may be switched on */
+    bool tsc_scaling; /* VMX_SECONDARY_TSC_SCALING may be */
 };
 
 /* Chooses the controls: all that is needed, and of what is wanted all that there is. 0, or -ENOTSUP with the

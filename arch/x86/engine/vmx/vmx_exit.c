@@ -181,6 +181,14 @@ static enum engine_next on_ept_misconfigured(struct x86_vcpu *vcpu) {
     return ENGINE_AGAIN;
 }
 
+/* What it held has been taken already. The access is made again. */
+static enum engine_next on_page_log_full(struct x86_vcpu *vcpu) {
+    x86_exit_note(vcpu, EXIT_PAGE_LOG, VMX_REASON_PAGE_LOG_FULL, 0);
+    if (vmcs_read(VMCS_QUALIFICATION) & VMX_EPT_NMI_UNBLOCKED)
+        nmi_blocked_again(vcpu);
+    return ENGINE_AGAIN;
+}
+
 /* An interrupt ended whose end the I/O APIC has to know of. */
 static enum engine_next on_eoi(struct x86_vcpu *vcpu) {
     uint8_t vector = (uint8_t)vmcs_read(VMCS_QUALIFICATION);
@@ -295,6 +303,7 @@ static const exit_handler handlers[VMX_REASON_COUNT] = {
     [VMX_REASON_XSETBV] = on_xsetbv,
     [VMX_REASON_APIC_WRITE] = on_apic_write,
     [VMX_REASON_VMFUNC] = on_absent,
+    [VMX_REASON_PAGE_LOG_FULL] = on_page_log_full,
 };
 
 /* The guest's state was refused: this guest stops, others go on. */
@@ -370,6 +379,7 @@ const char *vmx_exit_name(uint64_t code) {
         [VMX_REASON_XSETBV] = "XSETBV",
         [VMX_REASON_APIC_WRITE] = "APIC write",
         [VMX_REASON_VMFUNC] = "VMFUNC",
+        [VMX_REASON_PAGE_LOG_FULL] = "page log",
     };
 
     if (code & VMX_EXIT_FAILED)

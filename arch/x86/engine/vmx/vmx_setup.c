@@ -133,7 +133,7 @@ int vmx_vcpu_create(struct x86_vcpu *vcpu) {
     vcpu->engine = vmx;
     /* Nothing is in the VMCS before it is first loaded. */
     vcpu->present = X86_STATE_ALL;
-    return 0;
+    return vmx_log_create(vcpu); /* the caller destroys what was created */
 }
 
 void vmx_vcpu_destroy(struct x86_vcpu *vcpu) {
@@ -145,6 +145,7 @@ void vmx_vcpu_destroy(struct x86_vcpu *vcpu) {
     /* It has left its CPU: vcpu_put() clears the VMCS of a vCPU that parks. */
     bug_if(vmx->launched);
     vpid_give(vmx->vpid);
+    vmx_log_destroy(vcpu);
     if (vcpu->apic_page)
         heap_pages_free(vcpu->apic_page, 0, account);
     vcpu->apic_page = NULL;
@@ -172,6 +173,7 @@ void vmx_fill(struct x86_vcpu *vcpu) {
     uint32_t secondary = secondary_controls(vm->model, vmx->vpid);
 
     vmx->secondary = secondary;
+    vmx->logging = false;
     vmx->primary = vmx_controls.primary;
     vmcs_write(VMCS_PIN, vmx_controls.pin);
     vmcs_write(VMCS_PRIMARY, vmx->primary);
