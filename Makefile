@@ -22,12 +22,16 @@ endif
 
 include mk/setup.mk
 include mk/hypervisor.mk
+include mk/ppc.mk
 include mk/boot.mk
 include mk/host.mk
 -include mk/guests.mk
+-include mk/guests-ppc.mk
 -include mk/test-guests.mk
--include mk/bench.mk
+-include mk/test-guests-ppc.mk
 -include mk/image.mk
+-include mk/bench.mk
+-include mk/bench-ppc.mk
 -include mk/lint.mk
 
 .PHONY: all clean help

@@ -47,13 +47,13 @@ static unsigned class_of(size_t size) {
 /* --- pages; the lock is held --- */
 
 /* Adds a block to the heap. */
-static uint32_t heap_grow(void) {
-    uint32_t index = block_take(0);
+static bool heap_grow(void) {
+    uint32_t index = memory.heap_fixed ? BLOCK_NONE : block_take(0);
     if (index == BLOCK_NONE)
-        return BLOCK_NONE;
+        return false;
     if (arch_heap_map(block_physical(index)) != 0) {
         block_give(index, 0);
-        return BLOCK_NONE;
+        return false;
     }
     struct block *block = &memory.block[index];
     block->state = BLOCK_HEAP;
@@ -61,21 +61,16 @@ static uint32_t heap_grow(void) {
     block->free_pages = 0;
     memset(block->map, 0, sizeof(block->map));
     memory.heap += LARGE_PAGE_SIZE;
-    return index;
+    pages_give(&memory.heap_list, index, 0, BLOCK_PAGES);
+    return true;
 }
 
 static void *pages_allocate(unsigned order) {
     uint32_t index;
-    unsigned page = 0;
-    if (order == BLOCK_ORDER) {
-        index = heap_grow();
-        return index != BLOCK_NONE ? arch_heap_virtual(block_physical(index)) : NULL;
-    }
+    unsigned page;
     if (!pages_take(&memory.heap_list, order, &index, &page)) {
-        index = heap_grow();
-        if (index == BLOCK_NONE)
+        if (!heap_grow())
             return NULL;
-        pages_give(&memory.heap_list, index, 0, BLOCK_PAGES);
         bug_if(!pages_take(&memory.heap_list, order, &index, &page));
     }
     return arch_heap_virtual(block_physical(index) + page * PAGE_SIZE);

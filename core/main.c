@@ -75,7 +75,7 @@ static const char *reason(int error) {
 
 void core_start(const struct boot_info *info) {
     boot = info;
-    if (config_read(info->config, info->config_size, &config))
+    if (config_read(info->config, info->config_size, info->arch, &config))
         panic(
             "the config that the loader handed over is not valid: loader and hypervisor do not fit together");
     log_set_level((enum log_level)config.log_level);

@@ -3,6 +3,8 @@
 #ifndef SAGUARO_CORE_MAIN_H
 #define SAGUARO_CORE_MAIN_H
 
+#include "lib/config.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +17,7 @@ struct boot_file {
 struct boot_info {
     const void *config; /* flattened device tree in the hypervisor's own memory, kept for ever */
     size_t config_size;
+    enum config_arch arch; /* of this machine: what the config is held to */
     const struct boot_file *file;
     unsigned file_count;
 };

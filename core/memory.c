@@ -409,7 +409,7 @@ static void block_fill(uint32_t index, uint64_t base, uint64_t end) {
     memory.free += end - base;
 }
 
-/* Hands everything that is free to the pools; [skip, skip_end) holds the records. */
+/* Hands everything that is free to the pools; [skip, skip_end) is the heap. */
 static void blocks_release(uint64_t skip, uint64_t skip_end) {
     for (unsigned i = 0; i < usable_count; i++) {
         uint64_t at = usable[i].base, end = usable[i].base + usable[i].size;
@@ -434,7 +434,39 @@ static void blocks_release(uint64_t skip, uint64_t skip_end) {
     }
 }
 
-int memory_init(const struct memory_range *ranges, unsigned count) {
+/* Maps the region that is to be the heap; returns its address, or 0: it is none, or not big enough. */
+static uint64_t heap_region_map(const struct memory_range *heap, uint64_t blocks) {
+    uint64_t end = heap->base + heap->size;
+    if (((heap->base | heap->size) & (LARGE_PAGE_SIZE - 1)) != 0 || heap->size >> LARGE_PAGE_SHIFT < blocks)
+        return 0;
+    for (unsigned i = 0; i < usable_count; i++) {
+        if (heap->base < usable[i].base || end > usable[i].base + usable[i].size || end < heap->base)
+            continue;
+        for (uint64_t at = heap->base; at < end; at += LARGE_PAGE_SIZE) {
+            if (arch_heap_map(at) != 0)
+                return 0;
+        }
+        return heap->base;
+    }
+    return 0;
+}
+
+/* [base, end) is the heap; its first `records` bytes are taken. */
+static void heap_start(uint64_t base, uint64_t end, uint64_t records) {
+    memory.heap = end - base;
+    memory.heap_used = (records + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+    uint64_t taken = memory.heap_used;
+    for (uint64_t at = base; at < end; at += LARGE_PAGE_SIZE) {
+        uint32_t index = block_index(at);
+        unsigned used = (unsigned)((taken < LARGE_PAGE_SIZE ? taken : LARGE_PAGE_SIZE) >> PAGE_SHIFT);
+        memory.block[index].state = BLOCK_HEAP;
+        if (used < BLOCK_PAGES)
+            pages_give(&memory.heap_list, index, used, BLOCK_PAGES - used);
+        taken -= used * PAGE_SIZE;
+    }
+}
+
+int memory_init_heap(const struct memory_range *ranges, unsigned count, const struct memory_range *heap) {
     memset(&memory, 0, sizeof(memory));
     usable_count = span_count = 0;
     for (unsigned i = 0; i < MEMORY_ORDERS; i++)
@@ -457,20 +489,18 @@ int memory_init(const struct memory_range *ranges, unsigned count) {
         return -EINVAL;
     uint64_t bytes = blocks * sizeof(struct block);
     uint64_t needed = (bytes + LARGE_PAGE_SIZE - 1) >> LARGE_PAGE_SHIFT;
-    uint64_t records = records_map(needed);
+    uint64_t records = heap != NULL ? heap_region_map(heap, needed) : records_map(needed);
     if (records == 0)
         return -ENOMEM;
     memory.block = arch_heap_virtual(records);
     memset(memory.block, 0, bytes);
-
-    uint64_t end = records + needed * LARGE_PAGE_SIZE;
-    for (uint64_t at = records; at < end; at += LARGE_PAGE_SIZE)
-        memory.block[block_index(at)].state = BLOCK_HEAP;
-    memory.heap = end - records;
-    memory.heap_used = (bytes + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
-    unsigned spare = (unsigned)((memory.heap - memory.heap_used) >> PAGE_SHIFT);
-    if (spare != 0)
-        pages_give(&memory.heap_list, block_index(end - 1), BLOCK_PAGES - spare, spare);
+    memory.heap_fixed = heap != NULL;
+    uint64_t end = records + (heap != NULL ? heap->size : needed * LARGE_PAGE_SIZE);
+    heap_start(records, end, bytes);
     blocks_release(records, end);
     return 0;
+}
+
+int memory_init(const struct memory_range *ranges, unsigned count) {
+    return memory_init_heap(ranges, count, NULL);
 }

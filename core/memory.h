@@ -31,6 +31,9 @@ struct memory_range {
 /* Tells the allocator of free RAM: called for each usable range while the machine starts (at most 64). Parts
  * of the ranges are used for the allocator's own records through arch_heap_map(). */
 int memory_init(const struct memory_range *ranges, unsigned count);
+/* The same where only one region can be mapped for the heap: `heap` (2 MiB aligned, inside one of the ranges)
+ * is the whole of it and does not grow. */
+int memory_init_heap(const struct memory_range *ranges, unsigned count, const struct memory_range *heap);
 
 /* Allocates 2^shift bytes, aligned to their size; shift 12..30. Contents are zero. Returns the physical
  * address, or 0: no memory. */

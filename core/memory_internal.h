@@ -46,6 +46,7 @@ struct memory {
     uint64_t free;                      /* bytes, of blocks and frames */
     uint64_t heap;
     uint64_t heap_used;
+    bool heap_fixed; /* the heap is what it was at the start, and grows no more */
 };
 extern struct memory memory;
 
@@ -56,7 +57,7 @@ uint64_t block_physical(uint32_t index);
 /* The block that holds an address; stops the machine if it is none of ours. */
 uint32_t block_index(uint64_t physical);
 
-/* Takes 2^order free pages (order 0..8), aligned to their number, out of a list of blocks. False: none. */
+/* Takes 2^order free pages (order 0..9), aligned to their number, out of a list of blocks. False: none. */
 bool pages_take(uint32_t *list, unsigned order, uint32_t *index, unsigned *page);
 /* Puts `count` pages back; it is a bug if one of them is free. */
 void pages_give(uint32_t *list, uint32_t index, unsigned page, unsigned count);

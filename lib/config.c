@@ -25,15 +25,23 @@ bool config_tree_valid(const void *fdt, size_t size) {
                0; /* libfdt reads both blocks in words without a look at their alignment */
 }
 
+struct reader {
+    const void *fdt;
+    enum config_arch arch;
+    struct config *config;
+};
+
 /* Stores all properties of the node at `offset`; *given gets their set. */
-static int read_properties(const void *fdt, int offset, const struct config_node *schema, void *record,
-                           uint32_t *given) {
+static int read_properties(const struct reader *reader, int offset, const struct config_node *schema,
+                           void *record, uint32_t *given) {
+    const void *fdt = reader->fdt;
     int at;
 
     *given = 0;
     config_set_presets(schema, record);
     fdt_for_each_property_offset(at, fdt, offset) {
         const struct config_property *property;
+        struct config_property limited;
         const char *name;
         unsigned element;
         int size;
@@ -41,12 +49,14 @@ static int read_properties(const void *fdt, int offset, const struct config_node
         uint32_t bit;
 
         property = value != NULL ? config_find_property(schema, name) : NULL;
-        if (property == NULL || (property->flags & CONFIG_LATER) != 0) {
+        if (property == NULL || (property->flags & CONFIG_LATER) != 0 ||
+            !config_is_for(property, reader->arch)) {
             return -EINVAL;
         }
+        limited = config_limited(property, reader->arch);
         bit = 1u << (property - schema->properties);
         if ((*given & bit) != 0 ||
-            config_store_value(property, value, size, record, &element) != CONFIG_FAULT_NONE) {
+            config_store_value(&limited, value, size, record, &element) != CONFIG_FAULT_NONE) {
             return -EINVAL;
         }
         *given |= bit;
@@ -59,8 +69,9 @@ static int read_properties(const void *fdt, int offset, const struct config_node
     return 0;
 }
 
-static int read_guest(const void *fdt, int offset, const char *name, const struct config_node *schema,
-                      struct config *config) {
+static int read_guest(const struct reader *reader, int offset, const char *name,
+                      const struct config_node *schema) {
+    struct config *config = reader->config;
     struct config_guest *guest = &config->guests[config->guest_count];
     uint32_t given;
 
@@ -73,7 +84,7 @@ static int read_guest(const void *fdt, int offset, const char *name, const struc
         }
     }
     guest->name = name;
-    if (read_properties(fdt, offset, schema, guest, &given) != 0) {
+    if (read_properties(reader, offset, schema, guest, &given) != 0) {
         return -EINVAL;
     }
     for (unsigned rule = 0; rule < CONFIG_RULES; rule++) {
@@ -88,12 +99,14 @@ static int read_guest(const void *fdt, int offset, const char *name, const struc
         }
     }
     config->guest_count++;
-    return fdt_first_subnode(fdt, offset) < 0 ? 0
-                                              : -EINVAL; /* all of a guest's nodes are not in this version */
+    return fdt_first_subnode(reader->fdt, offset) < 0
+               ? 0
+               : -EINVAL; /* all of a guest's nodes are not in this version */
 }
 
 /* The nodes of the root, or of `guests`. */
-static int read_nodes(const void *fdt, int offset, const struct config_node *schema, struct config *config) {
+static int read_nodes(const struct reader *reader, int offset, const struct config_node *schema) {
+    const void *fdt = reader->fdt;
     uint32_t seen = 0;
     int at, error = 0;
 
@@ -106,16 +119,16 @@ static int read_nodes(const void *fdt, int offset, const struct config_node *sch
             return -EINVAL;
         }
         if ((node->flags & CONFIG_ANY_NAME) != 0) {
-            error = read_guest(fdt, at, name, node, config);
+            error = read_guest(reader, at, name, node);
         } else {
             bit = 1u << (node - schema->nodes);
             if ((seen & bit) != 0) {
                 return -EINVAL;
             }
             seen |= bit;
-            error = read_properties(fdt, at, node, config, &given);
+            error = read_properties(reader, at, node, reader->config, &given);
             if (error == 0) {
-                error = read_nodes(fdt, at, node, config); /* as deep as the schema is */
+                error = read_nodes(reader, at, node); /* as deep as the schema is */
             }
         }
         if (error != 0) {
@@ -130,7 +143,8 @@ static int read_nodes(const void *fdt, int offset, const struct config_node *sch
     return 0;
 }
 
-int config_read(const void *fdt, size_t size, struct config *out) {
+int config_read(const void *fdt, size_t size, enum config_arch arch, struct config *out) {
+    const struct reader reader = {fdt, arch, out};
     uint32_t given;
 
     memset(out, 0, sizeof(*out));
@@ -140,8 +154,8 @@ int config_read(const void *fdt, size_t size, struct config *out) {
     for (unsigned i = 0; i < config_schema.node_count; i++) { /* of nodes that may be left out */
         config_set_presets(&config_schema.nodes[i], out);
     }
-    if (read_properties(fdt, 0, &config_schema, out, &given) != 0 ||
-        read_nodes(fdt, 0, &config_schema, out) != 0 || out->guest_count == 0) {
+    if (read_properties(&reader, 0, &config_schema, out, &given) != 0 ||
+        read_nodes(&reader, 0, &config_schema) != 0 || out->guest_count == 0) {
         return -EINVAL;
     }
     return 0;

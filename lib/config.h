@@ -26,6 +26,16 @@
 #define CONFIG_MAX_MEMORY       (64ull << 30)
 #define CONFIG_MAX_FIRMWARE     (16ull << 20) /* bytes of a firmware image */
 #define CONFIG_DEFAULT_PRIORITY 10u
+/* On PowerPC: CPUs of the board that a guest sees; and what a machine of 2 GiB, the largest that the
+ * hypervisor's heap is laid out for, leaves for guests. */
+#define CONFIG_PPC_MAX_VCPUS    2u
+#define CONFIG_PPC_MAX_MEMORY   (1536ull << 20)
+
+/* The machine that a config is for: some properties are one architecture's own, some limits differ. */
+enum config_arch {
+    CONFIG_ARCH_X86 = 0,
+    CONFIG_ARCH_PPC,
+};
 
 enum config_when_idle { /* what the host does once every guest has stopped */
                         CONFIG_IDLE_STAY = 0,
@@ -46,7 +56,7 @@ enum config_console { /* the host's serial port, or the guest's that the monitor
 };
 
 enum config_image {                          /* how a guest starts */
-                    CONFIG_IMAGE_KERNEL = 0, /* a Linux bzImage */
+                    CONFIG_IMAGE_KERNEL = 0, /* a Linux bzImage; on PowerPC an ELF file */
                     CONFIG_IMAGE_MULTIBOOT,  /* multiboot 1, ELF32 or with addresses in the header */
                     CONFIG_IMAGE_PVH,        /* ELF with a PVH entry note */
                     CONFIG_IMAGE_FIRMWARE,   /* a raw ROM image that ends at 4 GiB; the guest starts at the
@@ -108,9 +118,9 @@ struct config {
 /*
  * Fills in `out` from a flattened tree of `size` bytes (8-byte aligned; totalsize may be smaller). The
  * strings of `out` point into it. Everything is checked: returns -EINVAL if any node, property, type or range
- * is not what docs/config.md says, and then `out` holds nothing of use.
+ * is not what docs/config.md says for a machine of that architecture, and then `out` holds nothing of use.
  */
-int config_read(const void *fdt, size_t size, struct config *out);
+int config_read(const void *fdt, size_t size, enum config_arch arch, struct config *out);
 
 /* One file that the config names. */
 struct config_file {

@@ -150,8 +150,8 @@ static void bad_path(struct checker *c, struct config_place place, const struct 
 }
 
 static void bad_value(struct checker *c, const struct node_context *node, int at,
-                      const struct config_property *property, enum config_fault fault, unsigned element,
-                      const char *value, int size) {
+                      const struct config_property *property, /* with the limits of the architecture */
+                      enum config_fault fault, unsigned element, const char *value, int size) {
     enum dts_kind kind = value_kind(c, at, value, size);
     struct config_place place = at_value(node, at, element);
     char expected[CONFIG_WORDS], found[CONFIG_WORDS];
@@ -259,6 +259,7 @@ static void check_property(struct checker *c, struct node_context *node, int at)
     int size;
     const char *value = fdt_getprop_by_offset(c->source->fdt, at, &name, &size);
     const struct config_property *property;
+    struct config_property limited;
     enum config_fault fault;
     enum dts_kind kind;
     unsigned element = 1, index;
@@ -283,18 +284,23 @@ static void check_property(struct checker *c, struct node_context *node, int at)
     }
     node->given |= 1u << index;
     node->at[index] = at;
+    if (!config_is_for(property, c->source->arch)) {
+        complain(c, at_value(node, at, 0), "\"%s\" is for x86; this config is for PowerPC", name);
+        return;
+    }
+    limited = config_limited(property, c->source->arch);
     kind = value_kind(c, at, value, size);
     if (c->source->positions != NULL && kind != (wants_cells(property) ? DTS_KIND_CELLS : DTS_KIND_STRINGS)) {
         fault = CONFIG_FAULT_TYPE;
     } else {
-        fault = config_store_value(property, value, size, node->record, &element);
+        fault = config_store_value(&limited, value, size, node->record, &element);
         /* A compiled tree does not say what a value was written as: "abc" read as a number is out of every
          * range. */
         if (fault == CONFIG_FAULT_RANGE && wants_cells(property) && kind == DTS_KIND_STRINGS) {
             fault = CONFIG_FAULT_TYPE;
         }
     }
-    bad_value(c, node, at, property, fault, element, value, size);
+    bad_value(c, node, at, &limited, fault, element, value, size);
 }
 
 static void check_properties(struct checker *c, struct node_context *node) {
@@ -312,8 +318,10 @@ static void check_properties(struct checker *c, struct node_context *node) {
         char expected[CONFIG_WORDS];
 
         if ((property->flags & CONFIG_REQUIRED) != 0 && (node->given >> i & 1) == 0) {
+            struct config_property limited = config_limited(property, c->source->arch);
+
             complain(c, at_node(node->offset), "%s has no \"%s\": give %s", node->called, property->name,
-                     config_expected(property, expected));
+                     config_expected(&limited, expected));
         }
     }
 }
@@ -338,6 +346,7 @@ static void find_images(const struct node_context *node, int *before, int *last)
 static void check_rules(struct checker *c, const struct node_context *node) {
     const struct config_property *properties = node->schema->properties;
     const struct config_guest *guest = node->record;
+    bool is_ppc = c->source->arch == CONFIG_ARCH_PPC;
     int before, last;
 
     find_images(node, &before, &last);
@@ -345,10 +354,14 @@ static void check_rules(struct checker *c, const struct node_context *node) {
         if (!config_breaks_rule(rule, node->given, guest)) {
             continue;
         }
+        if (is_ppc && rule >= CONFIG_RULE_TWO_IMAGES && rule <= CONFIG_RULE_CMDLINE) {
+            continue; /* needs an image that only x86 has: that is said already */
+        }
         switch ((enum config_rule)rule) {
         case CONFIG_RULE_NO_IMAGE:
             complain(c, at_node(node->offset),
-                     "%s has no image: give one of \"kernel\", \"multiboot\", \"pvh\", \"firmware\"",
+                     is_ppc ? "%s has no image: give a \"kernel\""
+                            : "%s has no image: give one of \"kernel\", \"multiboot\", \"pvh\", \"firmware\"",
                      node->called);
             break;
         case CONFIG_RULE_TWO_IMAGES:
@@ -526,7 +539,8 @@ int config_check(const struct config_source *source, struct config *out, struct 
     if (checker.errors != 0) {
         return -EINVAL;
     }
-    if (config_read(source->fdt, source->size, out) != 0) { /* cannot be: both go by one schema */
+    if (config_read(source->fdt, source->size, source->arch, out) !=
+        0) { /* cannot be: both go by one schema */
         complain(&checker, at_node(0), "the config cannot be read");
         return -EINVAL;
     }

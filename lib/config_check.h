@@ -18,6 +18,7 @@ struct config_source {
     size_t size;                           /* bytes that may be read */
     const char *file;                      /* the config's name, for messages */
     const struct dts_positions *positions; /* or NULL */
+    enum config_arch arch;                 /* of the machine that the config is for */
 };
 
 /*

@@ -119,10 +119,20 @@ const char *config_default(const struct config_property *property, char buffer[C
 }
 
 const char *config_reference_row(const struct config_property *property, char buffer[CONFIG_ROW]) {
-    char expected[CONFIG_WORDS], preset[CONFIG_WORDS];
+    char expected[CONFIG_WORDS], preset[CONFIG_WORDS], limit[CONFIG_WORDS];
+    const char *where = (property->flags & CONFIG_LATER) != 0       ? "-"
+                        : !config_is_for(property, CONFIG_ARCH_PPC) ? "x86"
+                                                                    : "both";
+    size_t used = 0;
 
-    snprintf(buffer, CONFIG_ROW, "| `%s` | %s | %s | %s |", property->name,
-             config_expected(property, expected), config_default(property, preset), property->meaning);
+    append(buffer, CONFIG_ROW, &used, "| `%s` | %s", property->name, config_expected(property, expected));
+    if (property->ppc_max != 0 && property->type == CONFIG_TYPE_SIZE) {
+        append(buffer, CONFIG_ROW, &used, "; on PowerPC to \"%s\"", size_word(property->ppc_max, limit));
+    } else if (property->ppc_max != 0) {
+        append(buffer, CONFIG_ROW, &used, "; on PowerPC to %u", (unsigned)property->ppc_max);
+    }
+    append(buffer, CONFIG_ROW, &used, " | %s | %s | %s |", config_default(property, preset), where,
+           property->meaning);
     return buffer;
 }
 

@@ -20,7 +20,8 @@ const char *config_size_text(uint64_t bytes, char buffer[CONFIG_WORDS]);
 /* Bytes of a row or a heading of the reference. */
 #define CONFIG_ROW 512u
 
-/* A row of the reference in docs/config.md: | `name` | value | default | meaning |, without a line end. */
+/* A row of the reference in docs/config.md: | `name` | value | default | on | meaning |, without a line end.
+ */
 const char *config_reference_row(const struct config_property *property, char buffer[CONFIG_ROW]);
 
 /* The line that begins a node's part there: ### `/guests/NAME`: one guest. `path` is the node's. */

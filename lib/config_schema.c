@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#define X86          .only = CONFIG_FOR(CONFIG_ARCH_X86)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Choices stand in the order of their enum. */
@@ -20,15 +21,18 @@ static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", 
 static const struct config_property guest_properties[] = {
     [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
                              .field = offsetof(struct config_guest, images[CONFIG_IMAGE_KERNEL]),
-                             .meaning = "image: a Linux kernel (bzImage, 64-bit boot protocol)"},
-    [CONFIG_GUEST_MULTIBOOT] = {"multiboot", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
+                             .meaning =
+                                 "image: a Linux kernel (bzImage, 64-bit boot protocol; on PowerPC an ELF "
+                                 "vmlinux or an uncompressed uImage)"},
+    [CONFIG_GUEST_MULTIBOOT] = {"multiboot", X86, .type = CONFIG_TYPE_FILE,
+                                .otherwise = "one of the four images",
                                 .field = offsetof(struct config_guest, images[CONFIG_IMAGE_MULTIBOOT]),
                                 .meaning = "image: a multiboot 1 kernel"},
-    [CONFIG_GUEST_PVH] = {"pvh", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
+    [CONFIG_GUEST_PVH] = {"pvh", X86, .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
                           .field = offsetof(struct config_guest, images[CONFIG_IMAGE_PVH]),
                           .meaning = "image: an ELF file with a PVH entry (a Linux vmlinux has one)"},
     [CONFIG_GUEST_FIRMWARE] =
-        {"firmware", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
+        {"firmware", X86, .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
          .field = offsetof(struct config_guest, images[CONFIG_IMAGE_FIRMWARE]),
          .meaning = "image: raw ROM of at most 16 MiB that ends at 4 GiB; the guest starts at the "
                     "reset vector in real mode"},
@@ -38,18 +42,20 @@ static const struct config_property guest_properties[] = {
     [CONFIG_GUEST_CMDLINE] = {"cmdline", .type = CONFIG_TYPE_TEXT, .max = CONFIG_MAX_CMDLINE,
                               .preset_text = "", .field = offsetof(struct config_guest, cmdline),
                               .meaning = "the kernel's command line; not with `firmware`"},
-    [CONFIG_GUEST_MODULES] = {"modules", .type = CONFIG_TYPE_MODULES, .min = 1, .max = CONFIG_MAX_MODULES,
-                              .otherwise = "none", .field = offsetof(struct config_guest, modules),
+    [CONFIG_GUEST_MODULES] = {"modules", X86, .type = CONFIG_TYPE_MODULES, .min = 1,
+                              .max = CONFIG_MAX_MODULES, .otherwise = "none",
+                              .field = offsetof(struct config_guest, modules),
                               .meaning =
                                   "multiboot modules in order, a file name and after a space its arguments; "
                                   "with `multiboot` only"},
     [CONFIG_GUEST_MEMORY] = {"memory", .type = CONFIG_TYPE_SIZE, .flags = CONFIG_REQUIRED,
                              .min = CONFIG_MIN_MEMORY, .max = CONFIG_MAX_MEMORY,
-                             .field = offsetof(struct config_guest, memory),
+                             .ppc_max = CONFIG_PPC_MAX_MEMORY, .field = offsetof(struct config_guest, memory),
                              .meaning =
                                  "RAM of the guest, a multiple of 4K; taken in full when the guest starts"},
     [CONFIG_GUEST_VCPUS] = {"vcpus", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_VCPUS,
-                            .preset = 1, .field = offsetof(struct config_guest, vcpus),
+                            .ppc_max = CONFIG_PPC_MAX_VCPUS, .preset = 1,
+                            .field = offsetof(struct config_guest, vcpus),
                             .meaning = "virtual CPUs; there may be more of them than CPUs in the machine"},
     [CONFIG_GUEST_CPUS] = {"cpus", .type = CONFIG_TYPE_CPUS, .max = CONFIG_MAX_CPUS - 1, .preset = UINT64_MAX,
                            .otherwise = "all CPUs", .field = offsetof(struct config_guest, cpus),
@@ -72,7 +78,7 @@ static const struct config_property guest_properties[] = {
                               .meaning =
                                   "whether the guest is started again after a crash, or after any end"},
     [CONFIG_GUEST_CPU_MODEL] =
-        {"cpu-model", .type = CONFIG_TYPE_CHOICE, .choices = cpu_models, .preset = CONFIG_CPU_X86_64_V2,
+        {"cpu-model", X86, .type = CONFIG_TYPE_CHOICE, .choices = cpu_models, .preset = CONFIG_CPU_X86_64_V2,
          .field = offsetof(struct config_guest, cpu_model),
          .meaning = "CPU features that the guest sees; with `host` it cannot move to another CPU"},
     [CONFIG_GUEST_CONSOLE] = {"console", .type = CONFIG_TYPE_CHOICE, .choices = consoles,
@@ -81,16 +87,17 @@ static const struct config_property guest_properties[] = {
     [CONFIG_GUEST_AUTOSTART] = {"autostart", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = 1,
                                 .field = offsetof(struct config_guest, autostart),
                                 .meaning = "whether the guest starts with the machine"},
-    [CONFIG_GUEST_EXIT_PORT] = {"exit-port", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = 1,
+    [CONFIG_GUEST_EXIT_PORT] = {"exit-port", X86, .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = 1,
                                 .field = offsetof(struct config_guest, exit_port),
                                 .meaning =
                                     "whether a write to I/O port 0xF4 ends the guest with that exit code"},
-    [CONFIG_GUEST_APIC] = {"apic-virtualization", .type = CONFIG_TYPE_CHOICE, .choices = on_off, .preset = 1,
-                           .field = offsetof(struct config_guest, apic_virtualization),
+    [CONFIG_GUEST_APIC] = {"apic-virtualization", X86, .type = CONFIG_TYPE_CHOICE, .choices = on_off,
+                           .preset = 1, .field = offsetof(struct config_guest, apic_virtualization),
                            .meaning =
                                "whether the CPU may deliver the guest's interrupts by itself, if it can"},
-    [CONFIG_GUEST_TSC] = {"tsc-khz", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_TSC, .max = CONFIG_MAX_TSC,
-                          .otherwise = "the machine's", .field = offsetof(struct config_guest, tsc_khz),
+    [CONFIG_GUEST_TSC] = {"tsc-khz", X86, .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_TSC,
+                          .max = CONFIG_MAX_TSC, .otherwise = "the machine's",
+                          .field = offsetof(struct config_guest, tsc_khz),
                           .meaning = "frequency of the guest's TSC; another than the machine's needs a CPU "
                                      "that scales it"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
@@ -128,7 +135,7 @@ static const struct config_property host_properties[] = {
     {"console", .type = CONFIG_TYPE_CHOICE, .choices = consoles, .preset = CONFIG_CONSOLE_COM1,
      .field = offsetof(struct config, console),
      .meaning = "the machine's serial port for messages and monitor"},
-    {"frame-buffer", .type = CONFIG_TYPE_CHOICE, .choices = on_off, .preset = 1,
+    {"frame-buffer", X86, .type = CONFIG_TYPE_CHOICE, .choices = on_off, .preset = 1,
      .field = offsetof(struct config, frame_buffer),
      .meaning = "whether messages are drawn on the screen too"},
 };
@@ -170,6 +177,19 @@ const struct config_property *config_find_property(const struct config_node *nod
         }
     }
     return NULL;
+}
+
+bool config_is_for(const struct config_property *property, enum config_arch arch) {
+    return property->only == 0 || (property->only & CONFIG_FOR(arch)) != 0;
+}
+
+struct config_property config_limited(const struct config_property *property, enum config_arch arch) {
+    struct config_property limited = *property;
+
+    if (arch == CONFIG_ARCH_PPC && property->ppc_max != 0) {
+        limited.max = property->ppc_max;
+    }
+    return limited;
 }
 
 /* Whether `name` is the pattern's name without its "N", and then digits. */

@@ -17,12 +17,14 @@ enum config_type {
     CONFIG_TYPE_MODULES, /* 1..max strings "FILE ARGUMENTS"; const char *[] and module_count of the guest */
 };
 
-#define CONFIG_REQUIRED 1u /* must be given */
-#define CONFIG_LATER    2u /* not in this version: an error of its own */
-#define CONFIG_ANY_NAME 4u /* a node whose name the config chooses */
-#define CONFIG_NUMBERED 8u /* a node named with a number at the end: the table has "N" there */
+#define CONFIG_REQUIRED  1u /* must be given */
+#define CONFIG_LATER     2u /* not in this version: an error of its own */
+#define CONFIG_ANY_NAME  4u /* a node whose name the config chooses */
+#define CONFIG_NUMBERED  8u /* a node named with a number at the end: the table has "N" there */
 
-#define CONFIG_NO_FIELD UINT16_MAX
+#define CONFIG_NO_FIELD  UINT16_MAX
+
+#define CONFIG_FOR(arch) (1u << (arch)) /* of enum config_arch */
 
 struct config_property {
     const char *name;
@@ -31,11 +33,13 @@ struct config_property {
     const char *otherwise;      /* what is so if not given, as the reference says it; NULL: the preset */
     const char *meaning;        /* one line for the reference */
     uint64_t min, max;
-    uint64_t preset; /* value of the other types if not given */
+    uint64_t ppc_max; /* on PowerPC, in place of max; 0: max */
+    uint64_t preset;  /* value of the other types if not given */
     uint16_t
         field; /* offset in struct config, for a guest's in struct config_guest; CONFIG_NO_FIELD: not kept */
     uint8_t type;  /* enum config_type */
     uint8_t flags; /* CONFIG_REQUIRED, CONFIG_LATER */
+    uint8_t only;  /* CONFIG_FOR() of the one architecture that has it; 0: all */
 };
 
 struct config_node {
@@ -112,6 +116,11 @@ const struct config_node *config_find_node(const struct config_node *node, const
 /* Sets every field of `node`'s properties in `record` (struct config or struct config_guest) to what holds if
  * not given. */
 void config_set_presets(const struct config_node *node, void *record);
+
+/* Whether the machines of that architecture have the property; and the property with the limits that it has
+ * there. */
+bool config_is_for(const struct config_property *property, enum config_arch arch);
+struct config_property config_limited(const struct config_property *property, enum config_arch arch);
 
 /*
  * Checks a value of `size` bytes and stores it in `record`'s field. Returns a fault and in *element (from 1)

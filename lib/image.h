@@ -50,8 +50,8 @@ struct image_segment {
 
 #define IMAGE_SEGMENTS 32u
 
-/* What is loaded, and where a kernel is entered: multiboot's and PVH's 32-bit entry. Segments do not overlap
- * and do not wrap. */
+/* What is loaded, and where a kernel is entered: multiboot's, PVH's and PowerPC's 32-bit entry. Segments do
+ * not overlap and do not wrap. */
 struct image_loadable {
     unsigned count;
     struct image_segment segment[IMAGE_SEGMENTS];
@@ -78,7 +78,13 @@ int image_elf_parse(const struct image_source *source, struct image_loadable *ou
 int64_t image_elf_note(const struct image_source *source, const char *name, uint32_t type, void *out,
                        size_t size);
 
-enum image_kind { IMAGE_LINUX, IMAGE_MULTIBOOT, IMAGE_PVH, IMAGE_FIRMWARE };
+/* A kernel for a 32-bit PowerPC: an ELF executable (vmlinux), whose entry may be given as an address of its
+ * segments in virtual or in physical memory, or an uncompressed uImage. Segments and the entry are physical
+ * and below 4 GiB. 0, or -EINVAL with a sentence in `why`. */
+int image_ppc_parse(const struct image_source *source, struct image_loadable *out, char *why,
+                    size_t why_size);
+
+enum image_kind { IMAGE_LINUX, IMAGE_MULTIBOOT, IMAGE_PVH, IMAGE_FIRMWARE, IMAGE_PPC };
 
 /* Everything that can be said of an image before a guest exists. 0, or -EINVAL with a sentence in `why` that
  * goes on after the file's name. */

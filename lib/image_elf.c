@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loadable segments and notes of ELF32 and ELF64 executables for x86 (System V ABI, ch. 4 and 5), every field
-// checked.
-#include "lib/image.h"
+// checked; and the checks of segments and entry that all images share.
+#include "lib/image_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,39 +98,49 @@ static int read_program_header(const struct image_source *source, const struct h
     return 0;
 }
 
-/* Adds a segment: inside the file, below 1 TiB, apart from the others. */
-static int add(struct image_loadable *out, const struct image_source *source, const struct program_header *ph,
-               char *why, size_t why_size) {
+int image_segment_add(struct image_loadable *out, const struct image_source *source,
+                      const struct image_segment *segment, char *why, size_t why_size) {
     if (out->count == IMAGE_SEGMENTS) {
         snprintf(why, why_size, "has more than %u segments to load", IMAGE_SEGMENTS);
         return -EINVAL;
     }
-    if (ph->offset > source->size || ph->file_size > source->size - ph->offset) {
+    if (segment->offset > source->size || segment->file_size > source->size - segment->offset) {
         snprintf(why, why_size, "is cut short: a segment's bytes %llu to %llu lie beyond its end (%llu)",
-                 (unsigned long long)ph->offset, (unsigned long long)(ph->offset + ph->file_size),
+                 (unsigned long long)segment->offset,
+                 (unsigned long long)(segment->offset + segment->file_size),
                  (unsigned long long)source->size);
         return -EINVAL;
     }
-    if (ph->file_size > ph->memory_size || ph->memory_size >= 1ull << 40 || ph->physical >= 1ull << 40) {
+    if (segment->file_size > segment->memory_size || segment->memory_size >= 1ull << 40 ||
+        segment->address >= 1ull << 40) {
         snprintf(why, why_size, "has a segment of 0x%llx bytes at 0x%llx",
-                 (unsigned long long)ph->memory_size, (unsigned long long)ph->physical);
+                 (unsigned long long)segment->memory_size, (unsigned long long)segment->address);
         return -EINVAL;
     }
-    uint64_t end = ph->physical + ph->memory_size;
+    uint64_t end = segment->address + segment->memory_size;
     for (unsigned i = 0; i < out->count; i++) {
         const struct image_segment *other = &out->segment[i];
-        if (ph->physical < other->address + other->memory_size && other->address < end) {
-            snprintf(why, why_size, "has overlapping segments at 0x%llx", (unsigned long long)ph->physical);
+        if (segment->address < other->address + other->memory_size && other->address < end) {
+            snprintf(why, why_size, "has overlapping segments at 0x%llx",
+                     (unsigned long long)segment->address);
             return -EINVAL;
         }
     }
-    out->segment[out->count++] =
-        (struct image_segment){ph->offset, ph->file_size, ph->physical, ph->memory_size};
-    if (out->count == 1 || ph->physical < out->lowest)
-        out->lowest = ph->physical;
+    out->segment[out->count++] = *segment;
+    if (out->count == 1 || segment->address < out->lowest)
+        out->lowest = segment->address;
     if (end > out->highest)
         out->highest = end;
     return 0;
+}
+
+int image_entry_check(const struct image_loadable *image, char *why, size_t why_size) {
+    for (unsigned i = 0; i < image->count; i++)
+        if (image->entry >= image->segment[i].address &&
+            image->entry - image->segment[i].address < image->segment[i].file_size)
+            return 0;
+    snprintf(why, why_size, "is entered at 0x%x, where nothing is loaded", (unsigned)image->entry);
+    return -EINVAL;
 }
 
 int image_elf_parse(const struct image_source *source, struct image_loadable *out, char *why,
@@ -146,7 +156,8 @@ int image_elf_parse(const struct image_source *source, struct image_loadable *ou
             snprintf(why, why_size, "cannot be read");
             return -EINVAL;
         }
-        if (ph.type == PT_LOAD && ph.memory_size && add(out, source, &ph, why, why_size))
+        const struct image_segment segment = {ph.offset, ph.file_size, ph.physical, ph.memory_size};
+        if (ph.type == PT_LOAD && ph.memory_size && image_segment_add(out, source, &segment, why, why_size))
             return -EINVAL;
     }
     if (!out->count) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Multiboot 1 and PVH kernels by their headers (Multiboot Specification 0.6.96, 3.1; Xen's PVH boot ABI), and
 // the one check for every kind of image.
-#include "lib/image.h"
+#include "lib/image_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -75,16 +75,6 @@ static int by_addresses(const struct image_source *source, uint64_t header, cons
     return 0;
 }
 
-/* The entry has to lie in something that is loaded. */
-static int check_entry(const struct image_loadable *image, char *why, size_t why_size) {
-    for (unsigned i = 0; i < image->count; i++)
-        if (image->entry >= image->segment[i].address &&
-            image->entry - image->segment[i].address < image->segment[i].file_size)
-            return 0;
-    snprintf(why, why_size, "is entered at 0x%x, where nothing is loaded", image->entry);
-    return -EINVAL;
-}
-
 int image_multiboot_parse(const struct image_source *source, struct image_loadable *out, char *why,
                           size_t why_size) {
     uint32_t words[8];
@@ -101,7 +91,7 @@ int image_multiboot_parse(const struct image_source *source, struct image_loadab
     int error = words[1] & MULTIBOOT_ADDRESSES
                     ? by_addresses(source, (uint64_t)header, words, out, why, why_size)
                     : image_elf_parse(source, out, why, why_size);
-    return error ? error : check_entry(out, why, why_size);
+    return error ? error : image_entry_check(out, why, why_size);
 }
 
 int image_pvh_parse(const struct image_source *source, struct image_loadable *out, char *why,
@@ -117,7 +107,7 @@ int image_pvh_parse(const struct image_source *source, struct image_loadable *ou
         return -EINVAL;
     }
     out->entry = get32(entry);
-    return check_entry(out, why, why_size);
+    return image_entry_check(out, why, why_size);
 }
 
 static int linux_check(const struct image_source *source, char *why, size_t why_size) {
@@ -142,6 +132,8 @@ int image_check(enum image_kind kind, const struct image_source *source, char *w
         return image_multiboot_parse(source, &image, why, why_size);
     case IMAGE_PVH:
         return image_pvh_parse(source, &image, why, why_size);
+    case IMAGE_PPC:
+        return image_ppc_parse(source, &image, why, why_size);
     case IMAGE_FIRMWARE:
         if (source->size < 16 || source->size > FIRMWARE_MAX) {
             snprintf(why, why_size, "has %llu bytes; a firmware image has 16 bytes to 16 MiB",

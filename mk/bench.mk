@@ -26,8 +26,10 @@ $(BENCH_GUESTS_BARE:%=$(BENCH_GUESTS)/%.elf): $(BENCH_GUESTS)/%.elf: $(BENCH_GUE
 .PHONY: bench bench-guests
 bench-guests: $(BENCH_GUESTS_C:%=$(BENCH_GUESTS)/%.elf) $(BENCH_GUESTS_BARE:%=$(BENCH_GUESTS)/%.elf)
 
-# BENCH="exits boot" picks some of the measurements.
+# BENCH="exits boot" picks some of the measurements. For ARCH=ppc: mk/bench-ppc.mk.
+ifneq ($(ARCH),ppc)
 bench: $(X86)/saguaro.efi $(X86)/saguaro.elf guests bench-guests | setup-image setup-run setup-test
 	$(Q)$(PYTHON) tests/bench/bench.py --out $(BUILD)/bench.json $(BENCH)
+endif
 
 -include $(BENCH_OBJECTS:.o=.d)

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a machine boots from, and an emulated machine that boots it.
 
-CONFIG ?= examples/two-guests/saguaro.dts
+# ARCH names the architecture of the machine: x86 or ppc.
+ARCH := x86
+ifeq ($(filter x86 ppc,$(ARCH)),)
+$(error ARCH=$(ARCH): the architectures are x86 and ppc)
+endif
+IS_PPC := $(filter ppc,$(ARCH))
+
+CONFIG ?= examples/two-guests$(if $(IS_PPC),-ppc)/saguaro.dts
 STAGE  := $(BUILD)/stage/$(notdir $(patsubst %/,%,$(dir $(CONFIG))))
 
 # An example names kernels that the build provides; it is staged beside them. Anyone else's config is taken where it lies.
@@ -26,6 +33,7 @@ $(CHECK_CONFIG): $(CHECK_CONFIG_OBJECTS) $(HOST)/libfdt.a
 
 -include $(CHECK_CONFIG_OBJECTS:.o=.d)
 
+MAKE_BUNDLE = $(PYTHON) tools/make-bundle.py --config "$(CONFIG_USED)" --checker $(CHECK_CONFIG)
 MAKE_IMAGE = $(PYTHON) tools/make-image.py
 MAKE_IMAGE_ARGUMENTS = --config "$(CONFIG_USED)" --loader $(X86)/saguaro.efi --checker $(CHECK_CONFIG)
 
@@ -35,17 +43,25 @@ need-config:
 need-out:
 	@test -n '$(OUT)' || { echo "make: say where to, with OUT=..." >&2; exit 1; }
 
-stage: need-config $(if $(EXAMPLE),guests)
-	$(if $(EXAMPLE),$(Q)tools/stage-config.sh "$(CONFIG)" $(GUESTS) $(STAGE))
+stage: need-config $(if $(EXAMPLE),$(if $(IS_PPC),guests-ppc,guests))
+	$(if $(EXAMPLE),$(Q)tools/stage-config.sh "$(CONFIG)" $(if $(IS_PPC),$(PPC_GUESTS),$(GUESTS)) $(STAGE))
 
+ifeq ($(ARCH),ppc)
+image: need-out need-config stage $(CHECK_CONFIG)
+	$(Q)$(MAKE_BUNDLE) --out "$(OUT)"
+
+pxe:
+	@echo "make: pxe is for x86; on PowerPC give saguaro.elf and the bundle of \"make image\" to the firmware" >&2; exit 1
+else
 image: need-out need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image
 	$(Q)$(MAKE_IMAGE) image $(MAKE_IMAGE_ARGUMENTS) --out "$(OUT)"
 
 pxe: need-out need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image
 	$(Q)$(MAKE_IMAGE) pxe $(MAKE_IMAGE_ARGUMENTS) --out "$(OUT)"
+endif
 
 check-config: need-config stage $(CHECK_CONFIG)
-	$(Q)$(CHECK_CONFIG) "$(CONFIG_USED)"
+	$(Q)$(CHECK_CONFIG) --arch $(ARCH) "$(CONFIG_USED)"
 
 # MACHINE names the emulated machine: qemu-svm (AMD's SVM), bochs (Intel's VT-x), bochs-svm (SVM with what QEMU's lacks).
 MACHINE ?= qemu-svm
@@ -54,6 +70,12 @@ $(error MACHINE=$(MACHINE): the machines are qemu-svm, bochs and bochs-svm)
 endif
 
 RUN := $(BUILD)/run
+ifeq ($(ARCH),ppc)
+run: need-config stage $(PPC)/saguaro.elf $(CHECK_CONFIG) | setup-ppc
+	@mkdir -p $(RUN)
+	$(Q)$(MAKE_BUNDLE) --out $(RUN)/run.bundle >/dev/null
+	$(Q)tools/run-qemu-ppc.sh $(PPC)/saguaro.elf $(RUN)/run.bundle $(RUN) $(QEMU_OPTIONS)
+else
 run: need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image $(if $(filter bochs%,$(MACHINE)),setup-bochs,setup-run)
 	@mkdir -p $(RUN)
 	$(Q)$(MAKE_IMAGE) image $(MAKE_IMAGE_ARGUMENTS) --out $(RUN)/run.img >/dev/null
@@ -61,4 +83,5 @@ ifeq ($(MACHINE),qemu-svm)
 	$(Q)tools/run-qemu.sh $(RUN)/run.img $(RUN) $(QEMU_OPTIONS)
 else
 	$(Q)$(PYTHON) tools/run_bochs.py $(RUN)/run.img $(RUN) --model $(if $(filter bochs,$(MACHINE)),vtx,svm) $(BOCHS_OPTIONS)
+endif
 endif

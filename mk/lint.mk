@@ -26,8 +26,9 @@ lint-layers: | setup-build
 	$(Q)$(PYTHON) tools/lint-layers.py
 
 # Each header compiles by itself, as the part that it belongs to is compiled.
-FREESTANDING_HEADERS := $(filter abi/% lib/% core/% arch/x86/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
+FREESTANDING_HEADERS := $(filter abi/% lib/% core/% devices/% arch/x86/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
 EFI_HEADERS := $(filter boot/%,$(HEADERS))
+PPC_HEADERS := $(filter arch/ppc/%,$(filter-out arch/ppc/inline/%,$(HEADERS)))
 
 $(LINT)/%.h.ok: %.h | $(LIBFDT_HEADER) setup-build
 	@mkdir -p $(@D)
@@ -35,23 +36,33 @@ $(LINT)/%.h.ok: %.h | $(LIBFDT_HEADER) setup-build
 	$(Q)$(CC) $(if $(filter boot/%,$<),$(BOOT_CFLAGS),$(HYPERVISOR_CFLAGS)) -MT $@ -MF $(@:.ok=.d) -fsyntax-only $(@:.ok=.c)
 	$(Q)touch $@
 
+$(LINT)/arch/ppc/%.h.ok: arch/ppc/%.h $(PPC_OFFSETS) | $(LIBFDT_HEADER) setup-ppc
+	@mkdir -p $(@D)
+	$(Q)printf '#include "%s"\n#include "%s"\n' $< $< >$(@:.ok=.c)
+	$(Q)$(PPC_CC) $(PPC_CFLAGS) -MT $@ -MF $(@:.ok=.d) -fsyntax-only $(@:.ok=.c)
+	$(Q)touch $@
+
 lint-headers: | setup-build
 	@echo "  LINT    headers"
 	+$(Q)$(MAKE) --no-print-directory lint-each-header HEADERS="$$($(PYTHON) tools/source_files.py .h)"
 
-lint-each-header: $(patsubst %,$(LINT)/%.ok,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
+lint-each-header: $(patsubst %,$(LINT)/%.ok,$(FREESTANDING_HEADERS) $(EFI_HEADERS) $(PPC_HEADERS))
 	@:
 
--include $(patsubst %,$(LINT)/%.d,$(FREESTANDING_HEADERS) $(EFI_HEADERS))
+-include $(patsubst %,$(LINT)/%.d,$(FREESTANDING_HEADERS) $(EFI_HEADERS) $(PPC_HEADERS))
 
 # Files that did not change are not looked at again.
-CPPCHECK_SOURCES = $(filter core/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c,$(C_FILES))
-lint-cppcheck: | $(LIBFDT_HEADER) setup-test
+CPPCHECK_SOURCES = $(filter core/%.c devices/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c,$(C_FILES))
+CPPCHECK_SOURCES_PPC = $(filter arch/ppc/%.c,$(C_FILES))
+CPPCHECK = cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+    --suppressions-list=tools/cppcheck-suppressions.txt -j $(or $(JOBS),2) -D__GNUC__=12 -I. --template=gcc
+lint-cppcheck: $(PPC_OFFSETS) | $(LIBFDT_HEADER) setup-test
 	@echo "  LINT    cppcheck"
-	@mkdir -p $(LINT)/cppcheck
-	$(Q)cppcheck --quiet --std=c11 --platform=unix64 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
-	    --suppressions-list=tools/cppcheck-suppressions.txt --cppcheck-build-dir=$(LINT)/cppcheck -j $(or $(JOBS),2) \
-	    -D__x86_64__ -D__GNUC__=12 -DGNU_EFI_USE_MS_ABI -I. -Iarch/x86/inline --template=gcc $(CPPCHECK_SOURCES)
+	@mkdir -p $(LINT)/cppcheck $(LINT)/cppcheck-ppc
+	$(Q)$(CPPCHECK) --platform=unix64 --cppcheck-build-dir=$(LINT)/cppcheck -D__x86_64__ -DGNU_EFI_USE_MS_ABI \
+	    -Iarch/x86/inline $(CPPCHECK_SOURCES)
+	$(Q)$(CPPCHECK) --platform=unix32 --cppcheck-build-dir=$(LINT)/cppcheck-ppc -D__powerpc__ \
+	    -Iarch/ppc/inline -I$(PPC)/include $(CPPCHECK_SOURCES_PPC)
 
 # ---- everything
 
@@ -66,9 +77,10 @@ test:
 	+$(Q)$(MAKE) --no-print-directory test-boot
 
 # The tests make their images by themselves, from what is built here.
-BOOT_PRODUCTS := $(X86)/saguaro.efi $(X86)/saguaro.elf $(CHECK_CONFIG) guests-all test-guests
-test-boot: $(BOOT_PRODUCTS) | setup-test setup-image setup-run
+BOOT_PRODUCTS := $(X86)/saguaro.efi $(X86)/saguaro.elf $(PPC)/saguaro.elf $(CHECK_CONFIG) guests-all test-guests \
+    guests-ppc-all test-guests-ppc
+test-boot: $(BOOT_PRODUCTS) | setup-test setup-image setup-run setup-ppc
 	$(Q)$(PYTEST) -v -m "not long" $(BOOT_TESTS)
 
-test-long: $(BOOT_PRODUCTS) fuzz | setup-test setup-image setup-run
+test-long: $(BOOT_PRODUCTS) fuzz | setup-test setup-image setup-run setup-ppc
 	$(Q)$(PYTEST) -v -m long $(BOOT_TESTS)

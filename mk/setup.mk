@@ -6,12 +6,13 @@ PACKAGES_BUILD := gcc binutils libc6-dev gnu-efi python3 xz-utils
 PACKAGES_IMAGE := mtools dosfstools gdisk cpio
 PACKAGES_RUN   := qemu-system-x86 ovmf
 PACKAGES_BOCHS := bochs bochsbios vgabios ovmf
+PACKAGES_PPC   := gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-system-ppc flex bison bc bzip2 xz-utils cpio
 PACKAGES_TEST  := acpica-tools libcmocka-dev libzydis-dev libfdt-dev device-tree-compiler clang libclang-rt-14-dev llvm \
                   clang-format cppcheck python3-pytest python3-pexpect \
                   $(PACKAGES_BOCHS)
 
-.PHONY: setup-build setup-image setup-run setup-bochs setup-test
-setup-build setup-image setup-run setup-bochs setup-test: setup-%:
+.PHONY: setup-build setup-image setup-run setup-bochs setup-ppc setup-test
+setup-build setup-image setup-run setup-bochs setup-ppc setup-test: setup-%:
 	$(Q)SETUP=$(SETUP) tools/setup-packages.sh $(PACKAGES_$(shell echo $* | tr a-z A-Z))
 
 # libfdt is built from source for all of hypervisor, loader and host tools; LIBFDT_DIR= names a copy of one's own.

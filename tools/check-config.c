@@ -21,6 +21,7 @@ struct options {
     bool files; /* list them */
     uint64_t memory;
     uint32_t cpus;
+    enum config_arch arch;
 };
 
 /* What the callbacks share. */
@@ -37,6 +38,7 @@ struct program {
 static void usage(FILE *to) {
     fputs("usage: check-config [OPTIONS] CONFIG\n"
           "Checks a config (saguaro.dts, or a compiled saguaro.dtb) and the files that it names.\n"
+          "  --arch ARCH    the machine that the config is for: x86 (if not given) or ppc\n"
           "  --files        list the files that the config names\n"
           "  --dtb OUT      write the config as a compiled device tree\n"
           "  --memory SIZE  check that the guests fit a machine of that memory, as \"8G\"\n"
@@ -113,7 +115,7 @@ static int read_piece(void *context, uint64_t offset, void *buffer, size_t size)
 /* What a guest is to start from has to be such an image; initrds and modules may be anything. */
 static void check_image(struct program *program, const struct config_file *file, const char *path,
                         uint64_t size) {
-    static const enum image_kind kinds[CONFIG_IMAGES] = {
+    static const enum image_kind x86_kinds[CONFIG_IMAGES] = {
         [CONFIG_IMAGE_KERNEL] = IMAGE_LINUX,
         [CONFIG_IMAGE_MULTIBOOT] = IMAGE_MULTIBOOT,
         [CONFIG_IMAGE_PVH] = IMAGE_PVH,
@@ -121,13 +123,15 @@ static void check_image(struct program *program, const struct config_file *file,
     };
     struct image_source source = {.read = read_piece, .size = size};
     char why[128] = "cannot be read";
+    enum image_kind kind = program->source.arch == CONFIG_ARCH_PPC
+                               ? IMAGE_PPC
+                               : x86_kinds[program->config.guests[file->guest].image_kind];
 
     if (strcmp(file->property, "initrd") == 0 || strcmp(file->property, "modules") == 0) {
         return;
     }
     source.context = fopen(path, "rb");
-    if (source.context == NULL ||
-        image_check(kinds[program->config.guests[file->guest].image_kind], &source, why, sizeof(why)) != 0) {
+    if (source.context == NULL || image_check(kind, &source, why, sizeof(why)) != 0) {
         config_report_file(&program->source, &program->config, file, &program->report, "file \"%.80s\" %s",
                            file->name, why);
     }
@@ -224,7 +228,7 @@ static void print_node(void *context, const struct config_node *node, const char
     printf("%s\n", config_reference_heading(node, path, row));
     for (unsigned i = 0; i < node->property_count; i++) {
         if (i == 0) {
-            printf("\n| property | value | default | meaning |\n| --- | --- | --- | --- |\n");
+            printf("\n| property | value | default | on | meaning |\n| --- | --- | --- | --- | --- |\n");
         }
         printf("%s\n", config_reference_row(&node->properties[i], row));
     }
@@ -241,6 +245,7 @@ static int run(const struct options *options) {
     folder[slash != NULL ? slash + 1 - options->config : 0] = '\0';
     program.folder = folder;
     program.list = options->files;
+    program.source.arch = options->arch;
     if (load(&program, options->config) != 0 ||
         config_check(&program.source, &program.config, &program.report) != 0) {
         return EXIT_CONFIG;
@@ -273,13 +278,10 @@ static int run(const struct options *options) {
 
 int main(int argc, char **argv) {
     static const struct option names[] = {
-        {"files", no_argument, NULL, 'f'},
-        {"dtb", required_argument, NULL, 'd'},
-        {"memory", required_argument, NULL, 'm'},
-        {"cpus", required_argument, NULL, 'c'},
-        {"reference", no_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"arch", required_argument, NULL, 'a'}, {"files", no_argument, NULL, 'f'},
+        {"dtb", required_argument, NULL, 'd'},  {"memory", required_argument, NULL, 'm'},
+        {"cpus", required_argument, NULL, 'c'}, {"reference", no_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     struct options options = {0};
     char *end;
@@ -288,6 +290,13 @@ int main(int argc, char **argv) {
 
     while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
         switch (option) {
+        case 'a':
+            if (strcmp(optarg, "x86") != 0 && strcmp(optarg, "ppc") != 0) {
+                fprintf(stderr, "check-config: \"%s\" is no architecture: x86 and ppc are\n", optarg);
+                return EXIT_USAGE;
+            }
+            options.arch = strcmp(optarg, "ppc") == 0 ? CONFIG_ARCH_PPC : CONFIG_ARCH_X86;
+            break;
         case 'f':
             options.files = true;
             break;

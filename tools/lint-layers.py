@@ -16,8 +16,9 @@ RULES = (
     ("lib/", (("abi/", "lib/"), ())),
     ("core/", (("core/", "lib/", "abi/"), ("abi/x86/", "abi/ppc/"))),
     ("arch/x86/emulate/", (("arch/x86/emulate/", "lib/", "abi/", "core/"), ())),
-    ("arch/x86/", (("arch/x86/", "core/", "lib/", "abi/"), ())),
-    ("arch/ppc/", (("arch/ppc/", "core/", "lib/", "abi/"), ())),
+    ("arch/x86/", (("arch/x86/", "devices/", "core/", "lib/", "abi/"), ())),
+    ("arch/ppc/", (("arch/ppc/", "devices/", "core/", "lib/", "abi/"), ())),
+    ("devices/", (("devices/", "core/", "lib/", "abi/"), ("abi/x86/", "abi/ppc/"))),
     ("drivers/iommu/", (("drivers/iommu/", "core/", "lib/", "abi/"), ())),
     ("drivers/", (SERVICE, ())),
     ("virtio/", (SERVICE, ())),
@@ -28,7 +29,7 @@ RULES = (
 # Freestanding code has these of the C library, and libfdt.
 SYSTEM = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "limits.h", "string.h", "stdio.h", "errno.h", "assert.h",
           "libfdt.h", "fdt.h", "stdlib.h"}
-SYSTEM_EXTRA = {"arch/x86/": {"cpuid.h", "arch_inline.h", "vmx_inline.h"}, "core/": {"arch_inline.h"}, "boot/": {"cpuid.h", "efi.h", "efilib.h", "efiprot.h", "efipxebc.h", "protocol/*"}}
+SYSTEM_EXTRA = {"arch/x86/": {"cpuid.h", "arch_inline.h", "vmx_inline.h"}, "arch/ppc/": {"ppc_instructions.h", "ppc_offsets.h"}, "core/": {"arch_inline.h"}, "boot/": {"cpuid.h", "efi.h", "efilib.h", "efiprot.h", "efipxebc.h", "protocol/*"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 ARCHITECTURE = re.compile(
     r"^\s*#\s*(if|elif|ifdef|ifndef)\b.*\b(__x86_64__|__i386__|__powerpc__|__PPC__|__aarch64__|__amd64__|CONFIG_X86\w*)")

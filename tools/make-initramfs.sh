@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Packs a guest's initramfs: busybox with a link for each of its commands, and the files of a folder (its /init among them).
 #
-#   make-initramfs.sh BUSYBOX BUSYBOX-THAT-RUNS-HERE FOLDER OUT
+#   make-initramfs.sh BUSYBOX COMMANDS FOLDER OUT
 #
+# COMMANDS is a busybox that runs here and tells its commands, or a file NAME.list with them.
 # The same input gives the same bytes.
 set -eu
 
-busybox=$1 lister=$2 folder=$3 out=$4
+busybox=$1 commands=$2 folder=$3 out=$4
 work=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
@@ -15,7 +16,11 @@ root=$work/root
 mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/etc" "$root/run"
 cp "$busybox" "$root/bin/busybox"
 chmod 755 "$root/bin/busybox"
-for command in $("$lister" --list); do
+case $commands in
+*.list) list=$(cat "$commands") ;;
+*) list=$("$commands" --list) ;;
+esac
+for command in $list; do
     [ "$command" = busybox ] || ln -s busybox "$root/bin/$command"
 done
 cp -R "$folder/." "$root/"

@@ -4,6 +4,7 @@
 #include "lib/freestanding/string.h"
 
 #include <stdint.h>
+#include "lib/freestanding/string_words.h"
 
 void *memcpy(void *restrict target, const void *restrict source, size_t size) {
     void *result = target;
@@ -17,11 +18,7 @@ void *memcpy(void *restrict target, const void *restrict source, size_t size) {
                      : "r"(size)
                      : "memory");
 #else
-    unsigned char *to = target;
-    const unsigned char *from = source;
-    while (size-- > 0) {
-        *to++ = *from++;
-    }
+    words_copy(target, source, size);
 #endif
     return result;
 }
@@ -61,10 +58,7 @@ void *memset(void *target, int value, size_t size) {
                      : "r"(size), "a"((unsigned char)value * 0x0101010101010101ull)
                      : "memory");
 #else
-    unsigned char *to = target;
-    while (size-- > 0) {
-        *to++ = (unsigned char)value;
-    }
+    words_fill(target, (unsigned char)value, size);
 #endif
     return result;
 }

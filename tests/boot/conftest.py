@@ -9,6 +9,7 @@ from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import machine as machines  # noqa: E402
+import machine_ppc  # noqa: E402
 
 
 # QEMU 7.2: an FRSTOR, FXRSTOR or XRSTOR on any CPU rewrites a word of the first CPU's state without a lock (cpu_clear_ignne()), and
@@ -46,12 +47,12 @@ def folder_name(request, name):
     return re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(parts)).strip("-")
 
 
-def starter(request, name):
+def starter(request, name, kind=machines.Machine):
     started = []
 
     def start(config, *arguments, **keywords):
         label = folder_name(request, name) + (f"-{len(started) + 1}" if started else "")
-        started.append(machines.Machine(label, config, *arguments, **keywords))
+        started.append(kind(label, config, *arguments, **keywords))
         return started[-1]
 
     yield start
@@ -69,6 +70,30 @@ def boot(request):
 def boot_shared(request):
     """The same for a machine that all tests of a file share."""
     yield from starter(request, "shared")
+
+
+@pytest.fixture
+def boot_ppc(request):
+    """boot_ppc(config, files, ...) starts a PpcMachine for one test."""
+    yield from starter(request, request.node.name.replace("test_", "", 1), machine_ppc.PpcMachine)
+
+
+@pytest.fixture(scope="module")
+def boot_ppc_shared(request):
+    """The same for a machine that all tests of a file share."""
+    yield from starter(request, "shared", machine_ppc.PpcMachine)
+
+
+@pytest.fixture
+def boot_native_ppc(request):
+    """boot_native_ppc(kernel, initrd, ...) starts a NativePpc for one test."""
+    yield from starter(request, request.node.name.replace("test_", "", 1), machine_ppc.NativePpc)
+
+
+@pytest.fixture(scope="session")
+def ppc_files():
+    """The files of a Linux guest for PowerPC: its kernel and the test initramfs."""
+    return {"vmlinux": machine_ppc.guest_file("vmlinux"), "initrd.gz": machine_ppc.guest_file("initrd.gz")}
 
 
 @pytest.fixture(scope="session")

@@ -45,14 +45,15 @@ def rows():
         return {match["title"]: match for match in ROW.finditer(page.read())}
 
 
-def run_checker(config):
+def run_checker(title, config):
+    arch = "ppc" if title.startswith("PowerPC: ") else "x86"
     with tempfile.TemporaryDirectory() as folder:
         for name, content in FILES.items():
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(content)
         with open(os.path.join(folder, "saguaro.dts"), "w", encoding="utf-8") as file:
             file.write(config)
-        result = subprocess.run([machines.CHECK_CONFIG, "saguaro.dts"], cwd=folder, capture_output=True, text=True, timeout=20)
+        result = subprocess.run([machines.CHECK_CONFIG, "--arch", arch, "saguaro.dts"], cwd=folder, capture_output=True, text=True, timeout=20)
     assert result.returncode == 1
     return result.stderr
 
@@ -96,7 +97,7 @@ def without_numbers(text):
 @pytest.mark.parametrize("title", [title for title, row in rows().items() if row["kind"] == "text"])
 def test_check_config(title):
     row = rows()[title]
-    assert run_checker(row["config"]) == row["answer"]
+    assert run_checker(title, row["config"]) == row["answer"]
 
 
 @pytest.mark.parametrize("title", [title for title, row in rows().items() if row["kind"] == "console"])
@@ -116,7 +117,8 @@ def main():
         text = page.read()
     parts, at = [], 0
     for row in ROW.finditer(text):
-        answer = run_checker(row["config"]) if row["kind"] == "text" else run_machine(row["title"], row["config"])
+        title, config = row["title"], row["config"]
+        answer = run_checker(title, config) if row["kind"] == "text" else run_machine(title, config)
         parts += [text[at:row.start("answer")], answer]
         at = row.end("answer")
     with open(PAGE, "w", encoding="utf-8") as page:

@@ -60,7 +60,7 @@ static int target_file(void *context, const struct config_file *file) {
     return 0;
 }
 
-static void target_check(struct target *target, const struct config_source *source) {
+static void target_check_for(struct target *target, const struct config_source *source) {
     static struct config checked, read;
     struct config_machine machine = {.memory = 4ull << 30, .reserve = 64 << 20, .cpu_count = 4};
     int error;
@@ -70,14 +70,15 @@ static void target_check(struct target *target, const struct config_source *sour
     target_begin(target);
     error = config_check(source, &checked, &target->report);
     require(target->report.count == 0 || error != 0);
-    require(config_read(source->fdt, source->size, &read) == 0 || error != 0);
+    require(config_read(source->fdt, source->size, source->arch, &read) == 0 || error != 0);
     if (error != 0) {
         require(target->report.count != 0 && target->report.count <= CONFIG_MAX_ERRORS + 1);
         /* What a value was written as is known only of source: there alone the checker may refuse more. */
-        require(source->positions != NULL || config_read(source->fdt, source->size, &read) != 0);
+        require(source->positions != NULL ||
+                config_read(source->fdt, source->size, source->arch, &read) != 0);
         return;
     }
-    require(config_read(source->fdt, source->size, &read) == 0);
+    require(config_read(source->fdt, source->size, source->arch, &read) == 0);
     require(memcmp(&checked, &read, sizeof(read)) == 0);
     require(read.guest_count >= 1 && read.guest_count <= CONFIG_MAX_GUESTS);
     for (uint32_t i = 0; i < read.guest_count; i++) {
@@ -91,7 +92,25 @@ static void target_check(struct target *target, const struct config_source *sour
         require((guest->budget == 0) == (guest->period == 0) && guest->budget <= guest->period);
     }
     config_files(&read, target_file, target);
+    if (source->arch == CONFIG_ARCH_PPC) {
+        for (uint32_t i = 0; i < read.guest_count; i++) {
+            require(read.guests[i].image_kind == CONFIG_IMAGE_KERNEL && read.guests[i].module_count == 0 &&
+                    read.guests[i].vcpus <= CONFIG_PPC_MAX_VCPUS &&
+                    read.guests[i].memory <= CONFIG_PPC_MAX_MEMORY);
+        }
+        require(config_read(source->fdt, source->size, CONFIG_ARCH_X86, &read) == 0);
+        return;
+    }
     config_check_machine(source, &read, &machine, &target->report);
+}
+
+/* What is right on PowerPC is right on x86, too. */
+static void target_check(struct target *target, const struct config_source *source) {
+    struct config_source ppc = *source;
+
+    ppc.arch = CONFIG_ARCH_PPC;
+    target_check_for(target, &ppc);
+    target_check_for(target, source);
 }
 
 #endif

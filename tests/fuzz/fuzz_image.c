@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a kernel image: each parser either refuses with a sentence, or gives segments that lie inside
 // the file, inside 1 TiB and apart from each other, and an entry in one of them.
-// fuzz-sources: lib/image_elf.c lib/image_kinds.c lib/image_linux.c
+// fuzz-sources: lib/image_elf.c lib/image_kinds.c lib/image_linux.c lib/image_ppc.c
 // fuzz-seeds: tests/fuzz/seeds/image
 #include "lib/image.h"
 

@@ -87,14 +87,19 @@ static int fixture_parse(const char *text) {
     return fixture_parse_bytes(text, strlen(text), NULL);
 }
 
-/* Parses, which has to work, and checks. */
-static __attribute__((unused)) int fixture_check(const char *text) {
+/* Parses, which has to work, and checks for a machine of that architecture. */
+static __attribute__((unused)) int fixture_check_for(enum config_arch arch, const char *text) {
     int error = fixture_parse(text);
 
     if (error != 0) {
         fail_msg("%s", fixture.errors);
     }
+    fixture.source.arch = arch;
     return config_check(&fixture.source, &fixture.config, &fixture.report);
+}
+
+static __attribute__((unused)) int fixture_check(const char *text) {
+    return fixture_check_for(CONFIG_ARCH_X86, text);
 }
 
 #endif

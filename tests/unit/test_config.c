@@ -11,7 +11,7 @@ static void reads(const char *text) {
         fail_msg("%s", fixture.errors);
     }
     memset(&fixture.config, 0xa5, sizeof(fixture.config));
-    assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), &fixture.config), 0);
+    assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), CONFIG_ARCH_X86, &fixture.config), 0);
 }
 
 static void test_defaults(void **state) {
@@ -209,7 +209,7 @@ static void agree(const void *tree, size_t size) {
     int error;
 
     fixture_reset(NULL);
-    error = config_read(tree, size, &read);
+    error = config_read(tree, size, CONFIG_ARCH_X86, &read);
     assert_int_equal(config_check(&source, &checked, &fixture.report), error);
     assert_int_equal(fixture.report.count != 0, error != 0);
     if (error == 0) {
@@ -244,7 +244,7 @@ static void test_damaged(void **state) {
 
         tree = aligned_alloc(8, (cut + 8) & ~(size_t)7);
         memcpy(tree, fixture.blob, cut);
-        assert_int_equal(config_read(tree, cut, &config), -EINVAL);
+        assert_int_equal(config_read(tree, cut, CONFIG_ARCH_X86, &config), -EINVAL);
         agree(tree, cut);
         free(tree);
     }
@@ -255,15 +255,16 @@ static void test_no_tree(void **state) {
     static struct config config;
 
     (void)state;
-    assert_int_equal(config_read(NULL, 0, &config), -EINVAL);
-    assert_int_equal(config_read(tree, sizeof(tree), &config), -EINVAL);
+    assert_int_equal(config_read(NULL, 0, CONFIG_ARCH_X86, &config), -EINVAL);
+    assert_int_equal(config_read(tree, sizeof(tree), CONFIG_ARCH_X86, &config), -EINVAL);
     reads(whole);
     /* Not aligned as libfdt needs it. */
     memmove((char *)fixture.blob + 4, fixture.blob, fdt_totalsize(fixture.blob));
-    assert_int_equal(config_read((char *)fixture.blob + 4, sizeof(fixture.blob) - 4, &config), -EINVAL);
+    assert_int_equal(
+        config_read((char *)fixture.blob + 4, sizeof(fixture.blob) - 4, CONFIG_ARCH_X86, &config), -EINVAL);
     /* A tree that holds more than a guest's worth of everything, but nothing of ours. */
     assert_int_equal(fixture_parse("/dts-v1/; / { };"), 0);
-    assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), &config), -EINVAL);
+    assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), CONFIG_ARCH_X86, &config), -EINVAL);
 }
 
 /* What only a compiled tree can have. */
@@ -304,11 +305,47 @@ static void test_only_compiled(void **state) {
         fdt_end_node(tree);
         assert_int_equal(fdt_finish(tree), 0);
         fixture_reset(NULL);
-        assert_int_equal(config_read(tree, sizeof(tree), &config), wrong == 0 ? 0 : -EINVAL);
+        assert_int_equal(config_read(tree, sizeof(tree), CONFIG_ARCH_X86, &config), wrong == 0 ? 0 : -EINVAL);
         assert_int_equal(config_check(&source, &config, &fixture.report), wrong == 0 ? 0 : -EINVAL);
         if (wrong != 0) {
             assert_string_equal(fixture.errors, errors[wrong]);
         }
+    }
+}
+
+/* The same text for the two architectures: limits, and properties that only one has. */
+static void test_architectures(void **state) {
+    static const struct {
+        const char *guest;
+        bool x86, ppc;
+    } rows[] = {
+        {"kernel = \"k\"; memory = \"1536M\"; vcpus = <2>;", true, true},
+        {"kernel = \"k\"; memory = \"1537M\";", true, false},
+        {"kernel = \"k\"; memory = \"1M\"; vcpus = <3>;", true, false},
+        {"kernel = \"k\"; memory = \"1M\"; initrd = \"i\"; cmdline = \"c\"; cpus = <0 1>; priority = <1>; "
+         "budget = "
+         "<1000>; period = <2000>; restart = \"always\"; console = \"none\"; autostart = \"no\";",
+         true, true},
+        {"multiboot = \"k\"; memory = \"1M\";", true, false},
+        {"pvh = \"k\"; memory = \"1M\";", true, false},
+        {"firmware = \"k\"; memory = \"1M\";", true, false},
+        {"kernel = \"k\"; memory = \"1M\"; cpu-model = \"host\";", true, false},
+        {"kernel = \"k\"; memory = \"1M\"; exit-port = \"yes\";", true, false},
+        {"kernel = \"k\"; memory = \"1M\"; apic-virtualization = \"on\";", true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        static struct config config;
+        char text[512];
+
+        snprintf(text, sizeof(text), HEAD "guests { a { %s }; }; };", rows[i].guest);
+        assert_int_equal(fixture_check_for(CONFIG_ARCH_X86, text), rows[i].x86 ? 0 : -EINVAL);
+        assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), CONFIG_ARCH_X86, &config),
+                         rows[i].x86 ? 0 : -EINVAL);
+        assert_int_equal(fixture_check_for(CONFIG_ARCH_PPC, text), rows[i].ppc ? 0 : -EINVAL);
+        assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), CONFIG_ARCH_PPC, &config),
+                         rows[i].ppc ? 0 : -EINVAL);
     }
 }
 
@@ -317,7 +354,7 @@ int main(void) {
         cmocka_unit_test(test_defaults),      cmocka_unit_test(test_everything),
         cmocka_unit_test(test_files),         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_damaged),       cmocka_unit_test(test_no_tree),
-        cmocka_unit_test(test_only_compiled),
+        cmocka_unit_test(test_only_compiled), cmocka_unit_test(test_architectures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

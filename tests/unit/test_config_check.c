@@ -107,6 +107,25 @@ static const struct row guest_rows[] = {
     {"modules = \"m\";", "2:1: error: \"modules\" goes with \"multiboot\", not with \"kernel\""},
 };
 
+/* On PowerPC: in a guest "g" that has memory, on line 2. */
+static const struct row ppc_rows[] = {
+    {"kernel = \"k\"; initrd = \"i\"; vcpus = <2>;", NULL},
+    {"kernel = \"k\"; vcpus = <3>;", "2:24: error: \"vcpus\" must be a number from 1 to 2; found 3"},
+    {"kernel = \"k\"; exit-port = \"no\";",
+     "2:15: error: \"exit-port\" is for x86; this config is for PowerPC"},
+    {"kernel = \"k\"; apic-virtualization = \"on\";",
+     "2:15: error: \"apic-virtualization\" is for x86; this config is for PowerPC"},
+    {"kernel = \"k\"; cpu-model = \"nonsense\";",
+     "2:15: error: \"cpu-model\" is for x86; this config is for PowerPC"},
+    {"kernel = \"k\"; modules = \"m\";", "2:15: error: \"modules\" is for x86; this config is for PowerPC"},
+    {"kernel = \"k\"; pvh = \"p\";", "2:15: error: \"pvh\" is for x86; this config is for PowerPC"},
+    {"multiboot = \"k\"; initrd = \"i\";",
+     "2:1: error: \"multiboot\" is for x86; this config is for PowerPC"},
+    {"firmware = \"k\"; cmdline = \"c\";", "2:1: error: \"firmware\" is for x86; this config is for PowerPC"},
+    {"initrd = \"i\";", "1:53: error: guest \"g\" has no image: give a \"kernel\""},
+    {"kernel = \"k\"; budget = <1000>;", "2:15: error: \"budget\" needs a \"period\" beside it"},
+};
+
 /* A whole guest on line 2. */
 static const struct row image_rows[] = {
     {"g { memory = \"1M\"; };",
@@ -487,6 +506,36 @@ static void test_words(void **state) {
     assert_string_equal(config_size_text(UINT64_MAX, buffer), "17179869183.9 GiB");
 }
 
+static void test_ppc(void **state) {
+    char text[512], expected[256];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ppc_rows); i++) {
+        snprintf(text, sizeof(text),
+                 "/dts-v1/; / { compatible = \"saguaro,host\"; guests { g {\n%s\nmemory = \"64M\"; }; }; };",
+                 ppc_rows[i].text);
+        int error = fixture_check_for(CONFIG_ARCH_PPC, text);
+        if (ppc_rows[i].error == NULL) {
+            assert_int_equal(error, 0);
+            continue;
+        }
+        assert_int_equal(error, -EINVAL);
+        snprintf(expected, sizeof(expected), "t.dts:%s\n", ppc_rows[i].error);
+        if (fixture.report.count != 1 || strncmp(fixture.errors, expected, strlen(expected)) != 0) {
+            fail_msg("expected: %sfound %u: %s", expected, fixture.report.count, fixture.errors);
+        }
+    }
+    assert_int_equal(fixture_check_for(CONFIG_ARCH_PPC,
+                                       "/dts-v1/; / { compatible = \"saguaro,host\";\n"
+                                       "host { frame-buffer = \"on\"; };\n"
+                                       "guests { g { kernel = \"k\"; memory = \"2G\"; }; }; };"),
+                     -EINVAL);
+    assert_non_null(
+        strstr(fixture.errors, "t.dts:2:8: error: \"frame-buffer\" is for x86; this config is for "));
+    assert_non_null(strstr(fixture.errors,
+                           "t.dts:3:37: error: \"memory\" must be a size from \"1M\" to \"1536M\"; found"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),        cmocka_unit_test(test_long_values),
@@ -494,6 +543,7 @@ int main(void) {
         cmocka_unit_test(test_guest_count), cmocka_unit_test(test_machine),
         cmocka_unit_test(test_files),       cmocka_unit_test(test_compiled),
         cmocka_unit_test(test_bad_trees),   cmocka_unit_test(test_words),
+        cmocka_unit_test(test_ppc),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

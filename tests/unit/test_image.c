@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernel images by their headers: sound ones of each kind, and every way in which one is refused.
-// unit-sources: lib/image_elf.c lib/image_kinds.c lib/image_linux.c
+// unit-sources: lib/image_elf.c lib/image_kinds.c lib/image_linux.c lib/image_ppc.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -299,6 +299,53 @@ static void test_heap_exhausted(void **state) {
     arena_close();
 }
 
+/* A heap that has one place, and does not grow out of it. */
+static void test_fixed_heap(void **state) {
+    (void)state;
+    const struct memory_range range = {.base = 2 * MIB, .size = 30 * MIB};
+    const struct memory_range heap = {.base = 24 * MIB, .size = 4 * MIB};
+    arena_open(32 * MIB, 0x5a);
+    assert_int_equal(memory_init_heap(&range, 1, &heap), 0);
+    struct memory_statistics before = statistics();
+    assert_int_equal(before.heap, 4 * MIB);
+    assert_int_equal(before.free, 26 * MIB);
+    assert_true(before.heap_used > 0 && before.heap_used < MIB);
+    unsigned count = 0;
+    void *list = NULL, *at;
+    while ((at = heap_pages(0, NULL)) != NULL) {
+        uint64_t physical = arch_heap_physical(at);
+        assert_true(physical >= heap.base && physical < heap.base + heap.size);
+        assert_true(is_zero(at, 4096));
+        *(void **)at = list;
+        list = at;
+        count++;
+    }
+    assert_int_equal(count * 4096, 4 * MIB - before.heap_used);
+    assert_null(heap_allocate(16, NULL));
+    for (count = 0; (at = (void *)(uintptr_t)frame_allocate(21, NULL)) != NULL; count++)
+        assert_true((uintptr_t)at < heap.base || (uintptr_t)at >= heap.base + heap.size);
+    assert_int_equal(count, 13);
+    while (list != NULL) {
+        at = list;
+        list = *(void **)at;
+        heap_pages_free(at, 0, NULL);
+    }
+    /* A whole block that has come back is given out again. */
+    assert_non_null(heap_pages(9, NULL));
+    assert_int_equal(statistics().heap, 4 * MIB);
+    arena_close();
+    /* Regions that are none. */
+    const struct memory_range bad[] = {{.base = 24 * MIB + 4096, .size = 4 * MIB},
+                                       {.base = 24 * MIB, .size = 0},
+                                       {.base = 30 * MIB, .size = 4 * MIB},
+                                       {.base = 0, .size = 4 * MIB}};
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        arena_open(32 * MIB, 0);
+        assert_int_equal(memory_init_heap(&range, 1, &bad[i]), -ENOMEM);
+        arena_close();
+    }
+}
+
 static void test_objects(void **state) {
     (void)state;
     start(64 * MIB, 0x44, &plain, 1);
@@ -365,7 +412,8 @@ int main(void) {
         cmocka_unit_test(test_clean),         cmocka_unit_test(test_huge),
         cmocka_unit_test(test_random_frames), cmocka_unit_test(test_frame_bugs),
         cmocka_unit_test(test_heap_pages),    cmocka_unit_test(test_heap_exhausted),
-        cmocka_unit_test(test_objects),       cmocka_unit_test(test_object_bugs),
+        cmocka_unit_test(test_fixed_heap),    cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_object_bugs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's PCI host: both ways to configuration space, the bridges' registers and effects, pins, saved
 // state.
-// unit-sources: arch/x86/guest/pci.c arch/x86/guest/pci_bridges.c arch/x86/guest/pm.c core/bus.c lib/state.c
+// unit-sources: arch/x86/guest/pci.c devices/pci_function.c arch/x86/guest/pci_bridges.c arch/x86/guest/pm.c core/bus.c lib/state.c
 #include "pc_fixture.h"
 #include "arch/x86/guest/pci.h"
 #include "arch/x86/guest/pm.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's 16550A: transmission, FIFO, interrupts and their priorities, modem signals, loopback, saved
 // state.
-// unit-sources: arch/x86/guest/uart.c core/bus.c lib/state.c
+// unit-sources: arch/x86/guest/uart.c devices/uart16550.c core/bus.c lib/state.c
 #include "pc_fixture.h"
 #include "arch/x86/guest/uart.h"
 

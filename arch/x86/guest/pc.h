@@ -25,7 +25,7 @@ struct lapic;
 struct pit;
 struct rtc;
 struct pm;
-struct uart;
+struct uart16550;
 struct pci_host;
 struct fw_cfg;
 struct keyboard;
@@ -38,7 +38,7 @@ struct pc {
     struct pit *pit;
     struct rtc *rtc;
     struct pm *pm;
-    struct uart *uart;
+    struct uart16550 *uart;
     struct pci_host *pci;
     struct fw_cfg *fw_cfg;
     struct keyboard *keyboard;
