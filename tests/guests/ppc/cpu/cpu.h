@@ -13,6 +13,7 @@ extern bool exact, shared;
 
 void test_privileged(void); /* what user mode may not do */
 void test_registers(void);  /* special-purpose registers */
+void test_moves(void);      /* the kernel's common instructions, with every register */
 void test_interrupts(void); /* synchronous interrupts and returns from them */
 void test_timers(void);     /* decrementer, fixed-interval timer, watchdog, time base */
 

@@ -11,6 +11,7 @@ void guest_main(void) {
     shared = guest_option("shared");
     test_privileged();
     test_registers();
+    test_moves();
     test_interrupts();
     test_timers();
 }
