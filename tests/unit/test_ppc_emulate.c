@@ -169,7 +169,7 @@ static void test_plain_registers(void **context) {
 
 static void test_read_only(void **context) {
     (void)context;
-    fixture.spr[SPR_PVR] = 0x80210022;
+    fixture.spr[SPR_PVR] = 0x80210030; /* the host's own, which the guest does not see */
     fixture.spr[SPR_SVR] = 0x80210000;
     fixture.spr[SPR_L1CFG0] = 0x3820;
     fixture.spr[SPR_L1CFG1] = 0x3821;
@@ -181,10 +181,21 @@ static void test_read_only(void **context) {
         uint16_t spr;
         uint32_t value;
     } each[] = {
-        {SPR_PVR, 0x80210022}, {SPR_SVR, 0x80210000},     {SPR_L1CFG0, 0x3820},      {SPR_L1CFG1, 0x3821},
-        {SPR_PIR, 1},          {SPR_EPR, 0x123},          {SPR_MCAR, 0x456},         {SPR_MCARU, 0},
-        {SPR_MMUCFG, 0x19c4},  {SPR_TLB0CFG, 0x04110200}, {SPR_TLB1CFG, 0x101bc010}, {SPR_TBL, 0x55667788},
-        {SPR_TBU, 0x11223344}, {SPR_ATBL, 0x55667788},    {SPR_ATBU, 0x11223344},
+        {SPR_PVR, PPC_GUEST_PVR},
+        {SPR_SVR, PPC_GUEST_SVR},
+        {SPR_L1CFG0, 0x3820},
+        {SPR_L1CFG1, 0x3821},
+        {SPR_PIR, 1},
+        {SPR_EPR, 0x123},
+        {SPR_MCAR, 0x456},
+        {SPR_MCARU, 0},
+        {SPR_MMUCFG, 0x19c4},
+        {SPR_TLB0CFG, 0x04110200},
+        {SPR_TLB1CFG, 0x101bc010},
+        {SPR_TBL, 0x55667788},
+        {SPR_TBU, 0x11223344},
+        {SPR_ATBL, 0x55667788},
+        {SPR_ATBU, 0x11223344},
     };
     for (unsigned i = 0; i < array_count(each); i++) {
         assert_int_equal(mfspr(each[i].spr), each[i].value);

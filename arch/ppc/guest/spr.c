@@ -115,11 +115,11 @@ static void l1csr1_write(struct ppc_vcpu *vcpu, uint32_t value) {
 
 static uint32_t pvr_read(struct ppc_vcpu *vcpu) {
     (void)vcpu;
-    return spr_read(SPR_PVR);
+    return PPC_GUEST_PVR;
 }
 static uint32_t svr_read(struct ppc_vcpu *vcpu) {
     (void)vcpu;
-    return spr_read(SPR_SVR);
+    return PPC_GUEST_SVR;
 }
 static uint32_t l1cfg0_read(struct ppc_vcpu *vcpu) {
     (void)vcpu;
