@@ -8,7 +8,16 @@
 // On the way, r10 = &vcpu->state->registers (= vcpu->state), r8, r9 and r11 are scratch; the guest's r8-r11 and CR are in
 // the state. LR too, from where the state's `lr` is written; CTR and XER
 // (so no instruction that sets its carry) are the guest's. vcpu->slow = 0 means that no interrupt of the guest's waits
-// and no register is kept elsewhere.
+// and no register is kept elsewhere; SLOW_MAGIC alone that SRR0, SRR1 and MSR, with others, are on the magic page, where
+// only the guest's supervisor mode changes them: then rfi, system calls and BUCSR are all that is done here. CR7 says
+// which (eq: 0).
+
+    // Offsets on the magic page (guest/magic.c).
+    .set MAGIC_SPRG3, 60
+    .set MAGIC_SRR0, 68
+    .set MAGIC_SRR1, 76
+    .set MAGIC_MSR, 92
+    .set MAGIC_SPRG4, 212
 
     .text
 
@@ -53,8 +62,12 @@ fast_program:
     lwz     9, VCPU_SLOW(8)
     lwz     11, STATE_MSR(10)
     rlwinm  11, 11, 0, MSR_PR
-    or.     9, 9, 11
+    or      9, 9, 11
+    cmpwi   7, 9, 0
+    beq     7, 1f
+    cmpwi   9, SLOW_MAGIC
     bne     give_up_early
+1:
     // From here on a fault may come: all that it would overwrite is saved.
     mfspr   8, SPR_SPRG0
     mfspr   9, SPR_SPRG1
@@ -75,6 +88,7 @@ fast_fetch:
     xori    11, 11, MSR_DS
     mtmsr   11
     isync
+    bne     7, fast_magic
     srwi    11, 9, 26
     cmpwi   11, 31
     bne     fast_return
@@ -216,6 +230,60 @@ fast_return:
     mtspr   SPR_SRR0, 9
     b       fast_done
 
+    // With the magic page in use; r9 = the instruction.
+fast_magic:
+    mfspr   11, SPR_SPRG2
+    lwz     11, CPU_VCPU(11)
+    lis     8, 0x4c00
+    ori     8, 8, 0x0064
+    cmpw    9, 8
+    beq     1f
+    rlwinm  8, 9, 0, 11, 5
+    lis     11, (0x7c0003a6 | BUCSR_FIELD)@h
+    ori     11, 11, (0x7c0003a6 | BUCSR_FIELD)@l
+    cmpw    8, 11
+    bne     give_up
+    mr      11, 9
+    li      8, SPR_WRITE | SPR_WRITE_ADDRESS
+    b       source_register
+1:  lwz     9, VCPU_MAGIC(11)
+    lwz     8, MAGIC_SRR1(9)
+    stw     8, STATE_SRR1(10)
+    andis.  9, 8, MSR_WE@h
+    bne     give_up
+    lwz     9, STATE_MSR(10)
+    xor     9, 9, 8
+    andi.   9, 9, MSR_PR | MSR_IS | MSR_DS
+    beq     2f
+    cmpwi   9, MSR_PR
+    bne     give_up
+    lwz     9, VCPU_OTHER_PID0(11)
+    cmpwi   9, 0
+    beq     give_up
+    switch_pids
+    lwz     9, VCPU_MAGIC(11)           // what user mode can read
+    lwz     8, MAGIC_SPRG3(9)
+    mtspr   SPR_SPRG3, 8
+    lwz     8, MAGIC_SPRG4(9)
+    mtspr   SPR_SPRG4, 8
+    lwz     8, (MAGIC_SPRG4 + 8)(9)
+    mtspr   SPR_SPRG5, 8
+    lwz     8, (MAGIC_SPRG4 + 16)(9)
+    mtspr   SPR_SPRG6, 8
+    lwz     8, (MAGIC_SPRG4 + 24)(9)
+    mtspr   SPR_SPRG7, 8
+    lwz     8, STATE_SRR1(10)
+2:  lis     9, GUEST_MSR@h
+    ori     9, 9, GUEST_MSR@l
+    and     8, 8, 9
+    stw     8, STATE_MSR(10)
+    lwz     9, VCPU_MAGIC(11)
+    stw     8, MAGIC_MSR(9)
+    lwz     9, MAGIC_SRR0(9)
+    rlwinm  9, 9, 0, 0, 29
+    mtspr   SPR_SRR0, 9
+    b       fast_done
+
     // Nothing was changed yet: the state of the exit as it was. r8-r11 are in the state.
 give_up:
     lwz     8, STATE_GPR + 4 * 8(10)
@@ -256,9 +324,11 @@ fast_system_call:
     lwz     11, CPU_VCPU(11)
     lwz     9, STATE_MSR(10)
     lwz     8, VCPU_SLOW(11)
-    cmpwi   8, 0
+    cmpwi   7, 8, 0
+    beq     7, 2f
+    cmpwi   8, SLOW_MAGIC
     bne     1f
-    andi.   8, 9, MSR_PR | MSR_IS | MSR_DS
+2:  andi.   8, 9, MSR_PR | MSR_IS | MSR_DS
     cmpwi   8, MSR_PR
     bne     1f
     lwz     8, VCPU_OTHER_PID0(11)
@@ -275,7 +345,15 @@ fast_system_call:
     lwz     9, STATE_IVOR8(10)
     or      9, 9, 8
     mtspr   SPR_SRR0, 9
-    switch_pids
+    beq     7, 3f
+    lwz     9, VCPU_MAGIC(11)
+    lwz     8, STATE_SRR0(10)
+    stw     8, MAGIC_SRR0(9)
+    lwz     8, STATE_SRR1(10)
+    stw     8, MAGIC_SRR1(9)
+    lwz     8, STATE_MSR(10)
+    stw     8, MAGIC_MSR(9)
+3:  switch_pids
     count_exit 11, 9, EXIT_SYSTEM_CALL
     mfspr   8, SPR_SPRG0
     mfspr   9, SPR_SPRG1

@@ -57,6 +57,8 @@ void offsets(void) {
     DEFINE(STATE_EPR, offsetof(struct ppc_vcpu_state, epr));
 
     DEFINE(VCPU_SLOW, offsetof(struct ppc_vcpu, slow));
+    DEFINE(VCPU_MAGIC, offsetof(struct ppc_vcpu, magic));
+    DEFINE(SLOW_MAGIC, PPC_SLOW_MAGIC);
     DEFINE(VCPU_OTHER_PID0, offsetof(struct ppc_vcpu, other_pid0));
     DEFINE(VCPU_OTHER_PID1, offsetof(struct ppc_vcpu, other_pid1));
     DEFINE(VCPU_EXITS, offsetof(struct ppc_vcpu, exits));

@@ -324,7 +324,7 @@ def test_bad_bundle(boot_ppc, tmp_path, change, error):
 # ---- bare guests
 
 GROUPS = {
-    "platform": {"cpu": bare("cpu.elf", "exact shared"), "tlb": bare("tlb.elf")},
+    "platform": {"cpu": bare("cpu.elf", "exact shared"), "cpu-magic": bare("cpu.elf", "exact shared magic"), "tlb": bare("tlb.elf")},
     "hostile": {**{mode: bare("hostile.elf", mode) for mode in HOSTILE if mode not in ("tlb", "memory")},
                 "witness": bare("witness.elf", more="priority = <20>;")},
     "hostile-memory": {"memory": bare("hostile.elf", "memory"), "tlb": bare("hostile.elf", "tlb anywhere"),

@@ -33,17 +33,21 @@ enum {
 /* MSR bits that the guest changes there; the others need a trap. */
 #define MSR_FREE (MSR_EE | MSR_CE | MSR_ME)
 
+static uint32_t big_endian(uint32_t value) {
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? value : __builtin_bswap32(value);
+}
+
+/* The page is aligned, and so is each field. */
+static uint32_t *field(const struct ppc_vcpu *vcpu, unsigned offset) {
+    return (uint32_t *)(void *)(vcpu->magic + offset);
+}
+
 static uint32_t get(const struct ppc_vcpu *vcpu, unsigned offset) {
-    const uint8_t *at = vcpu->magic + offset;
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    return big_endian(*field(vcpu, offset));
 }
 
 static void put(struct ppc_vcpu *vcpu, unsigned offset, uint32_t value) {
-    uint8_t *at = vcpu->magic + offset;
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
+    *field(vcpu, offset) = big_endian(value);
 }
 
 int magic_map(struct ppc_vcpu *vcpu, uint32_t address, uint32_t physical) {

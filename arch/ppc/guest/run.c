@@ -250,7 +250,7 @@ enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
             result = VCPU_RUN_PARK;
             break;
         }
-        if ((requests & OWN_REQUESTS) || vcpu->slow)
+        if ((requests & OWN_REQUESTS) || (vcpu->slow & PPC_SLOW_MASKED))
             take_requests(vcpu);
         if (vcpu->state->activity != PPC_RUNNING) {
             count(vcpu, PPC_EXIT_WAIT);

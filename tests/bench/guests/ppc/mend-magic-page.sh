@@ -14,9 +14,9 @@ s/if (.*/if (copy_from_kernel_nofault(\&(u32){0}, (const void *)KVM_MAGIC_PAGE, 
 }' "$kvm/kvm.c"
 sed -i '/^kvm_tmp:/{
 n
-s/(64 \* 1024)/(256 * 1024)/
+s/(64 \* 1024)/(512 * 1024)/
 }' "$kvm/kvm_emul.S"
-grep -q copy_from_kernel_nofault "$kvm/kvm.c" && grep -q '(256 \* 1024)' "$kvm/kvm_emul.S" || {
+grep -q copy_from_kernel_nofault "$kvm/kvm.c" && grep -q '(512 \* 1024)' "$kvm/kvm_emul.S" || {
     echo "mend-magic-page.sh: $kvm is not the code that was expected" >&2
     exit 1
 }
