@@ -143,6 +143,9 @@ void vm_note_missing(const char *name, const char *why);
 /* Sets request bits (with release order) and makes the vCPU notice: it leaves the guest, or wakes up. Any
  * CPU, any context. */
 void vcpu_request(struct vcpu *vcpu, uint32_t requests);
+/* Waits until no vCPU of the VM is in its guest with `request` (which each was asked for) not taken yet. 0;
+ * -EAGAIN: one did not come out within 2 ms. Not from a vCPU of the VM. */
+int vm_settle(const struct vm *vm, uint32_t request);
 /* Makes a vCPU look at what has become pending for it: out of the guest, out of its sleep. */
 void vcpu_kick(struct vcpu *vcpu);
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pages a guest writes: while the log runs a real TLB entry lets it write a page only once it has
 // written there (guest/shadow.c), and then the page is noted.
-#include <errno.h>
 #include "arch/ppc/vm.h"
-
-#define PATIENCE 2000000ull /* ns that a vCPU may take to leave its guest */
 
 /* The real entries of all vCPUs are void before they enter the guest again; those that are there leave it. */
 static void forget(struct vm *vm) {
@@ -13,18 +10,7 @@ static void forget(struct vm *vm) {
 }
 
 int arch_dirty_settle(struct vm *vm) {
-    uint64_t end = time_now() + PATIENCE;
-
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        struct vcpu *vcpu = vm->vcpu[i];
-        while (__atomic_load_n(&vcpu->in_guest, __ATOMIC_SEQ_CST) &&
-               (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & PPC_REQUEST_FLUSH)) {
-            if (time_now() > end)
-                return -EAGAIN;
-            cpu_relax();
-        }
-    }
-    return 0;
+    return vm_settle(vm, PPC_REQUEST_FLUSH);
 }
 
 int arch_dirty_start(struct vm *vm) {

@@ -5,9 +5,8 @@
 #include "arch/x86/engine/engine.h"
 #include "core/log.h"
 
-#define PATIENCE 2000000ull     /* ns that a vCPU may take to leave its guest */
-#define PIECE    (128ull << 20) /* of guest-physical space, between two looks at the host's interrupts */
-#define ABOVE    (4ull << 30)   /* RAM lies below, and from here on */
+#define PIECE (128ull << 20) /* of guest-physical space, between two looks at the host's interrupts */
+#define ABOVE (4ull << 30)   /* RAM lies below, and from here on */
 
 /* All vCPUs forget their translations before they enter the guest again, and those that are there leave it.
  */
@@ -19,18 +18,7 @@ static void flush(struct vm *vm) {
 /* A vCPU that is out of its guest has put all that the CPU noted into the log, and writes nothing before it
  * has flushed. */
 int arch_dirty_settle(struct vm *vm) {
-    uint64_t end = time_now() + PATIENCE;
-
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        struct vcpu *vcpu = vm->vcpu[i];
-        while (__atomic_load_n(&vcpu->in_guest, __ATOMIC_SEQ_CST) &&
-               (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & X86_REQUEST_TLB)) {
-            if (time_now() > end)
-                return -EAGAIN;
-            cpu_relax();
-        }
-    }
-    return 0;
+    return vm_settle(vm, X86_REQUEST_TLB);
 }
 
 static void found(void *context, uint64_t address, uint64_t size) {

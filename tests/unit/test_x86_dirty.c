@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pages a guest writes, on x86: what is asked of vCPUs and tables with and without the CPU's own log,
 // and that nobody waits for a vCPU for ever.
-// unit-sources: arch/x86/dirty.c
+// unit-sources: arch/x86/dirty.c core/settle.c
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
