@@ -108,7 +108,11 @@ void clock_update(struct ppc_vcpu *vcpu) {
     uint64_t now = timebase_read();
     bool watchdog_over;
 
+    uint32_t before = state->tsr;
     state->tsr = tsr_at(vcpu, now, &watchdog_over);
+    /* Whoever looked (mfspr DEC, say): the timer that would have said so is armed for what comes next now. */
+    if (state->tsr & ~before & enabled(state->tcr))
+        __atomic_or_fetch(&vcpu->core.requests, PPC_REQUEST_EVENT, __ATOMIC_RELAXED);
     vcpu->clock_seen = now;
     if (vcpu->dec_expires <= now)
         decrementer_over(vcpu, now);
