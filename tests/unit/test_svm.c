@@ -202,10 +202,12 @@ enum engine_next exit_emulate(struct x86_vcpu *vcpu) {
 static struct vmcb entered; /* as it was at the last one */
 static void (*on_run)(struct vmcb *vmcb);
 
-void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb) {
+void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb,
+               uint64_t interrupt_shadow) {
     struct vmcb *vmcb = (struct vmcb *)(uintptr_t)guest_vmcb;
     (void)registers;
     assert_ptr_equal((void *)(uintptr_t)host_vmcb, &host);
+    assert_int_equal(interrupt_shadow, vmcb->interrupt_shadow);
     entered = *vmcb;
     vmcb->exit_code = SVM_EXIT_NMI; /* nothing for us to do */
     vmcb->exit_interrupt_info = 0;

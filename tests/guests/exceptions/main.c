@@ -193,10 +193,40 @@ static void check_debug(void) {
 
 /* --- NMIs --- */
 
+#define SHADOW 100
 static volatile uint32_t nmi_count, nmi_depth, nmi_deepest;
+
+static volatile uint64_t taken_at;
+
+static void note_place(struct frame *frame) {
+    taken_at = frame->rip;
+    lapic_write(APIC_EOI, 0);
+}
+
+/* While NMIs are blocked an SVM engine without virtual NMIs has IRET exit, and runs it again: what STI holds
+ * off stays held off. */
+static void check_shadow(void) {
+    uint64_t behind;
+
+    lapic_ipi(0, 0x40f1); /* waits for STI */
+    __asm__ volatile("movq %%rsp, %%rcx\n"
+                     "pushq %2; pushq %%rcx; pushfq; orq $0x200, (%%rsp); pushq %3\n"
+                     "leaq 1f(%%rip), %0; pushq %0\n"
+                     "sti\n"
+                     "iretq\n"
+                     "1: cli"
+                     : "=&r"(behind)
+                     : "m"(taken_at), "i"(SEL_DATA), "i"(SEL_CODE64)
+                     : "rcx", "memory");
+    check_equal(taken_at, behind, "STI holds an interrupt off until the IRET behind it is done");
+}
 
 static void nmi(struct frame *frame) {
     (void)frame;
+    if (nmi_depth == SHADOW) {
+        check_shadow();
+        return;
+    }
     nmi_depth++;
     if (nmi_depth > nmi_deepest)
         nmi_deepest = nmi_depth;
@@ -217,6 +247,13 @@ static void check_nmi(void) {
         (void)in8(0x61);
     check_equal(nmi_deepest, 1, "an NMI does not interrupt an NMI's handler");
     check_equal(nmi_count, 2, "it comes after IRET; of two, one is kept");
+    irq_handler(0xf1, note_place);
+    nmi_depth = SHADOW;
+    lapic_ipi(0, 0x4400);
+    for (unsigned i = 0; i < 100 && !taken_at; i++)
+        (void)in8(0x61);
+    nmi_depth = 0;
+    check(taken_at != 0, "and the interrupt comes");
     /* With interrupts off, out of a halt. */
     __asm__ volatile("cli");
     uint32_t before = nmi_count;

@@ -1,22 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One VMRUN: loads the guest's general registers, runs it until #VMEXIT, saves them again (AMD APM vol. 2, 15.5).
-// void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb); both VMCBs by physical address.
+// void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb, uint64_t interrupt_shadow);
+// both VMCBs by physical address.
 // RAX, RSP, RIP and RFLAGS of the guest are in its VMCB.
 
-    .text
-    .globl svm_enter
-    .type svm_enter, @function
-svm_enter:
-    push %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    push %rdx
-    push %rdi
-    mov %rsi, %rax
-
+    .macro load_guest
     mov 0x08(%rdi), %rcx
     mov 0x10(%rdi), %rdx
     mov 0x18(%rdi), %rbx
@@ -31,13 +19,41 @@ svm_enter:
     mov 0x70(%rdi), %r14
     mov 0x78(%rdi), %r15
     mov 0x38(%rdi), %rdi
+    .endm
 
+    .text
+    .globl svm_enter
+    .type svm_enter, @function
+svm_enter:
+    push %rbp
+    push %rbx
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    push %rdx
+    push %rdi
+    mov %rsi, %rax
+    jrcxz 1f
+
+    // QEMU 7.2's VMRUN does not take the interrupt shadow from the VMCB, but does not end the host's either: the guest gets
+    // that of the second STI. To a CPU it is nothing, for IF is set (Intel SDM vol. 2, STI; AMD APM vol. 3, STI).
+    load_guest
+    clgi
+    sti
+    vmload %rax
+    sti
+    vmrun %rax
+    jmp 2f
+
+1:  load_guest
     // RFLAGS.IF of the host decides whether a physical interrupt ends the guest's run (15.21.1); GIF keeps it out until then.
     clgi
     sti
     vmload %rax
     vmrun %rax
-    vmsave %rax
+
+2:  vmsave %rax
 
     xchg %rdi, (%rsp)
     mov %rcx, 0x08(%rdi)

@@ -156,7 +156,7 @@ static enum engine_next run(struct x86_vcpu *vcpu) {
     vmcb->rflags = registers->rflags;
     vmcb->interrupt_shadow = vcpu->state->interrupt_shadow;
 
-    svm_enter(registers, svm->vmcb_physical, cpu->host_physical);
+    svm_enter(registers, svm->vmcb_physical, cpu->host_physical, vmcb->interrupt_shadow);
 
     __atomic_store_n(&vcpu->core.in_guest, 0, __ATOMIC_RELEASE);
     registers->gpr[X86_RAX] = vmcb->rax;

@@ -56,7 +56,8 @@ struct svm_cpu {
 
 extern struct svm_cpu svm_cpu[MAX_CPUS];
 
-void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb);
+void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb,
+               uint64_t interrupt_shadow);
 
 /* svm_state.c */
 void svm_fetch(struct x86_vcpu *vcpu, uint32_t groups);
