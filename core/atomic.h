@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Spin locks (ticket: fair) and the small helpers that everything in core/ uses.
+// Spin locks and the small helpers that everything in core/ uses.
 #ifndef SAGUARO_CORE_ATOMIC_H
 #define SAGUARO_CORE_ATOMIC_H
 
@@ -10,17 +10,25 @@ struct spinlock {
     uint16_t owner;
 };
 
-static inline void spin_lock(struct spinlock *lock) {
-    uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-    while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
-        cpu_relax();
-}
-
 static inline bool spin_try_lock(struct spinlock *lock) {
     uint16_t owner = __atomic_load_n(&lock->owner, __ATOMIC_RELAXED);
     uint16_t expected = owner;
     return __atomic_compare_exchange_n(&lock->next, &expected, (uint16_t)(owner + 1), false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
+}
+
+/* By tickets, and so fair. An architecture whose CPUs may take turns on one thread of an emulator defines
+ * ARCH_SPIN_UNFAIR: there a lock that two CPUs want often would change hands once a turn, and nobody get on.
+ */
+static inline void spin_lock(struct spinlock *lock) {
+#ifdef ARCH_SPIN_UNFAIR
+    while (!spin_try_lock(lock))
+        cpu_relax();
+#else
+    uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
+        cpu_relax();
+#endif
 }
 
 static inline void spin_unlock(struct spinlock *lock) {

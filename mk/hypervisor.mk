@@ -13,6 +13,7 @@ HYPERVISOR_SOURCES := \
     $(filter-out $(LIB_NOT_HYPERVISOR),$(wildcard lib/*.c)) \
     $(wildcard lib/freestanding/*.c) \
     $(wildcard devices/*.c) \
+    $(wildcard drivers/serial/*.c) \
     $(wildcard drivers/iommu/*.c) \
     $(sort $(wildcard arch/x86/*.[cS] arch/x86/*/*.[cS] arch/x86/*/*/*.[cS]))
 HYPERVISOR_LDS     := arch/x86/hypervisor.lds

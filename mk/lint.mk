@@ -26,7 +26,7 @@ lint-layers: | setup-build
 	$(Q)$(PYTHON) tools/lint-layers.py
 
 # Each header compiles by itself, as the part that it belongs to is compiled.
-FREESTANDING_HEADERS := $(filter abi/% lib/% core/% devices/% arch/x86/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
+FREESTANDING_HEADERS := $(filter abi/% lib/% core/% devices/% arch/x86/% drivers/serial/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
 EFI_HEADERS := $(filter boot/%,$(HEADERS))
 PPC_HEADERS := $(filter arch/ppc/%,$(filter-out arch/ppc/inline/%,$(HEADERS)))
 

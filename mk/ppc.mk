@@ -13,6 +13,7 @@ PPC_SOURCES := \
     $(filter-out $(LIB_NOT_HYPERVISOR),$(wildcard lib/*.c)) \
     $(wildcard lib/freestanding/*.c) \
     $(wildcard devices/*.c) \
+    $(wildcard drivers/serial/*.c) \
     $(filter-out arch/ppc/offsets.c,$(sort $(wildcard arch/ppc/*.[cS] arch/ppc/*/*.[cS])))
 PPC_LDS     := arch/ppc/hypervisor.lds
 PPC_OBJECTS := $(PPC_SOURCES:%=$(PPC)/%.o)

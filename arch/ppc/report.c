@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include "arch/ppc/fixup.h"
 #include "arch/ppc/host_mpic.h"
-#include "arch/ppc/host_uart.h"
 #include "arch/ppc/instructions.h"
 #include "arch/ppc/ppc_cpu.h"
 #include "arch/ppc/report_text.h"
 #include "core/console.h"
 #include "core/log.h"
 #include "core/vm.h"
+#include "drivers/serial/ns16550.h"
 #include "lib/symbols.h"
 
 #define LOG_LINES  20
@@ -158,7 +158,7 @@ __attribute__((noreturn)) static void report_last_words(const char *what, uint32
     int length = snprintf(text, sizeof(text), "\r\n%s while reporting: pc %08x dear %08x. Stopped.\r\n", what,
                           (unsigned)pc, (unsigned)address);
     if (length > 0)
-        host_uart_emergency(text, (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1);
+        ns16550_emergency(text, (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1);
     ppc_cpu_halt();
 }
 

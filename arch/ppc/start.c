@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/sched.h"
 #include "core/timer.h"
+#include "drivers/serial/ns16550.h"
 
 #define WHY_SIZE 160
 
@@ -99,7 +100,7 @@ _Noreturn void start_c(uint32_t tree) {
     power_init(machine->gpio, machine->gpio_pin, machine->guts);
     start_memory();
     if (uart && !wants_serial())
-        host_uart_disable();
+        ns16550_disable();
     start_interrupts(machine, uart);
     smp_start();
     selftest_run();

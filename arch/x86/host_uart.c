@@ -1,224 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's serial port (16550). Writers fill a ring and, while the transmitter is empty, its FIFO; the
-// transmitter's interrupt does the rest, so that a line of 100 characters does not hold a CPU for the 9 ms
-// that it takes to send.
+// The host's serial port where a PC has its first one.
 #include "arch/x86/host_uart.h"
 
 #include "arch/x86/interrupts.h"
 #include "arch/x86/registers.h"
-#include "core/atomic.h"
-#include "core/console.h"
-#include "core/timer.h"
+#include "drivers/serial/ns16550.h"
 
-#define UART_PORT      0x3f8u
+#define UART_PORT 0x3f8u
 
-#define UART_DATA      (UART_PORT + 0u)
-#define UART_IER       (UART_PORT + 1u)
-#define UART_IIR       (UART_PORT + 2u) /* read */
-#define UART_FCR       (UART_PORT + 2u) /* write */
-#define UART_LCR       (UART_PORT + 3u)
-#define UART_MCR       (UART_PORT + 4u)
-#define UART_LSR       (UART_PORT + 5u)
-#define UART_SCRATCH   (UART_PORT + 7u)
-
-#define IER_RECEIVE    0x01u
-#define IER_TRANSMIT   0x02u
-#define IIR_NONE       0x01u
-#define IIR_FIFO       0xc0u
-#define FCR_ENABLE     0x01u
-#define FCR_CLEAR      0x06u
-#define FCR_TRIGGER_8  0x80u
-#define LCR_8N1        0x03u
-#define LCR_DLAB       0x80u
-#define MCR_DTR_RTS    0x03u
-#define MCR_OUT2       0x08u /* gates the interrupt on a PC */
-#define LSR_DATA       0x01u
-#define LSR_THR_EMPTY  0x20u
-#define LSR_IDLE       0x40u
-#define DIVISOR_115200 1u
-
-#define RING           4096u /* power of two */
-#define FIFO           16u
-#define BURST          64u         /* bytes taken from the receiver at once */
-#define POLL_PERIOD    1000000ull  /* ns; 16 bytes each: more than 115200 baud */
-#define IDLE_PERIOD    10000000ull /* ns; for input alone */
-#define PATIENCE       200000u     /* reads of LSR for 16 bytes at 1200 baud and more */
-
-static struct spinlock lock;
-static char ring[RING];
-static uint32_t ring_head, ring_tail; /* head: next free; tail: next to send */
-static unsigned fifo_size = 1;
-static bool present, buffered, by_interrupt, disabled;
-static struct timer poll_timer;
-
-/* With the lock. Gives the transmitter what it takes. */
-static void transmit(void) {
-    if (!(port_read8(UART_LSR) & LSR_THR_EMPTY))
-        return;
-    for (unsigned i = 0; i < fifo_size && ring_tail != ring_head; i++)
-        port_write8(UART_DATA, (uint8_t)ring[ring_tail++ % RING]);
+static uint8_t uart_read(unsigned reg) {
+    return port_read8((uint16_t)(UART_PORT + reg));
 }
 
-/* With the lock. Waits until the transmitter takes bytes again. False: it does not. */
-static bool wait_empty(uint8_t condition) {
-    for (unsigned i = 0; i < PATIENCE; i++) {
-        if (port_read8(UART_LSR) & condition)
-            return true;
-        cpu_relax();
-    }
-    return false;
+static void uart_write(unsigned reg, uint8_t value) {
+    port_write8((uint16_t)(UART_PORT + reg), value);
 }
 
-static void enable_interrupts(void) {
-    port_write8(UART_IER, (uint8_t)(IER_RECEIVE | (ring_tail != ring_head ? IER_TRANSMIT : 0)));
-}
-
-/* In a panic there is no lock to take: the other CPUs are being stopped. */
-static bool take(void) {
-    if (console_in_panic())
-        return false;
-    spin_lock(&lock);
-    return true;
-}
-
-static void release(bool taken) {
-    if (taken)
-        spin_unlock(&lock);
-}
-
-/* With the lock. Sends all of the ring. */
-static void drain(void) {
-    while (ring_tail != ring_head) {
-        if (!wait_empty(LSR_THR_EMPTY)) {
-            ring_tail = ring_head; /* the port is stuck: what waits is lost */
-            return;
-        }
-        transmit();
-    }
-}
-
-static void uart_write(struct console_device *device, const char *text, size_t length) {
-    (void)device;
-    if (disabled)
-        return;
-    bool taken = take();
-
-    for (size_t i = 0; i < length; i++) {
-        if (ring_head - ring_tail == RING) {
-            /* Full: room for a FIFO's worth is waited for. */
-            if (wait_empty(LSR_THR_EMPTY))
-                transmit();
-            else
-                ring_tail = ring_head;
-        }
-        ring[ring_head++ % RING] = text[i];
-    }
-    if (!buffered || !taken) {
-        drain();
-    } else {
-        transmit();
-        if (by_interrupt)
-            enable_interrupts();
-    }
-    release(taken);
-}
-
-static void uart_flush(struct console_device *device) {
-    (void)device;
-    if (disabled)
-        return;
-    bool taken = take();
-    drain();
-    wait_empty(LSR_IDLE);
-    release(taken);
-}
-
-static struct console_device device = {.name = "COM1", .write = uart_write, .flush = uart_flush};
-
-void host_uart_emergency(const char *text, size_t length) {
-    if (!present || disabled)
-        return;
-    for (size_t i = 0; i < length; i++) {
-        if (!wait_empty(LSR_THR_EMPTY))
-            return;
-        port_write8(UART_DATA, (uint8_t)text[i]);
-    }
-    wait_empty(LSR_IDLE);
-}
-
-/* Takes what has arrived and sends what waits. The input is handed on without the lock: it leads to output.
- */
-static void serve(void) {
-    uint8_t input[BURST];
-    unsigned count = 0;
-
-    spin_lock(&lock);
-    while (count < BURST && (port_read8(UART_LSR) & LSR_DATA))
-        input[count++] = port_read8(UART_DATA);
-    transmit();
-    if (by_interrupt)
-        enable_interrupts();
-    spin_unlock(&lock);
-    for (unsigned i = 0; i < count; i++)
-        console_host_input(input[i]);
-}
-
-static void uart_interrupt(void) {
-    /* The interrupt is an edge: every cause has to be gone before the line can rise again. */
-    for (unsigned i = 0; i < 16 && !(port_read8(UART_IIR) & IIR_NONE); i++)
-        serve();
-}
-
-static void poll(struct timer *timer) {
-    serve();
-    timer_arm(timer, time_now() + (ring_tail != ring_head ? POLL_PERIOD : IDLE_PERIOD));
-}
+static const struct ns16550 com1 = {.read = uart_read, .write = uart_write, .divisor = 1};
 
 bool host_uart_init(void) {
-    /* A port that is not there reads all ones and keeps nothing. */
-    port_write8(UART_SCRATCH, 0x5a);
-    if (port_read8(UART_SCRATCH) != 0x5a)
-        return false;
-    port_write8(UART_SCRATCH, 0xa5);
-    if (port_read8(UART_SCRATCH) != 0xa5 || port_read8(UART_LSR) == 0xff)
-        return false;
-
-    wait_empty(LSR_IDLE); /* what the loader wrote last */
-    port_write8(UART_IER, 0);
-    port_write8(UART_LCR, LCR_DLAB | LCR_8N1);
-    port_write8(UART_DATA, DIVISOR_115200);
-    port_write8(UART_IER, 0); /* divisor's high byte */
-    port_write8(UART_LCR, LCR_8N1);
-    port_write8(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER_8);
-    port_write8(UART_MCR, MCR_DTR_RTS | MCR_OUT2);
-    if ((port_read8(UART_IIR) & IIR_FIFO) == IIR_FIFO)
-        fifo_size = FIFO;
-    present = true;
-    console_add_device(&device);
-    return true;
-}
-
-void host_uart_disable(void) {
-    uart_flush(&device);
-    disabled = true;
+    return ns16550_init(&com1, "COM1");
 }
 
 void host_uart_start(bool interrupt) {
-    if (!present || disabled)
-        return;
-    if (interrupt)
-        interrupt_install(VECTOR_UART, uart_interrupt);
-    spin_lock(&lock);
-    buffered = true;
-    by_interrupt = interrupt;
-    if (interrupt) {
-        port_read8(UART_LSR);
-        port_read8(UART_DATA);
-        enable_interrupts();
-    }
-    spin_unlock(&lock);
-    if (!interrupt) {
-        timer_init(&poll_timer, poll);
-        timer_arm(&poll_timer, time_now() + IDLE_PERIOD);
-    }
+    if (interrupt && ns16550_present())
+        interrupt_install(VECTOR_UART, ns16550_interrupt);
+    ns16550_start(interrupt);
 }

@@ -9,12 +9,12 @@
 #include "arch/x86/fixup.h"
 #include "arch/x86/host_apic.h"
 #include "arch/x86/host_map.h"
-#include "arch/x86/host_uart.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/report_text.h"
 #include "core/console.h"
 #include "core/log.h"
 #include "core/vm.h"
+#include "drivers/serial/ns16550.h"
 #include "lib/symbols.h"
 
 #define LOG_LINES      20
@@ -204,7 +204,7 @@ __attribute__((noreturn)) static void report_last_words(const char *what, uint64
     int length = snprintf(text, sizeof(text), "\r\n%s while reporting: rip %016lx cr2 %016lx. Stopped.\r\n",
                           what, (unsigned long)rip, (unsigned long)address);
     if (length > 0)
-        host_uart_emergency(text, (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1);
+        ns16550_emergency(text, (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1);
     cpu_halt_forever();
 }
 

@@ -22,6 +22,7 @@
 #include "core/console.h"
 #include "core/log.h"
 #include "core/timer.h"
+#include "drivers/serial/ns16550.h"
 
 #define MAX_RANGES 64
 #define COM1_IRQ   4
@@ -86,7 +87,7 @@ static void start_consoles(void) {
     if (host < 0)
         return;
     if (fdt_stringlist_search(config, host, "console", "none") == 0)
-        host_uart_disable();
+        ns16550_disable();
     if (fdt_stringlist_search(config, host, "frame-buffer", "off") == 0)
         host_screen_disable();
 }

@@ -95,7 +95,8 @@ static void arm(struct ppc_vcpu *vcpu, uint64_t now) {
         next = rise < next ? rise : next;
     }
     if (next == NEVER || next > now + FAR) {
-        timer_cancel(&vcpu->timer);
+        if (timer_armed(&vcpu->timer))
+            timer_cancel(&vcpu->timer);
         return;
     }
     uint64_t deadline = time_from_timebase(next) + 1;

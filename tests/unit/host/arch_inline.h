@@ -19,7 +19,15 @@ __attribute__((weak)) uint64_t test_time_step;
 static inline struct cpu *cpu_this(void) {
     return test_cpu;
 }
+/* A test may be what happens meanwhile. */
+#ifdef TEST_CPU_RELAX
+void test_cpu_relax(void);
+static inline void cpu_relax(void) {
+    test_cpu_relax();
+}
+#else
 static inline void cpu_relax(void) {}
+#endif
 static inline uint64_t time_now(void) {
     uint64_t now = test_time;
     test_time += test_time_step;
