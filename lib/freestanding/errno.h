@@ -50,6 +50,7 @@
 #define ENOTSUP      EOPNOTSUPP
 #define EADDRINUSE   98
 #define ENOBUFS      105
+#define ENETDOWN     100
 #define ETIMEDOUT    110
 #define EALREADY     114
 #define EINPROGRESS  115

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// virtio console (virtio 1.2, 5.3): one port, its size, emergency write.
+#include "virtio/console.h"
+
+#include <string.h>
+#include "virtio/bytes.h"
+
+#define F_SIZE           (1ull << 0)
+#define F_EMERGENCY      (1ull << 2)
+
+#define CONFIG_SIZE      12u
+#define CONFIG_COLUMNS   0u /* 5.3.4 */
+#define CONFIG_ROWS      2u
+#define CONFIG_EMERGENCY 8u
+
+#define QUEUE_SIZE       64u
+#define PIECE            256u   /* bytes of output that are handed over at once */
+#define BUDGET           16384u /* bytes of output in one run; a buffer counts EACH more */
+#define EACH             64u
+
+enum { RECEIVE, TRANSMIT, QUEUES };
+
+/* What lies in record->own, four bytes: how much of the oldest output buffer was handed over, so that nothing
+ * is printed twice when this program starts anew. */
+#define OWN_SENT 0u
+
+static struct virtio_console *console_of(struct virtio_device *device) {
+    return (struct virtio_console *)((char *)device - offsetof(struct virtio_console, device));
+}
+
+static bool usable(const struct virtio_device *device, unsigned index) {
+    return virtio_running(device) && device->queue[index].size != 0;
+}
+
+/* Takes the next buffer, or asks to be notified of one. */
+static bool take(struct virtio_device *device, unsigned index, struct virtq_buffer *buffer) {
+    if (!usable(device, index))
+        return false;
+    return virtio_device_take(device, index, buffer) ||
+           (usable(device, index) && virtq_listen(&device->queue[index], true) &&
+            virtio_device_take(device, index, buffer));
+}
+
+/* ---- input */
+
+static void deliver(struct virtio_console *console) {
+    struct virtio_device *device = &console->device;
+    bool any = false;
+    struct virtq_buffer buffer;
+
+    while (console->input_count && take(device, RECEIVE, &buffer)) {
+        if (buffer.readable || !buffer.writable) {
+            virtio_device_break(device, "a buffer for input is not writable");
+            return;
+        }
+        uint32_t written = 0;
+        while (console->input_count && written < buffer.write_size) {
+            const uint32_t to_end = VIRTIO_CONSOLE_INPUT - console->input_first;
+            uint32_t piece = console->input_count < to_end ? console->input_count : to_end;
+            if (piece > buffer.write_size - written)
+                piece = (uint32_t)buffer.write_size - written;
+            virtq_write(&device->queue[RECEIVE], &buffer, written, console->input + console->input_first,
+                        piece);
+            written += piece;
+            console->input_first = (console->input_first + piece) % VIRTIO_CONSOLE_INPUT;
+            console->input_count -= piece;
+        }
+        virtio_device_finish(device, RECEIVE, &buffer, written);
+        any = true;
+    }
+    if (any)
+        virtio_device_flush(device, RECEIVE);
+}
+
+size_t virtio_console_input(struct virtio_console *console, const uint8_t *bytes, size_t size) {
+    size_t done = 0;
+    for (;;) {
+        while (done < size && console->input_count < VIRTIO_CONSOLE_INPUT)
+            console->input[(console->input_first + console->input_count++) % VIRTIO_CONSOLE_INPUT] =
+                bytes[done++];
+        const uint32_t before = console->input_count;
+        deliver(console);
+        if (done == size || console->input_count == before)
+            return done;
+    }
+}
+
+/* ---- output */
+
+/* Hands over what is left of console->sent, up to `limit` bytes. False: not all of it was taken. */
+static bool hand_over(struct virtio_console *console, uint32_t limit, uint32_t *spent) {
+    struct virtio_device *device = &console->device;
+    uint8_t *own = device->record->own + OWN_SENT;
+    uint8_t bytes[PIECE];
+
+    for (uint32_t at = bytes_get32(own); at < console->sent.read_size;) {
+        if (*spent >= limit)
+            return false;
+        const size_t size = virtq_read(&device->queue[TRANSMIT], &console->sent, at, bytes, sizeof(bytes));
+        const size_t taken = console->output(console->context, bytes, size);
+        at += (uint32_t)taken;
+        *spent += (uint32_t)taken;
+        bytes_put32(own, at);
+        if (taken < size)
+            return false;
+    }
+    return true;
+}
+
+static void transmit(struct virtio_console *console) {
+    struct virtio_device *device = &console->device;
+    uint32_t spent = 0;
+    bool any = false;
+
+    while (spent < BUDGET && usable(device, TRANSMIT)) {
+        if (!console->sending) {
+            if (!take(device, TRANSMIT, &console->sent))
+                break;
+            if (console->sent.writable || console->sent.read_size > UINT32_MAX) {
+                virtio_device_break(device, console->sent.writable ? "a buffer of output is writable"
+                                                                   : "a buffer has more than 4 GiB");
+                return;
+            }
+            console->sending = true;
+        }
+        if (!hand_over(console, BUDGET, &spent))
+            break;
+        /* First the offset: started anew in between, we print it twice rather than skip the next one's. */
+        bytes_put32(device->record->own + OWN_SENT, 0);
+        virtio_device_finish(device, TRANSMIT, &console->sent, 0);
+        console->sending = false;
+        any = true;
+        spent += EACH;
+    }
+    if (any)
+        virtio_device_flush(device, TRANSMIT);
+    if (spent >= BUDGET)
+        console->again(console);
+}
+
+void virtio_console_run(struct virtio_console *console) {
+    transmit(console);
+    deliver(console);
+}
+
+/* ---- configuration */
+
+static uint32_t config_read(struct virtio_device *device, unsigned offset, unsigned size) {
+    const struct virtio_console *console = console_of(device);
+    uint8_t config[CONFIG_SIZE] = {0};
+    bytes_put16(config + CONFIG_COLUMNS, console->columns);
+    bytes_put16(config + CONFIG_ROWS, console->rows);
+    return bytes_get(config + offset, size);
+}
+
+/* An emergency write needs no queue, no features, no set-up (5.3.5.1). What is not taken is lost. */
+static void config_write(struct virtio_device *device, unsigned offset, unsigned size, uint32_t value) {
+    struct virtio_console *console = console_of(device);
+    const uint8_t byte = (uint8_t)value;
+    (void)size;
+    if (offset == CONFIG_EMERGENCY)
+        console->output(console->context, &byte, 1);
+}
+
+void virtio_console_resize(struct virtio_console *console, uint16_t columns, uint16_t rows) {
+    if (console->columns == columns && console->rows == rows)
+        return;
+    console->columns = columns;
+    console->rows = rows;
+    if (virtio_running(&console->device) && virtio_has(&console->device, F_SIZE))
+        virtio_device_config_changed(&console->device);
+}
+
+/* ---- the class */
+
+static void reset(struct virtio_device *device) {
+    struct virtio_console *console = console_of(device);
+    console->sending = false;
+    console->input_first = console->input_count = 0;
+    bytes_put32(device->record->own + OWN_SENT, 0);
+}
+
+static void start(struct virtio_device *device) {
+    virtio_console_run(console_of(device));
+}
+
+static void notify(struct virtio_device *device, unsigned index) {
+    if (index == TRANSMIT)
+        transmit(console_of(device));
+    else
+        deliver(console_of(device));
+}
+
+static const struct virtio_class class = {.id = VIRTIO_ID_CONSOLE,
+                                          .name = "console",
+                                          .reset = reset,
+                                          .start = start,
+                                          .notify = notify,
+                                          .config_read = config_read,
+                                          .config_write = config_write};
+
+void virtio_console_init(struct virtio_console *console,
+                         size_t (*output)(void *context, const uint8_t *bytes, size_t size), void *context,
+                         void (*again)(struct virtio_console *console)) {
+    struct virtio_device *device = &console->device;
+    memset(console, 0, sizeof(*console));
+    console->output = output;
+    console->context = context;
+    console->again = again;
+    device->class = &class;
+    device->features_offered = VIRTIO_VERSION_1 | F_SIZE | F_EMERGENCY;
+    device->queue_count = QUEUES;
+    device->queue_size[RECEIVE] = device->queue_size[TRANSMIT] = QUEUE_SIZE;
+    device->config_size = CONFIG_SIZE;
+}

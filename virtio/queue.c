@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// A virtqueue, the device's side, apart from the ring's format: which buffers are in flight, their order, and
+// when one side tells the other.
+#include "virtio/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include "virtio/queue_internal.h"
+
+static_assert((VIRTQ_MAX_SIZE & (VIRTQ_MAX_SIZE - 1)) == 0, "the ring of flights wraps at 16 bits");
+
+static bool usable(const struct virtq *queue) {
+    return queue->size != 0 && !queue->broken;
+}
+
+static unsigned waiting(const struct virtq *queue) {
+    return queue->packed ? virtq_packed_waiting(queue) : virtq_split_waiting(queue);
+}
+
+static void ask(struct virtq *queue, bool notify) {
+    queue->notify = notify;
+    if (queue->packed)
+        virtq_packed_ask(queue, notify);
+    else
+        virtq_split_ask(queue, notify);
+}
+
+int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t size, uint64_t descriptors,
+                 uint64_t driver, uint64_t device, uint64_t features, const struct virtq_position *position) {
+    bool packed = (features & VIRTIO_RING_PACKED) != 0;
+
+    virtq_disable(queue);
+    if (size == 0 || size > VIRTQ_MAX_SIZE || (!packed && (size & (size - 1)) != 0))
+        return -EINVAL;
+    queue->memory = memory;
+    queue->size = size;
+    queue->packed = packed;
+    queue->event = (features & VIRTIO_RING_EVENT) != 0;
+    queue->indirect = (features & VIRTIO_RING_INDIRECT) != 0;
+    queue->descriptors = descriptors;
+    queue->driver = driver;
+    queue->device = device;
+    /* What was in flight is taken again. The wrap counters begin at 1 (2.8.1). */
+    queue->used = position ? position->used : packed ? VIRTQ_WRAP : 0;
+    queue->available = queue->used;
+    queue->signalled = queue->used;
+    queue->signalled_valid = !position;
+    if (!(packed ? virtq_packed_enable(queue) : virtq_split_enable(queue))) {
+        virtq_disable(queue);
+        return -EINVAL;
+    }
+    ask(queue, true);
+    return 0;
+}
+
+void virtq_disable(struct virtq *queue) {
+    queue->size = 0;
+    queue->broken = NULL;
+    queue->flight_first = 0;
+    queue->flight_count = 0;
+}
+
+struct virtq_position virtq_position(const struct virtq *queue) {
+    return (struct virtq_position){.used = queue->used};
+}
+
+static int give_up(struct virtq *queue, const char *problem) {
+    queue->broken = problem;
+    return -EPROTO;
+}
+
+int virtq_take(struct virtq *queue, struct virtq_buffer *buffer) {
+    uint16_t descriptors = 1;
+
+    if (queue->broken)
+        return -EPROTO;
+    if (queue->size == 0)
+        return 0;
+    unsigned known = waiting(queue);
+    if (known == 0 && queue->notify && virtq_listen(queue, true))
+        known = waiting(queue);
+    if (known == 0)
+        return 0;
+    if (known + queue->flight_count > queue->size)
+        return give_up(queue, "more buffers are available than the ring has entries");
+    buffer->readable = 0;
+    buffer->writable = 0;
+    buffer->read_size = 0;
+    buffer->write_size = 0;
+    const char *problem =
+        queue->packed ? virtq_packed_walk(queue, buffer, &descriptors) : virtq_split_walk(queue, buffer);
+    if (problem)
+        return give_up(queue, problem);
+    buffer->slot = (uint16_t)((queue->flight_first + queue->flight_count++) % VIRTQ_MAX_SIZE);
+    queue->flight[buffer->slot] = (struct virtq_flight){.id = buffer->id, .descriptors = descriptors};
+    queue->available = queue->packed ? virtq_packed_forward(queue, queue->available, descriptors)
+                                     : (uint16_t)(queue->available + 1);
+    return 1;
+}
+
+void virtq_untake(struct virtq *queue, const struct virtq_buffer *buffer) {
+    if (!usable(queue))
+        return;
+    queue->flight_count--;
+    queue->available =
+        queue->packed ? virtq_packed_back(queue, queue->available, queue->flight[buffer->slot].descriptors)
+                      : (uint16_t)(queue->available - 1);
+}
+
+/* `used` went on by `steps`. If it has come round to where it was last signalled, that no longer tells what
+ * the driver knows of. */
+static void note_progress(struct virtq *queue, unsigned steps) {
+    unsigned since = queue->packed ? virtq_packed_distance(queue, queue->signalled, queue->used)
+                                   : (uint16_t)(queue->used - queue->signalled);
+    if (since < steps)
+        queue->signalled_valid = false;
+}
+
+void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32_t written) {
+    unsigned count = 0, descriptors = 0;
+
+    if (!usable(queue))
+        return;
+    queue->flight[buffer->slot].written = written;
+    queue->flight[buffer->slot].done = true;
+    while (count < queue->flight_count) {
+        const struct virtq_flight *flight = &queue->flight[(queue->flight_first + count) % VIRTQ_MAX_SIZE];
+        if (!flight->done)
+            break;
+        descriptors += flight->descriptors;
+        count++;
+    }
+    if (count == 0)
+        return;
+    if (queue->packed)
+        virtq_packed_publish(queue, count, descriptors);
+    else
+        virtq_split_publish(queue, count);
+    queue->flight_first = (uint16_t)((queue->flight_first + count) % VIRTQ_MAX_SIZE);
+    queue->flight_count = (uint16_t)(queue->flight_count - count);
+    note_progress(queue, queue->packed ? descriptors : count);
+}
+
+bool virtq_interrupt(struct virtq *queue) {
+    uint16_t since = queue->signalled;
+    bool sure = queue->signalled_valid;
+
+    if (!usable(queue) || (sure && since == queue->used))
+        return false;
+    queue->signalled = queue->used;
+    queue->signalled_valid = true;
+    /* What was used is seen before we look at what the driver wants; it does these in the other order
+     * (2.7.14, 2.8.22). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return queue->packed ? virtq_packed_wanted(queue, since, sure) : virtq_split_wanted(queue, since, sure);
+}
+
+bool virtq_listen(struct virtq *queue, bool notify) {
+    if (!usable(queue))
+        return false;
+    if (notify != queue->notify || (notify && queue->event && queue->asked != queue->available)) {
+        ask(queue, notify);
+        /* The driver makes a buffer available, then looks whether we want to know; we do these in the other
+         * order (2.7.13.4.1, 2.8.21.3.1). */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    }
+    return notify && waiting(queue) != 0;
+}
