@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Saguaro's build. `make help` says what there is; mk/*.mk hold the rules, one file per product.
 
-all: hypervisor loader
+all: hypervisor loader service
 .DEFAULT_GOAL := all
 
 SAGUARO_CACHE ?= $(HOME)/.cache/saguaro
@@ -23,6 +23,7 @@ endif
 include mk/setup.mk
 include mk/hypervisor.mk
 include mk/ppc.mk
+include mk/service.mk
 include mk/boot.mk
 include mk/host.mk
 -include mk/guests.mk

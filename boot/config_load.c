@@ -12,8 +12,8 @@
 
 static const char *const names[2] = {"saguaro.dts", "saguaro.dtb"};
 
-/* A handful of images, initrds and modules per guest. */
-#define FILES_MAX (CONFIG_MAX_GUESTS * (CONFIG_MAX_MODULES + 2u))
+/* A handful of images, initrds and modules per guest, and disks. */
+#define FILES_MAX (CONFIG_MAX_GUESTS * (CONFIG_MAX_MODULES + 2u) + CONFIG_MAX_DISKS)
 
 static void print_error(void *context, const struct dts_error *error) {
     char text[DTS_ERROR_TEXT];
@@ -172,7 +172,8 @@ static int read_piece(void *context, uint64_t offset, void *buffer, size_t size)
     return 0;
 }
 
-/* What the guest named here is to start from has to be such an image; initrds and modules may be anything. */
+/* What the guest named here is to start from has to be such an image, and a disk has whole sectors; initrds
+ * and modules may be anything. */
 static void check_image(struct reading *reading, const struct config_file *named,
                         struct handover_file *file) {
     static const enum image_kind kinds[CONFIG_IMAGES] = {
@@ -185,10 +186,13 @@ static void check_image(struct reading *reading, const struct config_file *named
     struct config_load *load = reading->load;
     char why[SOURCE_WHY] = "";
 
-    if (strcmp(named->property, "initrd") == 0 || strcmp(named->property, "modules") == 0) {
+    if (named->guest == CONFIG_NO_GUEST) {
+        if (!config_file_size_wrong(named, file->size, why, sizeof(why))) {
+            return;
+        }
+    } else if (strcmp(named->property, "initrd") == 0 || strcmp(named->property, "modules") == 0) {
         return;
-    }
-    if (file->size > named->max_size) { /* a name that was first given where more is allowed */
+    } else if (file->size > named->max_size) { /* a name that was first given where more is allowed */
         snprintf(why, sizeof(why), "has %llu bytes; at most %llu are possible here",
                  (unsigned long long)file->size, (unsigned long long)named->max_size);
     } else if (image_check(kinds[load->config->guests[named->guest].image_kind], &source, why, sizeof(why)) ==

@@ -20,6 +20,7 @@ struct vcpu;
 struct config_guest;
 struct paging;
 struct memory_range;
+struct pci_function;
 
 #include <arch_inline.h>
 
@@ -110,6 +111,29 @@ void arch_dirty_stop(struct vm *vm);
 int arch_dirty_gather(struct vm *vm);
 void arch_dirty_clean(struct vm *vm, const struct memory_range *ranges, unsigned count);
 int arch_dirty_settle(struct vm *vm);
+
+/*
+ * The PCI bus of a VM (bus 0), for devices that do not know the machine. These may be called on any CPU, with
+ * the device locked, and from a function's own ops but for add and remove.
+ * arch_pci_add(): the function answers at its place from now on. 0, or -EEXIST: the place is taken.
+ * arch_pci_remove(): takes it away, with its interrupt pin down; no op of it runs afterwards.
+ * arch_pci_line(): drives the interrupt pin that its configuration space names at 0x3d (0: none).
+ * arch_pci_memory(): the guest-physical address at which the CPUs find PCI memory address `address`;
+ * UINT64_MAX: nowhere.
+ * arch_pci_value(): a value of 1, 2, 4 or 8 bytes on the memory bus as a device behind PCI, which is
+ * little-endian, takes it; and the other way.
+ * arch_msi(): a function writes a message (PCI 3.0, 6.8). 0, or -EINVAL: no interrupt controller is there.
+ */
+int arch_pci_add(struct vm *vm, struct pci_function *function);
+void arch_pci_remove(struct vm *vm, struct pci_function *function);
+void arch_pci_line(struct vm *vm, struct pci_function *function, bool level);
+uint64_t arch_pci_memory(struct vm *vm, uint32_t address);
+uint64_t arch_pci_value(uint64_t value, unsigned size);
+int arch_msi(struct vm *vm, uint64_t address, uint32_t data);
+
+/* Fills in random bytes from the machine's own source, on any CPU: how many, fewer than `size` or none if the
+ * source has no more now; -ENODEV: there is none, then or at any time. */
+int arch_entropy(uint8_t *bytes, unsigned size);
 
 /* A panic's own part: registers of the caller where known, stops the other CPUs, never returns. */
 __attribute__((noreturn)) void arch_panic_stop(void);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "core/console.h"
 #include "core/sched.h"
+#include "core/service.h"
 
 unsigned control_vm_count(void) {
     return vm_count();
@@ -43,10 +44,7 @@ static void describe_end(const struct vm *vm, char *text, size_t size) {
     }
 }
 
-int control_vm_info(unsigned number, struct control_vm *info) {
-    if (number >= vm_count())
-        return -ENOENT;
-    struct vm *vm = vm_get(number);
+static void fill(struct vm *vm, struct control_vm *info) {
     memset(info, 0, sizeof(*info));
     snprintf(info->name, sizeof(info->name), "%s", vm->name);
     info->vcpus = vm->vcpu_count;
@@ -60,7 +58,30 @@ int control_vm_info(unsigned number, struct control_vm *info) {
     info->restarts = vm->restarts;
     describe_end(vm, info->ended, sizeof(info->ended));
     spin_unlock(&vm->lock);
+}
+
+int control_vm_info(unsigned number, struct control_vm *info) {
+    if (number >= vm_count())
+        return -ENOENT;
+    fill(vm_get(number), info);
     return 0;
+}
+
+int control_service_info(struct control_vm *info, unsigned *starts) {
+    if (!service_vm())
+        return -ENODEV;
+    fill(service_vm(), info);
+    *starts = service_starts();
+    return 0;
+}
+
+void control_service_exits(void (*print)(const char *line)) {
+    if (service_vm())
+        arch_vm_print_exits(service_vm(), print);
+}
+
+int control_service_restart(void) {
+    return service_restart();
 }
 
 int control_vm_exits(unsigned number, void (*print)(const char *line)) {

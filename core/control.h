@@ -29,6 +29,12 @@ int control_vm_info(unsigned number, struct control_vm *info);
 /* Calls `print` for each cause of exits that there was. 0 or -ENOENT. */
 int control_vm_exits(unsigned number, void (*print)(const char *line));
 
+/* The service VM; how often it was started. 0 or -ENODEV: there is none. */
+int control_service_info(struct control_vm *info, unsigned *starts);
+void control_service_exits(void (*print)(const char *line));
+/* Starts it again; guests wait for its answers meanwhile. 0, -ENODEV, -EBUSY: it is being started already. */
+int control_service_restart(void);
+
 enum control_action { CONTROL_START, CONTROL_STOP, CONTROL_RESET, CONTROL_PAUSE, CONTROL_RESUME };
 
 /* Begins an action. 0; -EALREADY: it is so already; -EBUSY: it is between two states; -EINVAL: not in its

@@ -30,9 +30,12 @@ static void backing_free(struct guest_memory *memory) {
     heap_free(memory->block_shift, memory->block_count, &memory->account);
     heap_free(memory->dirty, memory->size / PAGE_SIZE / 8, &memory->account);
     heap_free(memory->taken, memory->size / PAGE_SIZE / 8, &memory->account);
+    heap_free(memory->foreign, memory->foreign_room * sizeof(memory->foreign[0]), &memory->account);
     memory->block = NULL;
     memory->block_shift = NULL;
     memory->dirty = memory->taken = NULL;
+    memory->foreign = NULL;
+    memory->foreign_count = memory->foreign_room = 0;
     memory->logging = false;
     memory->block_count = memory->size = 0;
     memory->region_count = 0;
@@ -83,6 +86,32 @@ int guest_memory_create(struct vm *vm, uint64_t size) {
     return -ENOMEM;
 }
 
+int guest_memory_create_below(struct vm *vm, unsigned shift, uint64_t limit, uint64_t *physical) {
+    struct guest_memory *memory = &vm->memory;
+    uint64_t count = 1ull << (shift - LARGE_PAGE_SHIFT);
+
+    memory->block = heap_allocate(count * sizeof(memory->block[0]), &memory->account);
+    memory->block_shift = heap_allocate(count, &memory->account);
+    memory->block_count = count;
+    memory->size = 1ull << shift;
+    *physical = memory->block != NULL && memory->block_shift != NULL
+                    ? frame_allocate_below(shift, limit, &memory->account)
+                    : 0;
+    if (*physical == 0) {
+        heap_free(memory->block, count * sizeof(memory->block[0]), &memory->account);
+        heap_free(memory->block_shift, count, &memory->account);
+        memory->block = NULL;
+        memory->block_shift = NULL;
+        memory->block_count = memory->size = 0;
+        return -ENOMEM;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        memory->block[i] = *physical + i * LARGE_PAGE_SIZE;
+        memory->block_shift[i] = (uint8_t)shift;
+    }
+    return 0;
+}
+
 void guest_memory_destroy(struct vm *vm) {
     backing_free(&vm->memory);
 }
@@ -105,6 +134,29 @@ uint64_t guest_memory_backing(const struct guest_memory *memory, uint64_t offset
 
 /* --- finding a place --- */
 
+/* What is shown at `gpa` of memory that is not the VM's own. */
+static int foreign_find(const struct guest_memory *memory, uint64_t gpa, struct place *place) {
+    for (uint32_t i = 0; i < memory->foreign_count; i++) {
+        const struct guest_foreign *foreign = &memory->foreign[i];
+        uint64_t within = gpa - foreign->base;
+        if (within >= foreign->size)
+            continue;
+        place->offset = UINT64_MAX;
+        place->physical = foreign->physical + within;
+        place->contiguous = foreign->size - within;
+        place->kind = foreign->writable ? GUEST_SHOWN : GUEST_SHOWN_READ;
+        if (foreign->of != NULL) {
+            place->physical =
+                foreign->of->block[within >> LARGE_PAGE_SHIFT] + (within & (LARGE_PAGE_SIZE - 1));
+            uint64_t room = LARGE_PAGE_SIZE - (within & (LARGE_PAGE_SIZE - 1));
+            if (room < place->contiguous)
+                place->contiguous = room;
+        }
+        return 0;
+    }
+    return -EFAULT;
+}
+
 static int memory_find(const struct guest_memory *memory, uint64_t gpa, struct place *place) {
     uint32_t sequence;
     struct guest_region region;
@@ -123,7 +175,7 @@ static int memory_find(const struct guest_memory *memory, uint64_t gpa, struct p
     } while (__atomic_load_n(&memory->sequence, __ATOMIC_RELAXED) != sequence);
     uint64_t within = gpa - region.base;
     if (within >= region.size)
-        return -EFAULT;
+        return foreign_find(memory, gpa, place);
     uint64_t offset = region.offset + within;
     uint64_t room = LARGE_PAGE_SIZE - (offset & (LARGE_PAGE_SIZE - 1));
     place->offset = offset;
@@ -148,13 +200,18 @@ int guest_memory_translate(struct vm *vm, uint64_t gpa, uint64_t *physical, uint
     return 0;
 }
 
-/* Whether all of a range is memory, and RAM alone if `ram`. */
-static bool range_is_memory(const struct guest_memory *memory, uint64_t gpa, uint64_t size, bool ram) {
+/* Whether the hypervisor may write there: to the VM's own memory alone, and to RAM alone if `ram`. */
+static inline bool may_write(const struct place *place, bool ram) {
+    return place->kind == GUEST_RAM || (!ram && place->kind == GUEST_ROM);
+}
+
+/* Whether all of a range may be written. */
+static bool range_may_be_written(const struct guest_memory *memory, uint64_t gpa, uint64_t size, bool ram) {
     if (size != 0 && gpa + (size - 1) < gpa)
         return false;
     while (size != 0) {
         struct place place;
-        if (memory_find(memory, gpa, &place) != 0 || (ram && place.kind != GUEST_RAM))
+        if (memory_find(memory, gpa, &place) != 0 || !may_write(&place, ram))
             return false;
         uint64_t part = size < place.contiguous ? size : place.contiguous;
         gpa += part;
@@ -222,11 +279,11 @@ static int memory_write(struct guest_memory *memory, uint64_t gpa, const void *b
                         bool ram) {
     const char *from = buffer;
     /* Within one page the check below comes before anything is written. */
-    if (size > page_room(gpa) && !range_is_memory(memory, gpa, size, ram))
+    if (size > page_room(gpa) && !range_may_be_written(memory, gpa, size, ram))
         return -EFAULT;
     while (size != 0) {
         struct place place;
-        if (memory_find(memory, gpa, &place) != 0 || (ram && place.kind != GUEST_RAM))
+        if (memory_find(memory, gpa, &place) != 0 || !may_write(&place, ram))
             return -EFAULT;
         uint64_t room = page_room(place.physical);
         size_t part = size < room ? size : (size_t)room;
@@ -299,10 +356,20 @@ void guest_mark_dirty(struct vm *vm, uint64_t gpa, uint64_t size) {
         uint64_t part = page_room(gpa);
         if (memory_find(memory, gpa, &place) != 0)
             return;
-        mark_page(memory, place.offset);
+        if (may_write(&place, false))
+            mark_page(memory, place.offset);
         if (part >= size)
             return;
         gpa += part;
         size -= part;
     }
+}
+
+int guest_mark_backing(struct vm *vm, uint64_t offset, uint64_t size) {
+    struct guest_memory *memory = &vm->memory;
+    if (offset > memory->size || size > memory->size - offset)
+        return -EINVAL;
+    for (uint64_t at = offset; memory->logging && at < offset + size; at += PAGE_SIZE)
+        mark_page(memory, at);
+    return 0;
 }

@@ -9,8 +9,10 @@
 #include "core/memory.h"
 
 enum guest_region_kind {
-    GUEST_RAM, /* read, write, execute */
-    GUEST_ROM, /* read and execute; a guest's writes trap and are dropped or go to the bus */
+    GUEST_RAM,   /* read, write, execute */
+    GUEST_ROM,   /* read and execute; a guest's writes trap and are dropped or go to the bus */
+    GUEST_SHOWN, /* not the VM's own (struct guest_foreign): read and write, by its CPUs alone */
+    GUEST_SHOWN_READ,
 };
 
 struct guest_region {
@@ -21,6 +23,15 @@ struct guest_region {
 };
 
 #define GUEST_MAX_REGIONS 32
+
+/* A range of guest-physical space that shows what is not this VM's own: the service VM's windows. */
+struct guest_foreign {
+    uint64_t base; /* guest-physical, 4 KiB aligned, as are the others */
+    uint64_t size;
+    const struct guest_memory *of; /* whose RAM, from its offset 0 on; NULL: physical memory */
+    uint64_t physical;
+    bool writable;
+};
 
 /*
  * The backing is `size` bytes of host frames: 1 GiB and 2 MiB blocks where they can be had, recorded for each
@@ -38,8 +49,11 @@ struct guest_memory {
     uint32_t region_count;
     struct guest_region region[GUEST_MAX_REGIONS]; /* sorted by base, without overlaps */
     bool logging;                                  /* writes are noted in `dirty`; see core/dirty_log.h */
-    uint64_t *dirty; /* a bit for each 4 KiB of backing; NULL as long as there was no log */
-    uint64_t *taken; /* of the same size: what a collection is giving out */
+    uint64_t *dirty;               /* a bit for each 4 KiB of backing; NULL as long as there was no log */
+    uint64_t *taken;               /* of the same size: what a collection is giving out */
+    struct guest_foreign *foreign; /* NULL: none. Does not change while the VM runs */
+    uint32_t foreign_count;
+    uint32_t foreign_room;
     /* Set by the architecture, may be NULL: `present` says whether the region is there now (what it covers is
      * replaced) or not. Called after the regions were changed, with `lock` held. 0, -EINVAL or -ENOMEM. */
     int (*changed)(struct vm *vm, const struct guest_region *region, bool present);
@@ -48,7 +62,13 @@ struct guest_memory {
 /* Allocates the backing, not yet scrubbed (vm_prepare() does that, in the VM's own time): `size` is rounded
  * up to 2 MiB. 0 or -ENOMEM (all is given back). */
 int guest_memory_create(struct vm *vm, uint64_t size);
+/* The same in one piece, of 2^shift bytes (21..30), below the physical address `limit`. *physical: where. */
+int guest_memory_create_below(struct vm *vm, unsigned shift, uint64_t limit, uint64_t *physical);
 void guest_memory_destroy(struct vm *vm);
+/* Shows other memory at [base, base + size), read-only or writable, never executable: `of`'s RAM, or physical
+ * memory if it is NULL. While the VM is off. The range is free so far. 0, -EINVAL, -ENOMEM, or what changed()
+ * said. */
+int guest_memory_show(struct vm *vm, const struct guest_foreign *foreign);
 /* Zeroes all RAM, as power-on would. */
 void guest_memory_scrub(struct vm *vm);
 
@@ -85,5 +105,7 @@ int guest_compare_exchange(struct vm *vm, uint64_t gpa, unsigned size, void *exp
  * neither RAM nor ROM. Reading only; who writes calls guest_mark_dirty(). */
 void *guest_page(struct vm *vm, uint64_t gpa);
 void guest_mark_dirty(struct vm *vm, uint64_t gpa, uint64_t size);
+/* The same for [offset, offset + size) of the backing, whole pages. 0, or -EINVAL: not all of it exists. */
+int guest_mark_backing(struct vm *vm, uint64_t offset, uint64_t size);
 
 #endif

@@ -5,6 +5,8 @@
 #include "core/guest_memory.h"
 #include "core/vm.h"
 
+#define FOREIGN_STEP 32u
+
 /* A list of regions under construction: a replaced range may leave two rests of a region. */
 struct regions {
     unsigned count;
@@ -104,4 +106,41 @@ int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {
     if (!range_valid(base, size))
         return -EINVAL;
     return change(vm, base, base + size, NULL);
+}
+
+int guest_memory_show(struct vm *vm, const struct guest_foreign *foreign) {
+    struct guest_memory *memory = &vm->memory;
+    uint64_t end = foreign->base + foreign->size;
+
+    if (((foreign->base | foreign->size | foreign->physical) & (PAGE_SIZE - 1)) != 0 || foreign->size == 0 ||
+        end < foreign->base || (foreign->of != NULL && foreign->size > foreign->of->size))
+        return -EINVAL;
+    for (uint32_t i = 0; i < memory->region_count; i++)
+        if (memory->region[i].base < end && foreign->base < memory->region[i].base + memory->region[i].size)
+            return -EINVAL;
+    for (uint32_t i = 0; i < memory->foreign_count; i++)
+        if (memory->foreign[i].base < end &&
+            foreign->base < memory->foreign[i].base + memory->foreign[i].size)
+            return -EINVAL;
+    if (memory->foreign_count == memory->foreign_room) {
+        uint32_t room = memory->foreign_room + FOREIGN_STEP;
+        struct guest_foreign *more = heap_allocate(room * sizeof(*more), &memory->account);
+        if (more == NULL)
+            return -ENOMEM;
+        if (memory->foreign_count != 0)
+            memcpy(more, memory->foreign, memory->foreign_count * sizeof(*more));
+        heap_free(memory->foreign, memory->foreign_room * sizeof(*more), &memory->account);
+        memory->foreign = more;
+        memory->foreign_room = room;
+    }
+    memory->foreign[memory->foreign_count++] = *foreign;
+    if (memory->changed == NULL)
+        return 0;
+    const struct guest_region region = {.base = foreign->base,
+                                        .size = foreign->size,
+                                        .kind = foreign->writable ? GUEST_SHOWN : GUEST_SHOWN_READ};
+    spin_lock(&memory->lock);
+    int error = memory->changed(vm, &region, true);
+    spin_unlock(&memory->lock);
+    return error;
 }

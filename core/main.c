@@ -4,6 +4,7 @@
 #include "core/console.h"
 #include "core/log.h"
 #include "core/monitor.h"
+#include "core/service.h"
 #include "core/vm.h"
 #include "lib/config.h"
 
@@ -58,6 +59,14 @@ int boot_file_load(const struct boot_file *file, uint64_t offset, struct vm *vm,
     return 0;
 }
 
+static void start_guests(void) {
+    for (unsigned i = 0; i < vm_count(); i++)
+        if (vm_get(i)->config->autostart)
+            vm_start(vm_get(i));
+    if (!vm_count())
+        vm_check_idle(); /* no guest's end will ask */
+}
+
 static const char *reason(int error) {
     switch (error) {
     case -ENOMEM:
@@ -82,6 +91,7 @@ void core_start(const struct boot_info *info) {
     vm_set_when_idle(config.when_idle);
     log_info("host %s: %u CPUs, %u guests", config.host_name, cpu_count(), config.guest_count);
     monitor_init();
+    service_create(&config, info->config, info->config_size); /* without it, guests do without its devices */
 
     for (unsigned i = 0; i < config.guest_count; i++) {
         const struct config_guest *guest = &config.guests[i];
@@ -95,9 +105,6 @@ void core_start(const struct boot_info *info) {
         log_info("guest %s: %u MiB, %u vCPU%s, priority %u", guest->name, (unsigned)(guest->memory >> 20),
                  guest->vcpus, guest->vcpus == 1 ? "" : "s", guest->priority);
     }
-    for (unsigned i = 0; i < vm_count(); i++)
-        if (vm_get(i)->config->autostart)
-            vm_start(vm_get(i));
-    if (!vm_count())
-        vm_check_idle(); /* no guest's end will ask */
+    service_show_guests();
+    service_start(start_guests);
 }

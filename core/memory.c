@@ -79,13 +79,21 @@ static void free_run_add(uint32_t index, unsigned order) {
     block_list_add(&memory.free_list[order], index);
 }
 
-uint32_t block_take(unsigned order) {
+/* The first free run of 2^from blocks whose first 2^order end at or below `limit`, or BLOCK_NONE. */
+static uint32_t run_below(unsigned from, unsigned order, uint64_t limit) {
+    uint32_t at = memory.free_list[from];
+    while (at != BLOCK_NONE && block_physical(at) > limit - (LARGE_PAGE_SIZE << order))
+        at = memory.block[at].next;
+    return at;
+}
+
+uint32_t block_take_below(unsigned order, uint64_t limit) {
     unsigned from = order;
-    while (from < MEMORY_ORDERS && memory.free_list[from] == BLOCK_NONE)
+    uint32_t index = BLOCK_NONE;
+    while (from < MEMORY_ORDERS && (index = run_below(from, order, limit)) == BLOCK_NONE)
         from++;
-    if (from >= MEMORY_ORDERS)
+    if (index == BLOCK_NONE)
         return BLOCK_NONE;
-    uint32_t index = memory.free_list[from];
     block_list_remove(&memory.free_list[from], index);
     while (from > order) {
         from--;
@@ -95,6 +103,10 @@ uint32_t block_take(unsigned order) {
     memory.block[index].order = (uint8_t)order;
     memory.free -= LARGE_PAGE_SIZE << order;
     return index;
+}
+
+uint32_t block_take(unsigned order) {
+    return block_take_below(order, UINT64_MAX);
 }
 
 void block_give(uint32_t index, unsigned order) {
@@ -193,9 +205,9 @@ static void scrub_page(uint64_t physical) {
     memset(arch_window_map(physical), 0, PAGE_SIZE);
 }
 
-static uint64_t blocks_allocate(unsigned order, struct memory_account *account, bool scrub) {
+static uint64_t blocks_allocate(unsigned order, uint64_t limit, struct memory_account *account, bool scrub) {
     spin_lock(&memory.lock);
-    uint32_t index = block_take(order);
+    uint32_t index = block_take_below(order, limit);
     if (index != BLOCK_NONE && account != NULL)
         account->frames += LARGE_PAGE_SIZE << order;
     spin_unlock(&memory.lock);
@@ -254,7 +266,7 @@ static void frames_shrink(uint32_t index) {
 uint64_t frame_allocate(unsigned shift, struct memory_account *account) {
     bug_if(shift < PAGE_SHIFT || shift > HUGE_PAGE_SHIFT);
     if (shift >= LARGE_PAGE_SHIFT)
-        return blocks_allocate(shift - LARGE_PAGE_SHIFT, account, true);
+        return blocks_allocate(shift - LARGE_PAGE_SHIFT, UINT64_MAX, account, true);
     unsigned order = shift - PAGE_SHIFT, page;
     uint32_t index;
     spin_lock(&memory.lock);
@@ -282,7 +294,12 @@ uint64_t frame_allocate(unsigned shift, struct memory_account *account) {
 
 uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account) {
     bug_if(shift < LARGE_PAGE_SHIFT || shift > HUGE_PAGE_SHIFT);
-    return blocks_allocate(shift - LARGE_PAGE_SHIFT, account, false);
+    return blocks_allocate(shift - LARGE_PAGE_SHIFT, UINT64_MAX, account, false);
+}
+
+uint64_t frame_allocate_below(unsigned shift, uint64_t limit, struct memory_account *account) {
+    bug_if(shift < LARGE_PAGE_SHIFT || shift > HUGE_PAGE_SHIFT || limit < HUGE_PAGE_SIZE);
+    return blocks_allocate(shift - LARGE_PAGE_SHIFT, limit, account, false);
 }
 
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account) {

@@ -41,6 +41,9 @@ uint64_t frame_allocate(unsigned shift, struct memory_account *account);
 /* The same for shift 21..30, but it may hold what the firmware or a boot program left in it: the caller
  * scrubs it before anybody else sees it. (What one VM had is always scrubbed when it is freed.) */
 uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account);
+/* The same, ending at or below the physical address `limit`, at least 1 GiB: for those that a device must
+ * reach. */
+uint64_t frame_allocate_below(unsigned shift, uint64_t limit, struct memory_account *account);
 /* Frees it; it is scrubbed before anyone gets it again. */
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account);
 

@@ -90,6 +90,29 @@ static void run_vms(const char *text, int value) {
     }
 }
 
+static void run_service(const char *text, int value) {
+    struct control_vm vm;
+    unsigned starts;
+    char memory[32], time[32];
+
+    (void)value;
+    if (text != NULL && strcmp(text, "restart") != 0) {
+        monitor_print("usage: service [restart]\n");
+    } else if (control_service_info(&vm, &starts) != 0) {
+        monitor_print("there is no service VM: no guest has a device that it would serve\n");
+    } else if (text != NULL) {
+        int error = control_service_restart();
+        monitor_print(error == 0 ? "the service VM starts again\n" : "the service VM is being started\n");
+    } else {
+        monitor_print("%s, %s, CPU time %s, started %u times\n", vm.state, format_size(vm.memory, memory),
+                      format_time(vm.cpu_time, time), starts);
+        if (vm.ended[0] != '\0')
+            monitor_print("    ended: %s\n", vm.ended);
+        control_service_exits(exits_add);
+        exits_flush();
+    }
+}
+
 /* --- actions --- */
 
 static void act(int number, enum control_action action, const char *verb, const char *done) {
@@ -237,6 +260,8 @@ const struct monitor_command monitor_commands[] = {
     {"resume", ARGUMENT_VM, false, "resume NAME", "lets a paused guest go on", "", run_resume},
     {"writes", ARGUMENT_VM, false, "writes NAME", "counts the pages that a guest writes in a second",
      "Meanwhile its memory is mapped by small pages, which slows it down a little.\n", run_writes},
+    {"service", ARGUMENT_WORD, true, "service [restart]", "shows the service VM, or starts it again",
+     "Guests go on meanwhile; what they ask of their network cards and disks waits.\n", run_service},
     {"log", ARGUMENT_NUMBER, true, "log [LINES]", "shows the newest log lines (20)",
      "All levels are shown, also those that the config keeps off the console. 512 lines are kept.\n",
      run_log},
@@ -346,6 +371,8 @@ static int argument_value(const struct monitor_command *command, const char *tex
             value = value * 10 + (*at - '0');
         }
         return value;
+    case ARGUMENT_WORD:
+        return 0;
     case ARGUMENT_NONE:
         break;
     }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* What a command's argument names: for checking and for completion. */
-enum monitor_argument { ARGUMENT_NONE, ARGUMENT_VM, ARGUMENT_COMMAND, ARGUMENT_NUMBER };
+enum monitor_argument { ARGUMENT_NONE, ARGUMENT_VM, ARGUMENT_COMMAND, ARGUMENT_NUMBER, ARGUMENT_WORD };
 
 struct monitor_command {
     const char *name;

@@ -13,6 +13,13 @@ static bool allowed(const struct vcpu *vcpu, const struct cpu *cpu) {
     return (vcpu->affinity >> cpu->number & 1) != 0;
 }
 
+/* Whether a blocked vCPU has something to do. A held one has not, whatever is pending for it. */
+static bool wanted(struct vcpu *vcpu) {
+    if (vcpu->hold)
+        return !vcpu_held(vcpu);
+    return __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) || arch_vcpu_pending(vcpu);
+}
+
 /* Into the queue: behind its equals, or in front of them when its slice is not used up. */
 static void enqueue(struct vcpu *vcpu) {
     struct list *at = ready.next;
@@ -95,8 +102,7 @@ static void replenish(struct timer *timer) {
     if (vcpu->throttled) {
         vcpu->throttled = false;
         if (vcpu->state == VCPU_BLOCKED) {
-            if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) || arch_vcpu_pending(vcpu) ||
-                vcpu->preempted)
+            if (wanted(vcpu) || (vcpu->preempted && !vcpu->hold))
                 make_ready(vcpu);
         }
     } else if (vcpu->state == VCPU_RUNNING) {
@@ -174,7 +180,7 @@ static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result)
          * set the next one like it would wake nobody. */
         vcpu->state = VCPU_BLOCKED;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (!__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) && !arch_vcpu_pending(vcpu))
+        if (!wanted(vcpu))
             return false;
         break;
     case VCPU_RUN_RESCHEDULE:
@@ -294,7 +300,7 @@ bool sched_park(struct vcpu *vcpu) {
 
 void sched_wake(struct vcpu *vcpu) {
     spin_lock(&sched_lock);
-    if (vcpu->state == VCPU_BLOCKED)
+    if (vcpu->state == VCPU_BLOCKED && !vcpu_held(vcpu))
         make_ready(vcpu);
     spin_unlock(&sched_lock);
 }

@@ -3,6 +3,7 @@
 #include "core/vm.h"
 #include "core/log.h"
 #include "core/sched.h"
+#include "core/service.h"
 #include "core/console.h"
 #include "lib/config.h"
 
@@ -24,12 +25,8 @@ static void ended(struct work *work);
 static void restart(struct timer *timer);
 static void restart_work(struct work *work);
 
-struct vm *vm_create(const struct config_guest *config, int *error) {
+static struct vm *build(const struct config_guest *config, bool service, int *error) {
     *error = -ENOMEM;
-    if (created == VM_MAX) {
-        *error = -ENOSPC;
-        return NULL;
-    }
     uint64_t cpus = cpu_count() < 64 ? (1ull << cpu_count()) - 1 : UINT64_MAX;
     if (!(config->cpus & cpus)) {
         *error = -ENXIO;
@@ -40,6 +37,7 @@ struct vm *vm_create(const struct config_guest *config, int *error) {
         return NULL;
     snprintf(vm->name, sizeof(vm->name), "%s", config->name);
     vm->id = created;
+    vm->service = service;
     vm->config = config;
     vm->vcpu_count = config->vcpus;
     vm->ended.function = ended;
@@ -72,7 +70,6 @@ struct vm *vm_create(const struct config_guest *config, int *error) {
     *error = platform_create(vm);
     if (*error)
         goto free_vcpus;
-    vms[created++] = vm;
     return vm;
 
 free_vcpus:
@@ -85,6 +82,21 @@ free_console:
 free_vm:
     arch_vm_free(vm);
     return NULL;
+}
+
+struct vm *vm_create(const struct config_guest *config, int *error) {
+    if (created == VM_MAX) {
+        *error = -ENOSPC;
+        return NULL;
+    }
+    struct vm *vm = build(config, false, error);
+    if (vm)
+        vms[created++] = vm;
+    return vm;
+}
+
+struct vm *vm_create_service(const struct config_guest *config, int *error) {
+    return build(config, true, error);
 }
 
 unsigned vm_count(void) {
@@ -134,6 +146,7 @@ static int begin(struct vm *vm) {
     vm->end_text[0] = 0;
     vm->crashed = NULL;
     vm->scrubbed = 0;
+    vm->unserved = false;
     vm->restarting = false;
     vm->stay_off = false;
     vm->started = time_now();
@@ -142,14 +155,24 @@ static int begin(struct vm *vm) {
     vm->end = VM_END_NONE;
     vm->state = VM_RUNNING;
     vm->unparked = 1;
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        vm->vcpu[i]->hold = VCPU_HOLD_NONE;
+        __atomic_store_n(&vm->vcpu[i]->io.state, VCPU_IO_NONE, __ATOMIC_RELEASE);
         __atomic_store_n(&vm->vcpu[i]->requests, i == 0 ? VCPU_REQUEST_LOAD : 0, __ATOMIC_RELEASE);
+    }
     spin_unlock(&vm->lock);
     let_run(vm, 0, 1);
     return 0;
 }
 
 bool vm_prepare(struct vm *vm) {
+    /* Before its memory is cleared the service VM has to be out of it. */
+    if (!vm->scrubbed && !vm->unserved) {
+        service_guest_reset(vm);
+        vm->unserved = true;
+    }
+    if (!service_guest_settled(vm))
+        return true;
     if (vm->scrubbed < vm->memory.size >> LARGE_PAGE_SHIFT) {
         memset(arch_window_map_large(vm->memory.block[vm->scrubbed]), 0, LARGE_PAGE_SIZE);
         vm->scrubbed++;
@@ -175,6 +198,7 @@ bool vm_prepare(struct vm *vm) {
     spin_unlock(&vm->lock);
     if (go)
         let_run(vm, 1, vm->vcpu_count);
+    service_guest_changed(vm);
     return false;
 }
 
@@ -282,6 +306,7 @@ int vm_resume(struct vm *vm) {
             __atomic_or_fetch(&vm->vcpu[i]->requests, VCPU_REQUEST_RESUMED, __ATOMIC_RELEASE);
     spin_unlock(&vm->lock);
     let_run(vm, 0, count);
+    service_guest_changed(vm);
     return 0;
 }
 
@@ -392,6 +417,7 @@ static void ended(struct work *work) {
     vm->pausing = false;
     vm->state = pause ? VM_PAUSED : VM_OFF;
     spin_unlock(&vm->lock);
+    service_guest_changed(vm);
     if (pause)
         return;
 
@@ -430,6 +456,17 @@ static void restart_work(struct work *work) {
     struct vm *vm = container_of(work, struct vm, restart_work);
     if (vm->restarting && vm->state == VM_OFF) /* nobody has started or stopped it meanwhile */
         begin(vm);
+}
+
+bool vcpu_held(const struct vcpu *vcpu) {
+    switch (vcpu->hold) {
+    case VCPU_HOLD_ANSWER:
+        return __atomic_load_n(&vcpu->io.state, __ATOMIC_ACQUIRE) == VCPU_IO_WAITING;
+    case VCPU_HOLD_EVENT:
+        return !service_has_event();
+    default:
+        return false;
+    }
 }
 
 void vcpu_kick(struct vcpu *vcpu) {

@@ -47,6 +47,27 @@ enum vcpu_state {
     VCPU_RUNNING,
 };
 
+/* Why a vCPU may not run, whatever else is pending for it. */
+enum vcpu_hold {
+    VCPU_HOLD_NONE,
+    VCPU_HOLD_ANSWER, /* the service VM owes it an answer */
+    VCPU_HOLD_EVENT,  /* the service VM's own: until there is an event for it */
+};
+
+/* An access of a vCPU's that the service VM answers; see core/service.h. */
+enum vcpu_io_state { VCPU_IO_NONE, VCPU_IO_WAITING, VCPU_IO_ANSWERED };
+struct vcpu_io {
+    uint32_t state; /* enum vcpu_io_state, atomic */
+    uint16_t device;
+    uint8_t bar;
+    uint8_t size;
+    bool write;
+    uint32_t offset;
+    uint32_t sequence;
+    uint64_t value;
+    uint64_t asked; /* a write: what was to be written */
+};
+
 /* The first member of the architecture's vCPU. */
 struct vcpu {
     struct vm *vm;
@@ -54,6 +75,8 @@ struct vcpu {
     uint32_t requests; /* VCPU_REQUEST_*, atomic; looked at before each entry */
     uint32_t in_guest; /* 1 from before the last look at `requests` until the exit */
     struct cpu *cpu;   /* where it runs, or ran last */
+    uint32_t hold;     /* enum vcpu_hold; set and taken back by the vCPU itself */
+    struct vcpu_io io;
 
     /* scheduler */
     struct list ready;     /* link in the run queue */
@@ -81,6 +104,7 @@ struct vm {
     struct guest_memory memory;
     struct bus bus[BUS_SPACE_COUNT];
     const struct platform *platform;
+    bool service; /* this is the service VM, which is not among the guests */
     unsigned vcpu_count;
     struct vcpu *vcpu[VM_MAX_VCPUS];
 
@@ -93,6 +117,7 @@ struct vm {
     struct vcpu *crashed; /* whose report the log gets; NULL: all of them */
     uint64_t scrubbed;    /* 2 MiB blocks of RAM that are zero already, while the VM starts */
     bool pausing;         /* VM_STOPPING on the way to VM_PAUSED */
+    bool unserved;        /* while it starts: the service VM was told to let go of it */
     bool prepared;        /* the machine is reset and loaded */
     bool restarting;      /* off, and waits for restart_timer */
     bool stay_off;        /* stopped by command: no restart, however the run ends */
@@ -107,6 +132,8 @@ struct vm {
 /* Makes a VM from its config: memory, platform, vCPUs; does not start it. NULL with *error a negative errno;
  * -ENXIO: none of its CPUs has started. */
 struct vm *vm_create(const struct config_guest *config, int *error);
+/* The same for the service VM, which vm_get() and vm_find() do not find. */
+struct vm *vm_create_service(const struct config_guest *config, int *error);
 unsigned vm_count(void);
 struct vm *vm_get(unsigned index);    /* index < vm_count() */
 struct vm *vm_find(const char *name); /* NULL: none */
@@ -146,6 +173,8 @@ void vcpu_request(struct vcpu *vcpu, uint32_t requests);
 /* Waits until no vCPU of the VM is in its guest with `request` (which each was asked for) not taken yet. 0;
  * -EAGAIN: one did not come out within 2 ms. Not from a vCPU of the VM. */
 int vm_settle(const struct vm *vm, uint32_t request);
+/* Whether the vCPU is held, and what it waits for is not there yet. */
+bool vcpu_held(const struct vcpu *vcpu);
 /* Makes a vCPU look at what has become pending for it: out of the guest, out of its sleep. */
 void vcpu_kick(struct vcpu *vcpu);
 

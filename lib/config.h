@@ -10,11 +10,23 @@
 
 #define CONFIG_MAX_BLOB         (1024u * 1024) /* bytes of a flattened tree */
 #define CONFIG_MAX_GUESTS       32u
-#define CONFIG_MAX_CPUS         64u  /* CPUs of the host that a config can name: 0..63 */
-#define CONFIG_MAX_VCPUS        16u  /* of one guest */
-#define CONFIG_MAX_MODULES      16u  /* multiboot modules of one guest */
-#define CONFIG_MAX_NAME         32u  /* bytes of the name of a guest or host */
-#define CONFIG_MAX_PATH         200u /* bytes of a file name */
+#define CONFIG_MAX_CPUS         64u /* CPUs of the host that a config can name: 0..63 */
+#define CONFIG_MAX_VCPUS        16u /* of one guest */
+#define CONFIG_MAX_MODULES      16u /* multiboot modules of one guest */
+#define CONFIG_MAX_NAME         32u /* bytes of the name of a guest, network, disk or host */
+#define CONFIG_MAX_NETS         8u  /* network cards of one guest, and disks of one guest: numbered 0..7 */
+#define CONFIG_MAX_GUEST_DISKS  8u
+#define CONFIG_MAX_NETWORKS     16u
+#define CONFIG_MAX_DISKS        32u
+#define CONFIG_MAX_DEVICES      256u /* virtio devices of all guests together */
+#define CONFIG_MAX_QUEUES       8u   /* pairs of queues of one network card */
+#define CONFIG_MAX_PARTITION    128u
+#define CONFIG_MAX_SERIAL       20u      /* bytes of a disk's serial number */
+#define CONFIG_MAX_BROADCASTS   1000000u /* a second */
+#define CONFIG_MIN_MTU          68u      /* bytes */
+#define CONFIG_MAX_MTU          9000u    /* bytes */
+#define CONFIG_SECTOR           512u     /* bytes: the file of a disk is a multiple of this */
+#define CONFIG_MAX_PATH         200u     /* bytes of a file name */
 #define CONFIG_MAX_CMDLINE      2047u
 #define CONFIG_MAX_PRIORITY     99u
 #define CONFIG_MIN_PERIOD       1000u     /* microseconds */
@@ -26,10 +38,15 @@
 #define CONFIG_MAX_MEMORY       (64ull << 30)
 #define CONFIG_MAX_FIRMWARE     (16ull << 20) /* bytes of a firmware image */
 #define CONFIG_DEFAULT_PRIORITY 10u
+#define CONFIG_MIN_SERVICE      (16ull << 20) /* bytes of the service VM's memory */
+#define CONFIG_MAX_SERVICE      (1ull << 30)
+#define CONFIG_MIN_DISK         (64ull << 10) /* bytes of a disk in memory */
+#define CONFIG_MIN_OVERLAY      (1ull << 20)  /* bytes of memory for overlays, for each of them */
 /* On PowerPC: CPUs of the board that a guest sees; and what a machine of 2 GiB, the largest that the
  * hypervisor's heap is laid out for, leaves for guests. */
 #define CONFIG_PPC_MAX_VCPUS    2u
 #define CONFIG_PPC_MAX_MEMORY   (1536ull << 20)
+#define CONFIG_PPC_MAX_SERVICE  (256ull << 20)
 
 /* The machine that a config is for: some properties are one architecture's own, some limits differ. */
 enum config_arch {
@@ -77,7 +94,30 @@ enum config_cpu_model {
     CONFIG_CPU_HOST,
 };
 
-/* One guest. Strings lie in the tree. */
+/* A network card of a guest, netN. Strings of these structures lie in the tree. */
+struct config_net {
+    const char *network_name;
+    uint32_t network;  /* index in config.networks */
+    uint32_t number;   /* N */
+    uint32_t mac_lock; /* 1: frames from another address than its own are dropped */
+    uint32_t mtu;      /* bytes; CONFIG_MIN_MTU..CONFIG_MAX_MTU */
+    uint32_t queues;   /* pairs of queues, 1..CONFIG_MAX_QUEUES and at most the guest's vcpus */
+    uint8_t mac[6];    /* the config's, else made by config_make_mac(); unlike every other's in its network */
+};
+
+/* A disk of a guest, diskN. */
+struct config_guest_disk {
+    const char *disk_name;
+    const char *serial; /* at most CONFIG_MAX_SERIAL bytes; NULL: not given; see config_serial() */
+    uint32_t disk;      /* index in config.disks */
+    uint32_t number;    /* N */
+    uint32_t partition; /* 1..CONFIG_MAX_PARTITION; 0: the whole disk */
+    uint32_t
+        read_only; /* 1: the guest cannot write; also where the disk is read-only and there is no overlay */
+    uint32_t overlay; /* 1: what the guest writes is kept in memory, over the disk, which stays as it is */
+};
+
+/* One guest. */
 struct config_guest {
     const char *name;                  /* [a-z0-9-], 1..CONFIG_MAX_NAME bytes, unlike every other guest's */
     uint32_t image_kind;               /* enum config_image */
@@ -102,16 +142,52 @@ struct config_guest {
     uint32_t exit_port;           /* 1: writing port 0xF4 ends the guest */
     uint32_t apic_virtualization; /* 1: the CPU delivers interrupts by itself, where it can */
     uint32_t tsc_khz;             /* CONFIG_MIN_TSC..CONFIG_MAX_TSC, or 0: the machine's own */
+    uint32_t entropy;             /* 1: has a virtio source of entropy */
+    uint32_t net_count;
+    uint32_t disk_count;
+    struct config_net nets[CONFIG_MAX_NETS]; /* in the order of the config, each with a number of its own */
+    struct config_guest_disk disks[CONFIG_MAX_GUEST_DISKS];
 };
 
-/* The whole config: about 12 KiB, too much for a small stack. */
+/* The service VM. */
+struct config_service {
+    uint64_t memory;  /* bytes: a power of two, on PowerPC of four; CONFIG_MIN_SERVICE..CONFIG_MAX_SERVICE */
+    uint64_t cpus;    /* as a guest's */
+    uint32_t budget;  /* microseconds per period, at most `period`: it always runs above the guests */
+    uint32_t period;  /* microseconds, CONFIG_MIN_PERIOD..CONFIG_MAX_PERIOD */
+    uint32_t present; /* 1: there is one: the config has its node, or a guest has a device that it serves */
+    uint64_t overlay_memory; /* bytes that all overlays share; a multiple of 4 KiB, at least
+                                CONFIG_MIN_OVERLAY for each of them; 0: there are none */
+};
+
+/* A network that cards of guests are in. */
+struct config_network {
+    const char *name;         /* as a guest's, unlike every other network's */
+    uint32_t broadcast_limit; /* frames to all that a card may send in a second; 0: no limit */
+};
+
+/* A disk that guests use; it has a file or lies in memory. */
+struct config_disk {
+    const char *name;   /* as a guest's, unlike every other disk's */
+    const char *file;   /* file name; its content is what the disk holds at first; NULL: empty, in memory */
+    uint64_t memory;    /* bytes; a multiple of 4 KiB; CONFIG_MIN_DISK..CONFIG_MAX_MEMORY; 0: it has a file */
+    uint32_t read_only; /* 1: nobody writes it */
+    uint32_t shared;    /* 1: several guests may write it at a time */
+};
+
+/* The whole config: about 31 KiB on a 64-bit machine, too much for a small stack. */
 struct config {
     const char *host_name; /* "saguaro" if the config does not say */
     uint32_t when_idle;    /* enum config_when_idle */
     uint32_t log_level;    /* enum config_log_level */
     uint32_t console;      /* enum config_console: the host's serial port */
     uint32_t frame_buffer; /* 1: messages are drawn on the screen too */
-    uint32_t guest_count;  /* 1..CONFIG_MAX_GUESTS */
+    uint32_t network_count;
+    uint32_t disk_count;
+    uint32_t guest_count; /* 1..CONFIG_MAX_GUESTS */
+    struct config_service service;
+    struct config_network networks[CONFIG_MAX_NETWORKS];
+    struct config_disk disks[CONFIG_MAX_DISKS];
     struct config_guest guests[CONFIG_MAX_GUESTS];
 };
 
@@ -122,10 +198,22 @@ struct config {
  */
 int config_read(const void *fdt, size_t size, enum config_arch arch, struct config *out);
 
+/* How many virtio devices a guest has. */
+uint32_t config_devices(const struct config_guest *guest);
+
+/* How many disks of guests have an overlay. */
+uint32_t config_overlays(const struct config *config);
+
+/* Bytes of memory that are taken for guests, the service VM, disks in memory and overlays; files apart. */
+uint64_t config_memory(const struct config *config);
+
+#define CONFIG_NO_GUEST UINT32_MAX
+
 /* One file that the config names. */
 struct config_file {
-    uint32_t guest;       /* index in config.guests */
-    const char *property; /* "kernel", "initrd", "modules", ... */
+    uint32_t guest;       /* index in config.guests; CONFIG_NO_GUEST: a disk's file */
+    uint32_t disk;        /* of a disk's file: index in config.disks */
+    const char *property; /* "kernel", "initrd", "modules", ...; "file": a disk's */
     uint32_t index;       /* in a list of strings, from 0 */
     bool repeated;        /* the same name was given to the callback before: read it once */
     const char *name;     /* NUL-terminated, relative to the config; valid during the call only if property is
@@ -134,11 +222,16 @@ struct config_file {
 };
 
 /*
- * Calls `each` for every file that the config names, guests in order, image first. Stops at the first call
- * that returns other than 0 and returns that; else 0.
+ * Calls `each` for every file that the config names: those of guests in order, image first, then disks'.
+ * Stops at the first call that returns other than 0 and returns that; else 0.
  */
 int config_files(const struct config *config, int (*each)(void *context, const struct config_file *file),
                  void *context);
+
+/* What is wrong with the size of that file, written into `why`: a disk is made of whole sectors. False:
+ * nothing.
+ */
+bool config_file_size_wrong(const struct config_file *file, uint64_t size, char *why, size_t why_size);
 
 /* Writes the file's part of a module ("FILE ARGUMENTS") into `name`; at most CONFIG_MAX_PATH bytes and a NUL.
  */
@@ -151,5 +244,15 @@ const char *config_path_problem(const char *path);
 /* Reads a size: digits (decimal or 0x) and an optional K, M or G (powers of 1024). -EINVAL: not one; -ERANGE:
  * over 2^64 - 1. */
 int config_parse_size(const char *text, uint64_t *bytes);
+
+/* Reads a card's address, as "52:54:00:12:34:56". -EINVAL: it is none, or a group's, or all zero. */
+int config_parse_mac(const char *text, uint8_t mac[6]);
+
+/* The address of a card that has none in the config: the same each time, locally administered, unicast. */
+void config_make_mac(const char *host_name, const char *guest_name, uint32_t number, uint8_t mac[6]);
+
+/* The serial number of a guest's disk: the config's, or "GUEST-diskN" with the guest's name cut to fit. */
+void config_serial(const struct config_guest *guest, const struct config_guest_disk *disk,
+                   char serial[CONFIG_MAX_SERIAL + 1]);
 
 #endif

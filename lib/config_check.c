@@ -1,37 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The config's checker: walks the tree beside the schema and puts every difference into words.
-#include "lib/config_check.h"
-
-#include "lib/config_check_place.h"
+#include "lib/config_check_internal.h"
 #include "lib/config_check_words.h"
-#include "lib/config_schema.h"
 
 #include <errno.h>
 #include <libfdt.h>
 #include <stdio.h>
 #include <string.h>
 
-struct checker {
-    const struct config_source *source;
-    struct dts_report *report;
-    struct config *config; /* values as far as they are right */
-    unsigned errors;
-};
-
-/* A node that is being checked. */
-struct node_context {
-    const struct config_node *schema;
-    int offset;
-    void *record; /* struct config or struct config_guest */
-    uint32_t given;
-    int at[CONFIG_GUEST_PROPERTIES]; /* where each given property is, by its index in the schema */
-    char called[80];                 /* `guest "web"` */
-};
-
-static void complain(struct checker *c, struct config_place place, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void complain(struct checker *c, struct config_place place, const char *format, ...) {
+void config_check_complain(struct config_checker *c, struct config_place place, const char *format, ...) {
     va_list arguments;
 
     if (c->errors == CONFIG_MAX_ERRORS) {
@@ -45,164 +22,12 @@ static void complain(struct checker *c, struct config_place place, const char *f
     c->errors++;
 }
 
-static bool is_done(const struct checker *c) {
+bool config_check_is_done(const struct config_checker *c) {
     return c->errors > CONFIG_MAX_ERRORS;
-}
-
-static struct config_place at_node(int node) {
-    return (struct config_place){.node = node, .property = -1};
-}
-
-static struct config_place at_value(const struct node_context *node, int property, unsigned element) {
-    return (struct config_place){.node = node->offset, .property = property, .element = element};
-}
-
-static bool looks_like_strings(const char *value, int size) {
-    if (size <= 0 || value[size - 1] != '\0') {
-        return false;
-    }
-    for (int i = 0; i < size; i++) {
-        if ((value[i] < ' ' || value[i] > '~') && !(value[i] == '\0' && (i > 0 && value[i - 1] != '\0'))) {
-            return size == 1; /* "" */
-        }
-    }
-    return true;
-}
-
-/* What a value was written as; of a compiled tree, what it looks like. */
-static enum dts_kind value_kind(const struct checker *c, int property, const void *value, int size) {
-    const struct dts_mark *mark = dts_find(c->source->positions, property, 0);
-
-    if (mark != NULL && mark->kind != DTS_KIND_UNKNOWN) {
-        return (enum dts_kind)mark->kind;
-    }
-    if (size == 0) {
-        return DTS_KIND_EMPTY;
-    }
-    if (looks_like_strings(value, size)) {
-        return DTS_KIND_STRINGS;
-    }
-    return size % 4 == 0 ? DTS_KIND_CELLS : DTS_KIND_UNKNOWN;
-}
-
-/* String number `element`, from 1, of a value that ends in a NUL. */
-static const char *nth_string(const char *value, unsigned element) {
-    while (element-- > 1) {
-        value += strlen(value) + 1;
-    }
-    return value;
-}
-
-/* The value as it was found, for a message. */
-static const char *found_text(enum dts_kind kind, const char *value, int size, unsigned element,
-                              char buffer[CONFIG_WORDS]) {
-    fdt32_t cell;
-    unsigned count = 0;
-
-    switch (kind) {
-    case DTS_KIND_EMPTY:
-        snprintf(buffer, CONFIG_WORDS, "no value");
-        break;
-    case DTS_KIND_STRINGS:
-        for (int i = 0; i < size; i++) {
-            count += value[i] == '\0';
-        }
-        if (element == 0) {
-            snprintf(buffer, CONFIG_WORDS, count == 1 ? "a string" : "%u strings", count);
-        } else {
-            snprintf(buffer, CONFIG_WORDS, "\"%.40s\"", nth_string(value, element));
-        }
-        break;
-    case DTS_KIND_CELLS:
-        if (element == 0) {
-            snprintf(buffer, CONFIG_WORDS, size == 4 ? "a number" : "%d numbers", size / 4);
-        } else if (element * sizeof(cell) > (size_t)size) { /* strings that look like numbers */
-            snprintf(buffer, CONFIG_WORDS, "%d bytes", size);
-        } else {
-            memcpy(&cell, value + (element - 1) * sizeof(cell), sizeof(cell));
-            snprintf(buffer, CONFIG_WORDS, "%u", (unsigned)fdt32_to_cpu(cell));
-        }
-        break;
-    default:
-        snprintf(buffer, CONFIG_WORDS, "%d bytes", size);
-        break;
-    }
-    return buffer;
 }
 
 static bool wants_cells(const struct config_property *property) {
     return property->type == CONFIG_TYPE_NUMBER || property->type == CONFIG_TYPE_CPUS;
-}
-
-static void bad_path(struct checker *c, struct config_place place, const struct config_property *property,
-                     const char *path) {
-    char name[CONFIG_MAX_PATH + 1];
-    const char *problem;
-
-    if (property->type == CONFIG_TYPE_MODULES) {
-        config_module_file(
-            path, name); /* without its arguments; cut if it is too long, which then is the problem */
-        path = name;
-    }
-    problem = config_path_problem(path);
-    complain(c, place, "\"%s\" cannot name the file \"%.60s\": %s", property->name, path,
-             problem != NULL ? problem : "it is longer than 200 bytes");
-}
-
-static void bad_value(struct checker *c, const struct node_context *node, int at,
-                      const struct config_property *property, /* with the limits of the architecture */
-                      enum config_fault fault, unsigned element, const char *value, int size) {
-    enum dts_kind kind = value_kind(c, at, value, size);
-    struct config_place place = at_value(node, at, element);
-    char expected[CONFIG_WORDS], found[CONFIG_WORDS];
-
-    config_expected(property, expected);
-    switch (fault) {
-    case CONFIG_FAULT_NONE:
-        break;
-    case CONFIG_FAULT_TYPE:
-        complain(c, at_value(node, at, 1), "\"%s\" must be %s; found %s", property->name, expected,
-                 found_text(kind, value, size, 0, found));
-        break;
-    case CONFIG_FAULT_SEVERAL:
-        complain(c, place, "\"%s\" must be one value, %s; found %s", property->name, expected,
-                 found_text(kind, value, size, 0, found));
-        break;
-    case CONFIG_FAULT_RANGE:
-    case CONFIG_FAULT_CHOICE:
-        complain(c, place, "\"%s\" must be %s; found %s", property->name, expected,
-                 found_text(kind, value, size, element, found));
-        break;
-    case CONFIG_FAULT_SIZE:
-        complain(c, place, "\"%s\" must be %s: digits and K, M or G; found %s", property->name, expected,
-                 found_text(kind, value, size, element, found));
-        break;
-    case CONFIG_FAULT_MULTIPLE:
-        complain(c, place, "\"%s\" must be a multiple of 4K; found %s", property->name,
-                 found_text(kind, value, size, element, found));
-        break;
-    case CONFIG_FAULT_LENGTH:
-        if (property->type == CONFIG_TYPE_MODULES && element <= property->max) {
-            complain(c, place, "this module is longer than %u bytes", CONFIG_MAX_CMDLINE);
-        } else {
-            complain(c, place, "\"%s\" must be %s; found %s", property->name, expected,
-                     property->type == CONFIG_TYPE_MODULES ? "more"
-                     : value[0] == '\0'                    ? "an empty string"
-                                                           : "a longer one");
-        }
-        break;
-    case CONFIG_FAULT_CHARACTER:
-        complain(c, place, "\"%s\" must be %s%s; found %s", property->name, expected,
-                 property->type == CONFIG_TYPE_NAME ? "" : ", printable ASCII",
-                 found_text(kind, value, size, element, found));
-        break;
-    case CONFIG_FAULT_PATH:
-        bad_path(c, place, property, nth_string(value, element));
-        break;
-    case CONFIG_FAULT_REPEATED:
-        complain(c, place, "CPU %s is named twice", found_text(kind, value, size, element, found));
-        break;
-    }
 }
 
 struct elsewhere {
@@ -222,7 +47,7 @@ static void look_elsewhere(void *context, const struct config_node *node, const 
 }
 
 /* What to say behind "unknown": the nearest name, or where the name would be right. */
-static const char *unknown_hint(const struct node_context *node, bool nodes, const char *name,
+static const char *unknown_hint(const struct config_check_node *node, bool nodes, const char *name,
                                 char buffer[CONFIG_WORDS]) {
     struct elsewhere elsewhere = {.name = name, .nodes = nodes};
     const char *nearest = config_nearest(node->schema, nodes, name);
@@ -238,23 +63,24 @@ static const char *unknown_hint(const struct node_context *node, bool nodes, con
     return buffer;
 }
 
-static void unknown_property(struct checker *c, const struct node_context *node, int at, const char *name) {
+static void unknown_property(struct config_checker *c, const struct config_check_node *node, int at,
+                             const char *name) {
     const struct config_node *child = config_find_node(node->schema, name);
     char hint[CONFIG_WORDS];
 
     if (child != NULL) {
         bool later = (child->flags & CONFIG_LATER) != 0;
 
-        complain(c, at_value(node, at, 0),
-                 later ? "\"%.64s\" is not in this version" : "%.64s { ... } is a node, not a property",
-                 name);
+        config_check_complain(
+            c, config_check_at_value(node, at, 0),
+            later ? "\"%.64s\" is not in this version" : "%.64s { ... } is a node, not a property", name);
         return;
     }
-    complain(c, at_value(node, at, 0), "unknown property \"%.64s\" in %s%s", name, node->called,
-             unknown_hint(node, false, name, hint));
+    config_check_complain(c, config_check_at_value(node, at, 0), "unknown property \"%.64s\" in %s%s", name,
+                          node->called, unknown_hint(node, false, name, hint));
 }
 
-static void check_property(struct checker *c, struct node_context *node, int at) {
+static void check_property(struct config_checker *c, struct config_check_node *node, int at) {
     const char *name = NULL;
     int size;
     const char *value = fdt_getprop_by_offset(c->source->fdt, at, &name, &size);
@@ -265,7 +91,8 @@ static void check_property(struct checker *c, struct node_context *node, int at)
     unsigned element = 1, index;
 
     if (value == NULL || name == NULL) { /* cannot be: the tree was checked */
-        complain(c, at_node(node->offset), "a property of %s cannot be read", node->called);
+        config_check_complain(c, config_check_at_node(node->offset), "a property of %s cannot be read",
+                              node->called);
         return;
     }
     property = config_find_property(node->schema, name);
@@ -274,22 +101,24 @@ static void check_property(struct checker *c, struct node_context *node, int at)
         return;
     }
     if ((property->flags & CONFIG_LATER) != 0) {
-        complain(c, at_value(node, at, 0), "\"%s\" is not in this version", name);
+        config_check_complain(c, config_check_at_value(node, at, 0), "\"%s\" is not in this version", name);
         return;
     }
     index = (unsigned)(property - node->schema->properties);
     if ((node->given >> index & 1) != 0) {
-        complain(c, at_value(node, at, 0), "property \"%s\" is here a second time", name);
+        config_check_complain(c, config_check_at_value(node, at, 0), "property \"%s\" is here a second time",
+                              name);
         return;
     }
     node->given |= 1u << index;
     node->at[index] = at;
     if (!config_is_for(property, c->source->arch)) {
-        complain(c, at_value(node, at, 0), "\"%s\" is for x86; this config is for PowerPC", name);
+        config_check_complain(c, config_check_at_value(node, at, 0),
+                              "\"%s\" is for x86; this config is for PowerPC", name);
         return;
     }
     limited = config_limited(property, c->source->arch);
-    kind = value_kind(c, at, value, size);
+    kind = config_check_kind(c, at, value, size);
     if (c->source->positions != NULL && kind != (wants_cells(property) ? DTS_KIND_CELLS : DTS_KIND_STRINGS)) {
         fault = CONFIG_FAULT_TYPE;
     } else {
@@ -300,16 +129,16 @@ static void check_property(struct checker *c, struct node_context *node, int at)
             fault = CONFIG_FAULT_TYPE;
         }
     }
-    bad_value(c, node, at, &limited, fault, element, value, size);
+    config_check_bad_value(c, node, at, &limited, fault, element, value, size);
 }
 
-static void check_properties(struct checker *c, struct node_context *node) {
+static void check_properties(struct config_checker *c, struct config_check_node *node) {
     int at;
 
-    config_set_presets(node->schema, node->record);
+    config_set_presets(node->schema, c->source->arch, node->record);
     fdt_for_each_property_offset(at, c->source->fdt, node->offset) {
         check_property(c, node, at);
-        if (is_done(c)) {
+        if (config_check_is_done(c)) {
             return;
         }
     }
@@ -320,14 +149,14 @@ static void check_properties(struct checker *c, struct node_context *node) {
         if ((property->flags & CONFIG_REQUIRED) != 0 && (node->given >> i & 1) == 0) {
             struct config_property limited = config_limited(property, c->source->arch);
 
-            complain(c, at_node(node->offset), "%s has no \"%s\": give %s", node->called, property->name,
-                     config_expected(&limited, expected));
+            config_check_complain(c, config_check_at_node(node->offset), "%s has no \"%s\": give %s",
+                                  node->called, property->name, config_expected(&limited, expected));
         }
     }
 }
 
 /* The image of a guest that is given last, and the one before it. */
-static void find_images(const struct node_context *node, int *before, int *last) {
+static void find_images(const struct config_check_node *node, int *before, int *last) {
     *before = -1;
     *last = -1;
     for (int i = 0; i < CONFIG_IMAGES; i++) {
@@ -343,67 +172,112 @@ static void find_images(const struct node_context *node, int *before, int *last)
     }
 }
 
-static void check_rules(struct checker *c, const struct node_context *node) {
+/* Where the property of that name is, which is given. */
+static struct config_place at_property(const struct config_check_node *node, const char *name,
+                                       unsigned element) {
+    const struct config_property *property = config_find_property(node->schema, name);
+
+    return config_check_at_value(node, node->at[property - node->schema->properties], element);
+}
+
+static void check_images(struct config_checker *c, const struct config_check_node *node,
+                         enum config_rule rule) {
     const struct config_property *properties = node->schema->properties;
-    const struct config_guest *guest = node->record;
     bool is_ppc = c->source->arch == CONFIG_ARCH_PPC;
     int before, last;
 
     find_images(node, &before, &last);
+    if (is_ppc && rule != CONFIG_RULE_NO_IMAGE) {
+        return; /* needs an image that only x86 has: that is said already */
+    }
+    switch (rule) {
+    case CONFIG_RULE_NO_IMAGE:
+        config_check_complain(c, config_check_at_node(node->offset),
+                              is_ppc ? "%s has no image: give a \"kernel\""
+                                     : "%s has no image: give one of \"kernel\", \"multiboot\", \"pvh\", "
+                                       "\"firmware\"",
+                              node->called);
+        break;
+    case CONFIG_RULE_TWO_IMAGES:
+        config_check_complain(c, config_check_at_value(node, node->at[last], 0),
+                              "%s has two images: \"%s\" and \"%s\"", node->called, properties[before].name,
+                              properties[last].name);
+        break;
+    case CONFIG_RULE_INITRD:
+        config_check_complain(c, at_property(node, "initrd", 0),
+                              "\"initrd\" goes with \"kernel\" or \"pvh\", not with \"%s\"",
+                              properties[last].name);
+        break;
+    case CONFIG_RULE_MODULES:
+        config_check_complain(c, at_property(node, "modules", 0),
+                              "\"modules\" goes with \"multiboot\", not with \"%s\"", properties[last].name);
+        break;
+    default:
+        config_check_complain(c, at_property(node, "cmdline", 0),
+                              "\"cmdline\" does not go with \"firmware\"");
+        break;
+    }
+}
+
+static void broken_rule(struct config_checker *c, const struct config_check_node *node,
+                        enum config_rule rule) {
+    const struct config_guest *guest = node->record;
+    bool is_guest = node->schema->kind == CONFIG_KIND_GUEST;
+
+    switch (rule) {
+    case CONFIG_RULE_NO_IMAGE:
+    case CONFIG_RULE_TWO_IMAGES:
+    case CONFIG_RULE_INITRD:
+    case CONFIG_RULE_MODULES:
+    case CONFIG_RULE_CMDLINE:
+        check_images(c, node, rule);
+        break;
+    case CONFIG_RULE_PERIOD:
+        config_check_complain(c, at_property(node, "budget", 0), "\"budget\" needs a \"period\" beside it");
+        break;
+    case CONFIG_RULE_BUDGET:
+        config_check_complain(c, at_property(node, "period", 0), "\"period\" needs a \"budget\" beside it");
+        break;
+    case CONFIG_RULE_OVER:
+        config_check_complain(c, at_property(node, "budget", 1),
+                              "\"budget\" (%u) must not be larger than \"period\" (%u)",
+                              (unsigned)(is_guest ? guest->budget : c->config->service.budget),
+                              (unsigned)(is_guest ? guest->period : c->config->service.period));
+        break;
+    case CONFIG_RULE_NO_STORE:
+        if (config_property_offset(c->source->fdt, node->offset, "device") < 0) { /* else that is said */
+            config_check_complain(c, config_check_at_node(node->offset),
+                                  "%s has no store: give one of \"file\", \"memory\"", node->called);
+        }
+        break;
+    case CONFIG_RULE_TWO_STORES:
+        config_check_complain(c, at_property(node, "memory", 0), "%s has two stores: \"file\" and \"memory\"",
+                              node->called);
+        break;
+    case CONFIG_RULE_OVERLAY:
+        config_check_complain(c, at_property(node, "overlay", 0),
+                              "\"overlay\" is for what the guest writes, but %s is read-only", node->called);
+        break;
+    case CONFIG_RULES:
+        break;
+    }
+}
+
+static void check_rules(struct config_checker *c, const struct config_check_node *node) {
     for (unsigned rule = 0; rule < CONFIG_RULES; rule++) {
-        if (!config_breaks_rule(rule, node->given, guest)) {
-            continue;
-        }
-        if (is_ppc && rule >= CONFIG_RULE_TWO_IMAGES && rule <= CONFIG_RULE_CMDLINE) {
-            continue; /* needs an image that only x86 has: that is said already */
-        }
-        switch ((enum config_rule)rule) {
-        case CONFIG_RULE_NO_IMAGE:
-            complain(c, at_node(node->offset),
-                     is_ppc ? "%s has no image: give a \"kernel\""
-                            : "%s has no image: give one of \"kernel\", \"multiboot\", \"pvh\", \"firmware\"",
-                     node->called);
-            break;
-        case CONFIG_RULE_TWO_IMAGES:
-            complain(c, at_value(node, node->at[last], 0), "%s has two images: \"%s\" and \"%s\"",
-                     node->called, properties[before].name, properties[last].name);
-            break;
-        case CONFIG_RULE_INITRD:
-            complain(c, at_value(node, node->at[CONFIG_GUEST_INITRD], 0),
-                     "\"initrd\" goes with \"kernel\" or \"pvh\", not with \"%s\"", properties[last].name);
-            break;
-        case CONFIG_RULE_MODULES:
-            complain(c, at_value(node, node->at[CONFIG_GUEST_MODULES], 0),
-                     "\"modules\" goes with \"multiboot\", not with \"%s\"", properties[last].name);
-            break;
-        case CONFIG_RULE_CMDLINE:
-            complain(c, at_value(node, node->at[CONFIG_GUEST_CMDLINE], 0),
-                     "\"cmdline\" does not go with \"firmware\"");
-            break;
-        case CONFIG_RULE_PERIOD:
-            complain(c, at_value(node, node->at[CONFIG_GUEST_BUDGET], 0),
-                     "\"budget\" needs a \"period\" beside it");
-            break;
-        case CONFIG_RULE_BUDGET:
-            complain(c, at_value(node, node->at[CONFIG_GUEST_PERIOD], 0),
-                     "\"period\" needs a \"budget\" beside it");
-            break;
-        case CONFIG_RULE_OVER:
-            complain(c, at_value(node, node->at[CONFIG_GUEST_BUDGET], 1),
-                     "\"budget\" (%u) must not be larger than \"period\" (%u)", (unsigned)guest->budget,
-                     (unsigned)guest->period);
-            break;
-        case CONFIG_RULES:
-            break;
+        if (config_breaks_rule(rule, node->schema, node->given, node->record)) {
+            broken_rule(c, node, rule);
         }
     }
 }
 
-static void unknown_node(struct checker *c, const struct node_context *parent, int at, const char *name) {
+static void unknown_node(struct config_checker *c, const struct config_check_node *parent, int at,
+                         const char *name) {
     char hint[CONFIG_WORDS];
 
     if (config_find_property(parent->schema, name) != NULL) {
-        complain(c, at_node(at), "\"%.64s\" is a property of %s, not a node", name, parent->called);
+        config_check_complain(c, config_check_at_node(at), "\"%.64s\" is a property of %s, not a node", name,
+                              parent->called);
         return;
     }
     unknown_hint(parent, true, name, hint);
@@ -411,45 +285,77 @@ static void unknown_node(struct checker *c, const struct node_context *parent, i
         config_property_offset(c->source->fdt, at, "memory") >= 0) {
         snprintf(hint, sizeof(hint), "; a guest stands inside guests { ... }");
     }
-    complain(c, at_node(at), "unknown node \"%.64s\" in %s%s", name, parent->called, hint);
+    config_check_complain(c, config_check_at_node(at), "unknown node \"%.64s\" in %s%s", name, parent->called,
+                          hint);
 }
 
-static void check_nodes(struct checker *c, struct node_context *parent);
-
-static void check_guest(struct checker *c, struct node_context *node, const char *name) {
-    struct config *config = c->config;
-
-    if (config->guest_count == CONFIG_MAX_GUESTS) {
-        complain(c, at_node(node->offset), "guest \"%.64s\" is one too many: %u are the most", name,
-                 CONFIG_MAX_GUESTS);
-        c->errors = CONFIG_MAX_ERRORS + 1; /* one such line is enough */
-        return;
+/* What a node is called in messages: nodes of one kind that the config names, and others. */
+static void call_node(struct config_check_node *node, const struct config_check_node *parent,
+                      const char *name) {
+    switch ((enum config_kind)node->schema->kind) {
+    case CONFIG_KIND_GUEST:
+        snprintf(node->called, sizeof(node->called), "guest \"%.64s\"", name);
+        break;
+    case CONFIG_KIND_NETWORK:
+        snprintf(node->called, sizeof(node->called), "network \"%.64s\"", name);
+        break;
+    case CONFIG_KIND_DISK:
+        snprintf(node->called, sizeof(node->called), "disk \"%.64s\"", name);
+        break;
+    case CONFIG_KIND_NET:
+    case CONFIG_KIND_GUEST_DISK:
+        snprintf(node->called, sizeof(node->called), "%.5s of %.66s", name, parent->called);
+        break;
+    case CONFIG_KIND_HOST:
+    case CONFIG_KIND_SERVICE:
+        snprintf(node->called, sizeof(node->called), "node \"%.64s\"", name);
+        break;
     }
-    snprintf(node->called, sizeof(node->called), "guest \"%.64s\"", name);
-    if (!config_guest_name_valid(name)) {
-        complain(c, at_node(node->offset),
-                 "\"%.64s\" cannot name a guest: 1 to %u of a-z, 0-9 and \"-\" (not first)", name,
-                 CONFIG_MAX_NAME);
-    }
-    for (unsigned i = 0; i < config->guest_count; i++) {
-        if (strcmp(config->guests[i].name, name) == 0) {
-            complain(c, at_node(node->offset), "two guests are named \"%.64s\"", name);
+}
+
+/* Says what is wrong with a node's name. */
+static void bad_name(struct config_checker *c, const struct config_check_node *node, const char *name,
+                     enum config_name_fault fault) {
+    static const char *const kinds[] = {
+        [CONFIG_KIND_NETWORK] = "network",  [CONFIG_KIND_DISK] = "disk",       [CONFIG_KIND_GUEST] = "guest",
+        [CONFIG_KIND_NET] = "network card", [CONFIG_KIND_GUEST_DISK] = "disk",
+    };
+    struct config_place place = config_check_at_node(node->offset);
+    const char *kind = kinds[node->schema->kind];
+    unsigned limit = config_limit_of(node->schema->kind);
+    int stem = (int)strlen(node->schema->name) - 1;
+
+    switch (fault) {
+    case CONFIG_NAME_GOOD:
+        break;
+    case CONFIG_NAME_INVALID:
+        if ((node->schema->flags & CONFIG_NUMBERED) != 0) {
+            config_check_complain(c, place, "\"%.64s\" cannot name a %s: %.*s0 to %.*s%u can", name, kind,
+                                  stem, node->schema->name, stem, node->schema->name, limit - 1);
+        } else {
+            config_check_complain(c, place,
+                                  "\"%.64s\" cannot name a %s: 1 to %u of a-z, 0-9 and \"-\" (not first)",
+                                  name, kind, CONFIG_MAX_NAME);
         }
-    }
-    node->record = &config->guests[config->guest_count++];
-    memset(node->record, 0, sizeof(struct config_guest));
-    ((struct config_guest *)node->record)->name = name;
-    check_properties(c, node);
-    if (!is_done(c)) {
-        check_rules(c, node);
-        check_nodes(c, node);
+        break;
+    case CONFIG_NAME_TWICE:
+        config_check_complain(c, place, "two %ss are named \"%.64s\"", kind, name);
+        break;
+    case CONFIG_NAME_FULL:
+        config_check_complain(c, place, "%s is one too many: %u are the most", node->called, limit);
+        c->errors = CONFIG_MAX_ERRORS + 1; /* one such line is enough */
+        break;
     }
 }
 
-static void check_node(struct checker *c, const struct node_context *parent, int at, uint32_t *seen) {
+static void check_nodes(struct config_checker *c, struct config_check_node *parent);
+
+static void check_node(struct config_checker *c, const struct config_check_node *parent, int at,
+                       uint32_t *seen) {
     const char *name = fdt_get_name(c->source->fdt, at, NULL);
     const struct config_node *schema = name != NULL ? config_find_node(parent->schema, name) : NULL;
-    struct node_context node = {.schema = schema, .offset = at, .record = c->config};
+    struct config_check_node node = {.schema = schema, .offset = at};
+    enum config_name_fault fault;
     uint32_t bit;
 
     if (schema == NULL) {
@@ -457,30 +363,34 @@ static void check_node(struct checker *c, const struct node_context *parent, int
         return;
     }
     if ((schema->flags & CONFIG_LATER) != 0) {
-        complain(c, at_node(at), "\"%.64s\" is not in this version", name);
-        return;
-    }
-    if ((schema->flags & CONFIG_ANY_NAME) != 0) {
-        check_guest(c, &node, name);
+        config_check_complain(c, config_check_at_node(at), "\"%.64s\" is not in this version", name);
         return;
     }
     bit = 1u << (schema - parent->schema->nodes);
-    if ((*seen & bit) != 0) {
-        complain(c, at_node(at), "node \"%s\" is here a second time", name);
+    if ((*seen & bit) != 0 && (schema->flags & (CONFIG_ANY_NAME | CONFIG_NUMBERED)) == 0) {
+        config_check_complain(c, config_check_at_node(at), "node \"%s\" is here a second time", name);
         return;
     }
     *seen |= bit;
-    snprintf(node.called, sizeof(node.called), "node \"%.64s\"", name);
+    call_node(&node, parent, name);
+    node.record = config_add(c->config, parent->record, schema, name, &fault);
+    bad_name(c, &node, name, fault);
+    if (node.record == NULL) {
+        return;
+    }
     check_properties(c, &node);
-    check_nodes(c, &node);
+    if (!config_check_is_done(c)) {
+        check_rules(c, &node);
+        check_nodes(c, &node);
+    }
 }
 
-static void check_nodes(struct checker *c, struct node_context *parent) {
+static void check_nodes(struct config_checker *c, struct config_check_node *parent) {
     uint32_t seen = 0;
     int at;
 
     fdt_for_each_subnode(at, c->source->fdt, parent->offset) {
-        if (is_done(c)) {
+        if (config_check_is_done(c)) {
             return;
         }
         check_node(c, parent, at, &seen);
@@ -489,9 +399,12 @@ static void check_nodes(struct checker *c, struct node_context *parent) {
         const struct config_node *node = &parent->schema->nodes[i];
 
         if ((node->flags & CONFIG_REQUIRED) != 0 && (seen >> i & 1) == 0) {
-            complain(c, at_node(parent->offset), "%s has no node \"%s\"", parent->called, node->name);
-        } else if ((node->flags & CONFIG_ANY_NAME) != 0 && c->config->guest_count == 0 && !is_done(c)) {
-            complain(c, at_node(parent->offset), "there is no guest in %s", parent->called);
+            config_check_complain(c, config_check_at_node(parent->offset), "%s has no node \"%s\"",
+                                  parent->called, node->name);
+        } else if (node->kind == CONFIG_KIND_GUEST && c->config->guest_count == 0 &&
+                   !config_check_is_done(c)) {
+            config_check_complain(c, config_check_at_node(parent->offset), "there is no guest in %s",
+                                  parent->called);
         }
     }
 }
@@ -526,22 +439,28 @@ static void bad_tree(const struct config_source *source, struct dts_report *repo
 }
 
 int config_check(const struct config_source *source, struct config *out, struct dts_report *report) {
-    struct checker checker = {.source = source, .report = report, .config = out};
-    struct node_context root = {.schema = &config_schema, .record = out, .called = "the root node"};
+    struct config_checker checker = {.source = source, .report = report, .config = out};
+    struct config_check_node root = {.schema = &config_schema, .record = out, .called = "the root node"};
 
     memset(out, 0, sizeof(*out));
     if (((uintptr_t)source->fdt & 7) != 0 || !config_tree_valid(source->fdt, source->size)) {
         bad_tree(source, report);
         return -EINVAL;
     }
+    for (unsigned i = 0; i < config_schema.node_count; i++) { /* of nodes that may be left out */
+        config_set_presets(&config_schema.nodes[i], source->arch, out);
+    }
     check_properties(&checker, &root);
     check_nodes(&checker, &root);
+    if (!config_check_is_done(&checker)) {
+        config_complete(out, config_check_link, &checker);
+    }
     if (checker.errors != 0) {
         return -EINVAL;
     }
     if (config_read(source->fdt, source->size, source->arch, out) !=
         0) { /* cannot be: both go by one schema */
-        complain(&checker, at_node(0), "the config cannot be read");
+        config_check_complain(&checker, config_check_at_node(0), "the config cannot be read");
         return -EINVAL;
     }
     return 0;

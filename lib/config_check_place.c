@@ -21,6 +21,25 @@ static void path_text(const void *fdt, struct config_place place, char *buffer, 
     }
 }
 
+const char *config_place_text(const struct config_source *source, struct config_place place, char *buffer,
+                              size_t size) {
+    const struct dts_mark *mark = NULL;
+    uint32_t line, column;
+
+    if (source->positions != NULL) {
+        mark = dts_find(source->positions, place.property >= 0 ? place.property : place.node, place.element);
+    }
+    if (mark != NULL) {
+        const struct dts_file *file = &source->positions->files[mark->file];
+
+        dts_line_column(file, mark->text, &line, &column);
+        snprintf(buffer, size, "%.60s:%u:%u", file->name, (unsigned)line, (unsigned)column);
+    } else {
+        path_text(source->fdt, place, buffer, size);
+    }
+    return buffer;
+}
+
 void config_complain_v(const struct config_source *source, struct dts_report *report,
                        struct config_place place, const char *format, va_list arguments) {
     struct dts_error error = {.file = source->file};
@@ -69,27 +88,37 @@ int config_property_offset(const void *fdt, int node, const char *name) {
     return -1;
 }
 
-int config_guests_offset(const void *fdt) {
+int config_child_offset(const void *fdt, int node, const char *name) {
     int at;
 
-    fdt_for_each_subnode(at, fdt, 0) {
-        if (strcmp(fdt_get_name(fdt, at, NULL), "guests") == 0) {
+    fdt_for_each_subnode(at, fdt, node) {
+        const char *found = fdt_get_name(fdt, at, NULL);
+
+        if (found != NULL && strcmp(found, name) == 0) {
             return at;
         }
     }
     return -1;
 }
 
-int config_guest_offset(const void *fdt, unsigned index) {
-    int guests = config_guests_offset(fdt), at;
+int config_record_offset(const void *fdt, const char *list, unsigned index) {
+    int node = config_child_offset(fdt, 0, list), at;
 
-    if (guests < 0) {
+    if (node < 0) {
         return -1;
     }
-    fdt_for_each_subnode(at, fdt, guests) {
+    fdt_for_each_subnode(at, fdt, node) {
         if (index-- == 0) {
             return at;
         }
     }
     return -1;
+}
+
+int config_item_offset(const void *fdt, unsigned guest, const char *stem, unsigned number) {
+    int node = config_record_offset(fdt, "guests", guest);
+    char name[16];
+
+    snprintf(name, sizeof(name), "%.8s%u", stem, number);
+    return node < 0 ? -1 : config_child_offset(fdt, node, name);
 }

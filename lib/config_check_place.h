@@ -18,10 +18,16 @@ void config_complain(const struct config_source *source, struct dts_report *repo
 void config_complain_v(const struct config_source *source, struct dts_report *report,
                        struct config_place place, const char *format, va_list arguments);
 
-/* The offset of a property by name, of the node `guests`, and of the guest that config.guests[index] was read
- * from; -1: none. */
+/* A place in words: file:line:column, or its path in a tree without source. */
+const char *config_place_text(const struct config_source *source, struct config_place place, char *buffer,
+                              size_t size);
+
+/* Offsets; -1: none. Of a property and a node by name, in the node at `node`. */
 int config_property_offset(const void *fdt, int node, const char *name);
-int config_guests_offset(const void *fdt);
-int config_guest_offset(const void *fdt, unsigned index);
+int config_child_offset(const void *fdt, int node, const char *name);
+/* Of the node that record `index` of the root's node `list` ("guests", "networks", "disks") was read from. */
+int config_record_offset(const void *fdt, const char *list, unsigned index);
+/* Of a guest's node by stem ("net", "disk") and number. */
+int config_item_offset(const void *fdt, unsigned guest, const char *stem, unsigned number);
 
 #endif

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LONGEST_NAME 32u /* of the schema; longer names are near to nothing */
+#define LONGEST_NAME 32u /* of the schema, and of networks and disks; longer names are near to nothing */
+#define CONFIG_NAMES 32u /* of properties or nodes of one node */
 
 /* Appends at *used; what does not fit is cut. */
 static void append(char *buffer, size_t size, size_t *used, const char *format, ...)
@@ -57,6 +58,10 @@ const char *config_size_text(uint64_t bytes, char buffer[CONFIG_WORDS]) {
     return buffer;
 }
 
+static const char *power_words(unsigned power) {
+    return power == 4 ? ", a power of four" : power == 2 ? ", a power of two" : "";
+}
+
 const char *config_expected(const struct config_property *property, char buffer[CONFIG_WORDS]) {
     char low[CONFIG_WORDS], high[CONFIG_WORDS];
     size_t used = 0;
@@ -76,12 +81,15 @@ const char *config_expected(const struct config_property *property, char buffer[
         snprintf(buffer, CONFIG_WORDS, "a name of 1 to %u letters, digits, \"-\" and \".\"",
                  (unsigned)property->max);
         break;
+    case CONFIG_TYPE_LINK:
+        snprintf(buffer, CONFIG_WORDS, "the name of a %s", property->name);
+        break;
     case CONFIG_TYPE_TEXT:
         snprintf(buffer, CONFIG_WORDS, "a string of at most %u bytes", (unsigned)property->max);
         break;
     case CONFIG_TYPE_SIZE:
-        snprintf(buffer, CONFIG_WORDS, "a size from \"%s\" to \"%s\"", size_word(property->min, low),
-                 size_word(property->max, high));
+        snprintf(buffer, CONFIG_WORDS, "a size from \"%s\" to \"%s\"%s", size_word(property->min, low),
+                 size_word(property->max, high), power_words(property->power));
         break;
     case CONFIG_TYPE_NUMBER:
         snprintf(buffer, CONFIG_WORDS, "a number from %u to %u", (unsigned)property->min,
@@ -94,6 +102,9 @@ const char *config_expected(const struct config_property *property, char buffer[
     case CONFIG_TYPE_FILE:
         snprintf(buffer, CONFIG_WORDS, "a file name");
         break;
+    case CONFIG_TYPE_MAC:
+        snprintf(buffer, CONFIG_WORDS, "a card's address as \"52:54:00:12:34:56\"");
+        break;
     case CONFIG_TYPE_MODULES:
         snprintf(buffer, CONFIG_WORDS, "up to %u strings \"FILE ARGUMENTS\"", (unsigned)property->max);
         break;
@@ -102,6 +113,8 @@ const char *config_expected(const struct config_property *property, char buffer[
 }
 
 const char *config_default(const struct config_property *property, char buffer[CONFIG_WORDS]) {
+    char size[CONFIG_WORDS], ppc_size[CONFIG_WORDS];
+
     if ((property->flags & CONFIG_LATER) != 0) {
         snprintf(buffer, CONFIG_WORDS, "not in this version");
     } else if ((property->flags & CONFIG_REQUIRED) != 0) {
@@ -110,6 +123,10 @@ const char *config_default(const struct config_property *property, char buffer[C
         snprintf(buffer, CONFIG_WORDS, "%s", property->otherwise);
     } else if (property->type == CONFIG_TYPE_CHOICE) {
         snprintf(buffer, CONFIG_WORDS, "\"%s\"", property->choices[property->preset]);
+    } else if (property->type == CONFIG_TYPE_SIZE) {
+        snprintf(buffer, CONFIG_WORDS,
+                 property->ppc_preset != 0 ? "\"%.24s\"; on PowerPC \"%.24s\"" : "\"%.24s\"",
+                 size_word(property->preset, size), size_word(property->ppc_preset, ppc_size));
     } else if (property->preset_text != NULL) {
         snprintf(buffer, CONFIG_WORDS, "\"%s\"", property->preset_text);
     } else {
@@ -127,7 +144,8 @@ const char *config_reference_row(const struct config_property *property, char bu
 
     append(buffer, CONFIG_ROW, &used, "| `%s` | %s", property->name, config_expected(property, expected));
     if (property->ppc_max != 0 && property->type == CONFIG_TYPE_SIZE) {
-        append(buffer, CONFIG_ROW, &used, "; on PowerPC to \"%s\"", size_word(property->ppc_max, limit));
+        append(buffer, CONFIG_ROW, &used, "; on PowerPC to \"%s\"%s", size_word(property->ppc_max, limit),
+               power_words(property->ppc_power));
     } else if (property->ppc_max != 0) {
         append(buffer, CONFIG_ROW, &used, "; on PowerPC to %u", (unsigned)property->ppc_max);
     }
@@ -197,23 +215,30 @@ static unsigned distance(const char *a, const char *b) {
     return rows[a_length % 3][b_length];
 }
 
-const char *config_nearest(const struct config_node *node, bool nodes, const char *name) {
+const char *config_nearest_of(const char *const *names, unsigned count, const char *name) {
     size_t length = strlen(name);
     unsigned best = (length >= 8 ? 3 : (length >= 4 ? 2 : 1)) + 1;
     const char *nearest = NULL;
 
-    for (unsigned i = 0; i < (nodes ? node->node_count : node->property_count); i++) {
-        const char *known = nodes ? node->nodes[i].name : node->properties[i].name;
-        unsigned found;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned found = distance(name, names[i]);
 
-        if (nodes && (node->nodes[i].flags & (CONFIG_ANY_NAME | CONFIG_NUMBERED)) != 0) {
-            continue;
-        }
-        found = distance(name, known);
-        if (found < best && found < strlen(known)) {
+        if (found < best && found < strlen(names[i])) {
             best = found;
-            nearest = known;
+            nearest = names[i];
         }
     }
     return nearest;
+}
+
+const char *config_nearest(const struct config_node *node, bool nodes, const char *name) {
+    const char *names[CONFIG_NAMES];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < (nodes ? node->node_count : node->property_count) && count < CONFIG_NAMES; i++) {
+        if (!nodes || (node->nodes[i].flags & (CONFIG_ANY_NAME | CONFIG_NUMBERED)) == 0) {
+            names[count++] = nodes ? node->nodes[i].name : node->properties[i].name;
+        }
+    }
+    return config_nearest_of(names, count, name);
 }

@@ -38,4 +38,7 @@ void config_each_node(void (*each)(void *context, const struct config_node *node
  */
 const char *config_nearest(const struct config_node *node, bool nodes, const char *name);
 
+/* The same of any names. */
+const char *config_nearest_of(const char *const *names, unsigned count, const char *name);
+
 #endif

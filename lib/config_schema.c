@@ -17,6 +17,9 @@ static const char *const on_off[] = {"off", "on", NULL};
 static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const restarts[] = {"never", "on-crash", "always", NULL};
 static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
+static const char *const net_types[] = {"virtio-net", NULL};
+static const char *const net_types_later[] = {"e1000", NULL};
+static const char *const disk_types[] = {"virtio-blk", NULL};
 
 static const struct config_property guest_properties[] = {
     [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
@@ -100,6 +103,15 @@ static const struct config_property guest_properties[] = {
                           .field = offsetof(struct config_guest, tsc_khz),
                           .meaning = "frequency of the guest's TSC; another than the machine's needs a CPU "
                                      "that scales it"},
+    [CONFIG_GUEST_ENTROPY] = {"entropy", .type = CONFIG_TYPE_CHOICE, .choices = yes_no,
+                              .preset = CONFIG_UNSET,
+                              .otherwise = "\"yes\" if the guest has another virtio device",
+                              .field = offsetof(struct config_guest, entropy),
+                              .meaning = "whether the guest has a source of random numbers (virtio-rng)"},
+    [CONFIG_GUEST_VIRTIO_CONSOLE] = {"virtio-console", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
+                                     .meaning = "whether the guest has a virtio console"},
+    [CONFIG_GUEST_BALLOON] = {"balloon", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
+                              .meaning = "whether the guest can give memory back (virtio-balloon)"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                                   .meaning = "devices of the machine that the guest owns"},
     [CONFIG_GUEST_IDENTITY_MEMORY] = {"identity-memory", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
@@ -109,19 +121,128 @@ static const struct config_property guest_properties[] = {
 static_assert(COUNT(guest_properties) == CONFIG_GUEST_PROPERTIES, "the guest's table has every property");
 static_assert(COUNT(guest_properties) <= 32, "a set of properties fits in 32 bits");
 
+static const struct config_property net_properties[] = {
+    {"type", .type = CONFIG_TYPE_CHOICE, .choices = net_types, .later = net_types_later,
+     .field = CONFIG_NO_FIELD, .meaning = "what kind of card the guest sees; `e1000` is not in this version"},
+    {"network", .type = CONFIG_TYPE_LINK, .max = CONFIG_MAX_NAME, .flags = CONFIG_REQUIRED,
+     .field = offsetof(struct config_net, network_name), .meaning = "the network that it is in"},
+    {"mac", .type = CONFIG_TYPE_MAC, .otherwise = "made from host, guest and N",
+     .field = offsetof(struct config_net, mac), .meaning = "the card's address"},
+    {"mac-lock", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = 1,
+     .field = offsetof(struct config_net, mac_lock),
+     .meaning = "whether frames that the guest sends from another address are dropped"},
+    {"mtu", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_MTU, .max = CONFIG_MAX_MTU, .preset = 1500,
+     .field = offsetof(struct config_net, mtu), .meaning = "bytes of the largest packet"},
+    {"queues", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_QUEUES, .preset = 1,
+     .field = offsetof(struct config_net, queues),
+     .meaning = "pairs of queues, at most as many as the guest has virtual CPUs"},
+};
+
+static const struct config_property guest_disk_properties[] = {
+    {"type", .type = CONFIG_TYPE_CHOICE, .choices = disk_types, .field = CONFIG_NO_FIELD,
+     .meaning = "what kind of disk the guest sees"},
+    {"disk", .type = CONFIG_TYPE_LINK, .max = CONFIG_MAX_NAME, .flags = CONFIG_REQUIRED,
+     .field = offsetof(struct config_guest_disk, disk_name), .meaning = "the disk that it shows"},
+    {"partition", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_PARTITION,
+     .otherwise = "the whole disk", .field = offsetof(struct config_guest_disk, partition),
+     .meaning = "the partition of the disk that is shown, by its number in the partition table"},
+    {"read-only", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .preset = CONFIG_UNSET,
+     .otherwise = "as the disk, if without overlay", .field = offsetof(struct config_guest_disk, read_only),
+     .meaning = "whether the guest cannot write"},
+    {"overlay", .type = CONFIG_TYPE_CHOICE, .choices = yes_no,
+     .field = offsetof(struct config_guest_disk, overlay),
+     .meaning = "whether what the guest writes is kept in memory, over the disk, which stays as it is; "
+                "needs the service VM's `overlay-memory`"},
+    {"serial", .type = CONFIG_TYPE_TEXT, .max = CONFIG_MAX_SERIAL, .otherwise = "\"GUEST-diskN\"",
+     .field = offsetof(struct config_guest_disk, serial),
+     .meaning = "serial number that the guest reads; in the default the guest's name is cut to 14 bytes"},
+};
+
 static const struct config_node guest_nodes[] = {
-    {.name = "netN", .flags = CONFIG_LATER | CONFIG_NUMBERED, .meaning = "a network card of the guest"},
-    {.name = "diskN", .flags = CONFIG_LATER | CONFIG_NUMBERED, .meaning = "a disk of the guest"},
+    {.name = "netN",
+     .flags = CONFIG_NUMBERED,
+     .kind = CONFIG_KIND_NET,
+     .properties = net_properties,
+     .property_count = COUNT(net_properties),
+     .meaning = "a network card of the guest, net0 to net7"},
+    {.name = "diskN",
+     .flags = CONFIG_NUMBERED,
+     .kind = CONFIG_KIND_GUEST_DISK,
+     .properties = guest_disk_properties,
+     .property_count = COUNT(guest_disk_properties),
+     .meaning = "a disk of the guest, disk0 to disk7"},
 };
 
 static const struct config_node guests_nodes[] = {
     {.name = "NAME",
      .flags = CONFIG_ANY_NAME,
+     .kind = CONFIG_KIND_GUEST,
      .properties = guest_properties,
      .property_count = COUNT(guest_properties),
      .nodes = guest_nodes,
      .node_count = COUNT(guest_nodes),
      .meaning = "one guest"},
+};
+
+static const struct config_property service_properties[] = {
+    {"memory", .type = CONFIG_TYPE_SIZE, .min = CONFIG_MIN_SERVICE, .max = CONFIG_MAX_SERVICE,
+     .ppc_max = CONFIG_PPC_MAX_SERVICE, .preset = 64u << 20, .ppc_preset = 16u << 20, .power = 2,
+     .ppc_power = 4, .field = offsetof(struct config, service.memory), .meaning = "RAM of the service VM"},
+    {"overlay-memory", .type = CONFIG_TYPE_SIZE, .min = CONFIG_MIN_OVERLAY, .max = CONFIG_MAX_MEMORY,
+     .ppc_max = CONFIG_PPC_MAX_MEMORY, .otherwise = "none; required if a guest's disk has an overlay",
+     .field = offsetof(struct config, service.overlay_memory),
+     .meaning = "memory beside it that all overlays share: at least 1M for each"},
+    {"cpus", .type = CONFIG_TYPE_CPUS, .max = CONFIG_MAX_CPUS - 1, .preset = UINT64_MAX,
+     .otherwise = "all CPUs", .field = offsetof(struct config, service.cpus),
+     .meaning = "CPUs of the machine that it may run on, each named once"},
+    {"budget", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_BUDGET, .max = CONFIG_MAX_PERIOD, .preset = 8000,
+     .field = offsetof(struct config, service.budget),
+     .meaning = "microseconds of CPU time that it gets in every `period`"},
+    {"period", .type = CONFIG_TYPE_NUMBER, .min = CONFIG_MIN_PERIOD, .max = CONFIG_MAX_PERIOD,
+     .preset = 10000, .field = offsetof(struct config, service.period),
+     .meaning = "microseconds after which a new `budget` is given; both or neither"},
+};
+
+static const struct config_property network_properties[] = {
+    {"uplink", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
+     .meaning = "the card of the machine that joins the network to the world"},
+    {"broadcast-limit", .type = CONFIG_TYPE_NUMBER, .max = CONFIG_MAX_BROADCASTS, .preset = 1000,
+     .field = offsetof(struct config_network, broadcast_limit),
+     .meaning = "frames to all that each card may send in a second; 0: no limit"},
+};
+
+static const struct config_node networks_nodes[] = {
+    {.name = "NAME",
+     .flags = CONFIG_ANY_NAME,
+     .kind = CONFIG_KIND_NETWORK,
+     .properties = network_properties,
+     .property_count = COUNT(network_properties),
+     .meaning = "one network"},
+};
+
+static const struct config_property disk_properties[] = {
+    {"file", .type = CONFIG_TYPE_FILE, .otherwise = "one of the two stores",
+     .field = offsetof(struct config_disk, file),
+     .meaning = "store: a file that is read into memory at the start, a multiple of 512 bytes; what is "
+                "written is lost with the machine's power"},
+    {"memory", .type = CONFIG_TYPE_SIZE, .min = CONFIG_MIN_DISK, .max = CONFIG_MAX_MEMORY,
+     .ppc_max = CONFIG_PPC_MAX_MEMORY, .otherwise = "one of the two stores",
+     .field = offsetof(struct config_disk, memory),
+     .meaning = "store: memory of that size, a multiple of 4K, empty at the start"},
+    {"device", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD, .meaning = "store: a disk of the machine"},
+    {"read-only", .type = CONFIG_TYPE_CHOICE, .choices = yes_no,
+     .field = offsetof(struct config_disk, read_only), .meaning = "whether no guest can write it"},
+    {"shared", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .field = offsetof(struct config_disk, shared),
+     .meaning = "whether several guests may write it; they need a file system that is made for it"},
+};
+
+static const struct config_node disks_nodes[] = {
+    {.name = "NAME",
+     .flags = CONFIG_ANY_NAME,
+     .kind = CONFIG_KIND_DISK,
+     .properties = disk_properties,
+     .property_count = COUNT(disk_properties),
+     .meaning = "one disk"},
 };
 
 static const struct config_property host_properties[] = {
@@ -155,9 +276,19 @@ static const struct config_node root_nodes[] = {
      .nodes = guests_nodes,
      .node_count = COUNT(guests_nodes),
      .meaning = "the guests: one node for each, 1 to 32 of them"},
-    {.name = "service", .flags = CONFIG_LATER, .meaning = "the service VM"},
-    {.name = "networks", .flags = CONFIG_LATER, .meaning = "networks that guests share"},
-    {.name = "disks", .flags = CONFIG_LATER, .meaning = "disks that guests share"},
+    {.name = "service",
+     .kind = CONFIG_KIND_SERVICE,
+     .properties = service_properties,
+     .property_count = COUNT(service_properties),
+     .meaning = "the service VM; may be left out"},
+    {.name = "networks",
+     .nodes = networks_nodes,
+     .node_count = COUNT(networks_nodes),
+     .meaning = "networks of guests: one node for each, up to 16"},
+    {.name = "disks",
+     .nodes = disks_nodes,
+     .node_count = COUNT(disks_nodes),
+     .meaning = "disks for guests: one node for each, up to 32"},
     {.name = "policy", .flags = CONFIG_LATER, .meaning = "what this machine may do with others"},
 };
 
@@ -186,8 +317,10 @@ bool config_is_for(const struct config_property *property, enum config_arch arch
 struct config_property config_limited(const struct config_property *property, enum config_arch arch) {
     struct config_property limited = *property;
 
-    if (arch == CONFIG_ARCH_PPC && property->ppc_max != 0) {
-        limited.max = property->ppc_max;
+    if (arch == CONFIG_ARCH_PPC) {
+        limited.max = property->ppc_max != 0 ? property->ppc_max : property->max;
+        limited.preset = property->ppc_preset != 0 ? property->ppc_preset : property->preset;
+        limited.power = property->ppc_power != 0 ? property->ppc_power : property->power;
     }
     return limited;
 }
@@ -220,27 +353,30 @@ const struct config_node *config_find_node(const struct config_node *node, const
     return NULL;
 }
 
-void config_set_presets(const struct config_node *node, void *record) {
+void config_set_presets(const struct config_node *node, enum config_arch arch, void *record) {
     for (unsigned i = 0; i < node->property_count; i++) {
-        const struct config_property *property = &node->properties[i];
-        char *field = (char *)record + property->field;
+        struct config_property property = config_limited(&node->properties[i], arch);
+        char *field = (char *)record + property.field;
 
-        if (property->field == CONFIG_NO_FIELD) {
+        if (property.field == CONFIG_NO_FIELD) {
             continue;
         }
-        switch ((enum config_type)property->type) {
+        switch ((enum config_type)property.type) {
         case CONFIG_TYPE_CHOICE:
         case CONFIG_TYPE_NUMBER:
-            *(uint32_t *)field = (uint32_t)property->preset;
+            *(uint32_t *)field = (uint32_t)property.preset;
             break;
         case CONFIG_TYPE_SIZE:
         case CONFIG_TYPE_CPUS:
-            *(uint64_t *)field = property->preset;
+            *(uint64_t *)field = property.preset;
             break;
         case CONFIG_TYPE_NAME:
+        case CONFIG_TYPE_LINK:
         case CONFIG_TYPE_TEXT:
         case CONFIG_TYPE_FILE:
-            *(const char **)field = property->preset_text;
+            *(const char **)field = property.preset_text;
+            break;
+        case CONFIG_TYPE_MAC: /* all zero in a fresh record: config_complete() makes one */
             break;
         case CONFIG_TYPE_MODULES: /* module_count, which a fresh record has at 0, says how many there are */
             break;

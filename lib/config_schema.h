@@ -9,11 +9,14 @@
 enum config_type {
     CONFIG_TYPE_CHOICE,  /* one string of a list; uint32_t: its index */
     CONFIG_TYPE_NAME,    /* letters, digits, '-' and '.', 1..max bytes; const char * */
+    CONFIG_TYPE_LINK,    /* the name of a network or disk, as the property is called; const char * */
     CONFIG_TYPE_TEXT,    /* printable ASCII, 0..max bytes; const char * */
-    CONFIG_TYPE_SIZE,    /* string with a suffix, min..max bytes, a multiple of 4 KiB; uint64_t */
+    CONFIG_TYPE_SIZE,    /* string with a suffix, min..max bytes, a multiple of 4 KiB, perhaps of a power;
+                            uint64_t */
     CONFIG_TYPE_NUMBER,  /* one cell, min..max; uint32_t */
     CONFIG_TYPE_CPUS,    /* cells 0..max, each once; uint64_t with their bits */
     CONFIG_TYPE_FILE,    /* a file name; const char * */
+    CONFIG_TYPE_MAC,     /* a card's address as text; uint8_t[6] */
     CONFIG_TYPE_MODULES, /* 1..max strings "FILE ARGUMENTS"; const char *[] and module_count of the guest */
 };
 
@@ -22,6 +25,8 @@ enum config_type {
 #define CONFIG_ANY_NAME  4u /* a node whose name the config chooses */
 #define CONFIG_NUMBERED  8u /* a node named with a number at the end: the table has "N" there */
 
+#define CONFIG_UNSET     2u /* a choice of no and yes that is not made; settled by config_complete() */
+
 #define CONFIG_NO_FIELD  UINT16_MAX
 
 #define CONFIG_FOR(arch) (1u << (arch)) /* of enum config_arch */
@@ -29,17 +34,31 @@ enum config_type {
 struct config_property {
     const char *name;
     const char *const *choices; /* of CHOICE; ends with NULL */
+    const char *const *later;   /* of CHOICE: choices that are not in this version; ends with NULL; or NULL */
     const char *preset_text;    /* value of NAME and TEXT if not given */
     const char *otherwise;      /* what is so if not given, as the reference says it; NULL: the preset */
     const char *meaning;        /* one line for the reference */
     uint64_t min, max;
-    uint64_t ppc_max; /* on PowerPC, in place of max; 0: max */
-    uint64_t preset;  /* value of the other types if not given */
-    uint16_t
-        field; /* offset in struct config, for a guest's in struct config_guest; CONFIG_NO_FIELD: not kept */
-    uint8_t type;  /* enum config_type */
-    uint8_t flags; /* CONFIG_REQUIRED, CONFIG_LATER */
-    uint8_t only;  /* CONFIG_FOR() of the one architecture that has it; 0: all */
+    uint64_t ppc_max;    /* on PowerPC, in place of max; 0: max */
+    uint64_t preset;     /* value of the other types if not given */
+    uint64_t ppc_preset; /* on PowerPC, in place of preset; 0: preset */
+    uint16_t field;      /* offset in the node's record; CONFIG_NO_FIELD: not kept */
+    uint8_t type;        /* enum config_type */
+    uint8_t flags;       /* CONFIG_REQUIRED, CONFIG_LATER */
+    uint8_t only;        /* CONFIG_FOR() of the one architecture that has it; 0: all */
+    uint8_t power;       /* of SIZE: has to be a power of 2 or 4; 0: need not */
+    uint8_t ppc_power;   /* on PowerPC, in place of power; 0: power */
+};
+
+/* What a node's properties are kept in. */
+enum config_kind {
+    CONFIG_KIND_HOST = 0,   /* struct config */
+    CONFIG_KIND_SERVICE,    /* struct config, too */
+    CONFIG_KIND_NETWORK,    /* struct config_network */
+    CONFIG_KIND_DISK,       /* struct config_disk */
+    CONFIG_KIND_GUEST,      /* struct config_guest */
+    CONFIG_KIND_NET,        /* struct config_net of the guest above */
+    CONFIG_KIND_GUEST_DISK, /* struct config_guest_disk of the guest above */
 };
 
 struct config_node {
@@ -50,6 +69,7 @@ struct config_node {
     uint8_t property_count; /* at most 32 */
     uint8_t node_count;
     uint8_t flags; /* CONFIG_* */
+    uint8_t kind;  /* enum config_kind */
 };
 
 /* A guest's properties by index in its table. A set of them is a mask of bits 1u << index. */
@@ -74,21 +94,27 @@ enum config_guest_property {
     CONFIG_GUEST_EXIT_PORT,
     CONFIG_GUEST_APIC,
     CONFIG_GUEST_TSC,
+    CONFIG_GUEST_ENTROPY,
+    CONFIG_GUEST_VIRTIO_CONSOLE,
+    CONFIG_GUEST_BALLOON,
     CONFIG_GUEST_PASSTHROUGH,
     CONFIG_GUEST_IDENTITY_MEMORY,
     CONFIG_GUEST_PROPERTIES,
 };
 
-/* What has to hold between the properties of a guest. */
+/* What has to hold between the properties of a node: of a guest, and where it says so of others. */
 enum config_rule {
     CONFIG_RULE_NO_IMAGE,   /* none of kernel, multiboot, pvh, firmware */
     CONFIG_RULE_TWO_IMAGES, /* more than one of them */
     CONFIG_RULE_INITRD,     /* initrd with another kind than kernel or pvh */
     CONFIG_RULE_MODULES,    /* modules with another kind than multiboot */
     CONFIG_RULE_CMDLINE,    /* cmdline with firmware */
-    CONFIG_RULE_PERIOD,     /* budget without period */
-    CONFIG_RULE_BUDGET,     /* period without budget */
-    CONFIG_RULE_OVER,       /* budget larger than period */
+    CONFIG_RULE_PERIOD,     /* budget without period, also of the service VM */
+    CONFIG_RULE_BUDGET,     /* period without budget, also of the service VM */
+    CONFIG_RULE_OVER,       /* budget larger than period, also of the service VM */
+    CONFIG_RULE_NO_STORE,   /* a disk with neither file nor memory */
+    CONFIG_RULE_TWO_STORES, /* a disk with both */
+    CONFIG_RULE_OVERLAY,    /* a guest's disk that is read-only and has an overlay */
     CONFIG_RULES,
 };
 
@@ -99,8 +125,11 @@ enum config_fault {
     CONFIG_FAULT_SEVERAL,   /* more than one where one belongs */
     CONFIG_FAULT_RANGE,     /* below min or above max */
     CONFIG_FAULT_CHOICE,    /* none of the choices */
+    CONFIG_FAULT_LATER,     /* a choice that is not in this version */
     CONFIG_FAULT_SIZE,      /* not a number with a suffix */
     CONFIG_FAULT_MULTIPLE,  /* a size that is no multiple of 4 KiB */
+    CONFIG_FAULT_POWER,     /* a size that is not of the power */
+    CONFIG_FAULT_MAC,       /* not a card's address */
     CONFIG_FAULT_LENGTH,    /* empty where something must be, or too long, or too many */
     CONFIG_FAULT_CHARACTER, /* a byte that may not be in it */
     CONFIG_FAULT_PATH,      /* config_path_problem() says why */
@@ -113,9 +142,8 @@ extern const struct config_node config_schema; /* the root */
 const struct config_property *config_find_property(const struct config_node *node, const char *name);
 const struct config_node *config_find_node(const struct config_node *node, const char *name);
 
-/* Sets every field of `node`'s properties in `record` (struct config or struct config_guest) to what holds if
- * not given. */
-void config_set_presets(const struct config_node *node, void *record);
+/* Sets every field of `node`'s properties in its record to what holds if not given. */
+void config_set_presets(const struct config_node *node, enum config_arch arch, void *record);
 
 /* Whether the machines of that architecture have the property; and the property with the limits that it has
  * there. */
@@ -129,13 +157,67 @@ struct config_property config_limited(const struct config_property *property, en
 enum config_fault config_store_value(const struct config_property *property, const void *value, int size,
                                      void *record, unsigned *element);
 
-/* Whether a guest is at odds with a rule. `given` is the set of properties that the config gives it. */
-bool config_breaks_rule(enum config_rule rule, uint32_t given, const struct config_guest *guest);
+/* Whether a node's record is at odds with a rule. `given` is the set of properties that the config gives it.
+ */
+bool config_breaks_rule(enum config_rule rule, const struct config_node *node, uint32_t given,
+                        const void *record);
 
-/* Whether a guest may have this name. */
-bool config_guest_name_valid(const char *name);
+/* Whether a guest, network or disk may have this name. */
+bool config_name_valid(const char *name);
+
+enum config_name_fault {
+    CONFIG_NAME_GOOD = 0,
+    CONFIG_NAME_INVALID, /* a name that is not allowed, or a number that is not from 0 to 7 */
+    CONFIG_NAME_TWICE,   /* there is one of that name */
+    CONFIG_NAME_FULL,    /* one more than the limit, which config_limit_of() gives */
+};
+
+/*
+ * Makes a record for a node of that name in `config`, or for a guest's net or disk in `parent`, that guest:
+ * zeroed but for its name or number. NULL: there is no room for it, or its number cannot be; *fault says so.
+ * With another fault there is a record all the same.
+ */
+void *config_add(struct config *config, void *parent, const struct config_node *node, const char *name,
+                 enum config_name_fault *fault);
+/* How many records of a kind there may be. */
+unsigned config_limit_of(enum config_kind kind);
 
 /* Whether `fdt` is a whole and consistent tree within `size` bytes, which libfdt can be used on. */
 bool config_tree_valid(const void *fdt, size_t size);
+
+/* As config_files(), but `repeated` is not filled in, and a config with errors may be walked. */
+int config_walk_files(const struct config *config, int (*each)(void *context, const struct config_file *file),
+                      void *context);
+
+/* What does not fit together between nodes. */
+enum config_link_fault {
+    CONFIG_LINK_NETWORK, /* netN: no such network */
+    CONFIG_LINK_MAC,     /* netN: the other card in that network has this address */
+    CONFIG_LINK_QUEUES,  /* netN: more queues than virtual CPUs */
+    CONFIG_LINK_DISK,    /* diskN: no such disk */
+    CONFIG_LINK_WRITE,   /* diskN: is to be writable, but the disk is read-only */
+    CONFIG_LINK_SHARED,  /* diskN: the other one writes the same, and the disk is not shared */
+    CONFIG_LINK_BASE,    /* diskN has an overlay over what the other one writes */
+    CONFIG_LINK_OVERLAY, /* diskN has an overlay, and there is no memory for overlays */
+    CONFIG_LINK_ROOM,    /* there is too little memory for so many overlays */
+    CONFIG_LINK_FILE,    /* a disk's file is named elsewhere, too, and may be written */
+    CONFIG_LINK_DEVICES, /* a guest: with its devices there are too many */
+};
+
+struct config_link {
+    enum config_link_fault fault;
+    uint32_t guest, item;             /* indexes: of the guest, and of its net or disk */
+    uint32_t other_guest, other_item; /* of the other one */
+    uint32_t disk;                    /* FILE: index of the disk */
+    const struct config_file *file;   /* FILE: the other place */
+};
+
+/*
+ * Completes a config whose nodes were all read: images, networks and disks by index, defaults that depend on
+ * other nodes. Calls `found` (may be NULL) for each thing that does not fit; what has no name, since its name
+ * was wrong, is passed over. Returns how many there are.
+ */
+unsigned config_complete(struct config *config, void (*found)(void *context, const struct config_link *link),
+                         void *context);
 
 #endif

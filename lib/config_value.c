@@ -10,7 +10,8 @@
 #include <libfdt.h>
 #include <string.h>
 
-#define PAGE 4096u
+#define PAGE        4096u
+#define POWERS_OF_4 0x5555555555555555ull
 
 static_assert(CONFIG_MAX_PATH == DTS_MAX_PATH, "one limit for file names");
 static_assert(CONFIG_MAX_NAME < DTS_MAX_NAME, "a guest's name can be written in the source");
@@ -70,20 +71,6 @@ int config_parse_size(const char *text, uint64_t *bytes) {
     return 0;
 }
 
-bool config_guest_name_valid(const char *name) {
-    size_t length = strlen(name);
-
-    if (length == 0 || length > CONFIG_MAX_NAME || name[0] == '-') {
-        return false;
-    }
-    for (; *name != '\0'; name++) {
-        if (!(*name >= 'a' && *name <= 'z') && !(*name >= '0' && *name <= '9') && *name != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_printable(const char *text) {
     for (; *text != '\0'; text++) {
         if (*text < ' ' || *text > '~') {
@@ -101,6 +88,11 @@ static enum config_fault store_choice(const struct config_property *property, co
                 *field = i;
             }
             return CONFIG_FAULT_NONE;
+        }
+    }
+    for (uint32_t i = 0; property->later != NULL && property->later[i] != NULL; i++) {
+        if (strcmp(property->later[i], text) == 0) {
+            return CONFIG_FAULT_LATER;
         }
     }
     return CONFIG_FAULT_CHOICE;
@@ -141,6 +133,10 @@ static enum config_fault store_size(const struct config_property *property, cons
     }
     if (bytes % PAGE != 0) {
         return CONFIG_FAULT_MULTIPLE;
+    }
+    if (property->power != 0 &&
+        ((bytes & (bytes - 1)) != 0 || (property->power == 4 && (bytes & POWERS_OF_4) == 0))) {
+        return CONFIG_FAULT_POWER;
     }
     *field = bytes;
     return CONFIG_FAULT_NONE;
@@ -193,8 +189,13 @@ static enum config_fault store_strings(const struct config_property *property, c
         return store_choice(property, text, (uint32_t *)field);
     case CONFIG_TYPE_SIZE:
         return store_size(property, text, (uint64_t *)field);
+    case CONFIG_TYPE_MAC:
+        return config_parse_mac(text, (uint8_t *)field) == 0 ? CONFIG_FAULT_NONE : CONFIG_FAULT_MAC;
     case CONFIG_TYPE_NAME:
         fault = check_name(property, text);
+        break;
+    case CONFIG_TYPE_LINK: /* whether there is one is seen by config_complete() */
+        fault = text[0] == '\0' ? CONFIG_FAULT_LENGTH : check_text(property, text);
         break;
     case CONFIG_TYPE_TEXT:
         fault = check_text(property, text);
@@ -261,7 +262,7 @@ enum config_fault config_store_value(const struct config_property *property, con
     (GIVEN(CONFIG_GUEST_KERNEL) | GIVEN(CONFIG_GUEST_MULTIBOOT) | GIVEN(CONFIG_GUEST_PVH) |                  \
      GIVEN(CONFIG_GUEST_FIRMWARE))
 
-bool config_breaks_rule(enum config_rule rule, uint32_t given, const struct config_guest *guest) {
+static bool guest_breaks_rule(enum config_rule rule, uint32_t given) {
     uint32_t images = given & IMAGES;
 
     switch (rule) {
@@ -277,14 +278,57 @@ bool config_breaks_rule(enum config_rule rule, uint32_t given, const struct conf
                (images & GIVEN(CONFIG_GUEST_MULTIBOOT)) == 0;
     case CONFIG_RULE_CMDLINE:
         return (given & GIVEN(CONFIG_GUEST_CMDLINE)) != 0 && images == GIVEN(CONFIG_GUEST_FIRMWARE);
+    default:
+        return false;
+    }
+}
+
+static bool is_given(const struct config_node *node, uint32_t given, const char *name) {
+    const struct config_property *property = config_find_property(node, name);
+
+    return property != NULL && (given >> (property - node->properties) & 1) != 0;
+}
+
+static bool budget_breaks_rule(enum config_rule rule, bool budget_given, bool period_given, uint32_t budget,
+                               uint32_t period) {
+    switch (rule) {
     case CONFIG_RULE_PERIOD:
-        return (given & GIVEN(CONFIG_GUEST_BUDGET)) != 0 && (given & GIVEN(CONFIG_GUEST_PERIOD)) == 0;
+        return budget_given && !period_given;
     case CONFIG_RULE_BUDGET:
-        return (given & GIVEN(CONFIG_GUEST_PERIOD)) != 0 && (given & GIVEN(CONFIG_GUEST_BUDGET)) == 0;
+        return period_given && !budget_given;
     case CONFIG_RULE_OVER:
-        return guest->budget != 0 && guest->period != 0 && guest->budget > guest->period;
-    case CONFIG_RULES:
+        return budget_given && period_given && budget != 0 && period != 0 && budget > period;
+    default:
+        return false;
+    }
+}
+
+bool config_breaks_rule(enum config_rule rule, const struct config_node *node, uint32_t given,
+                        const void *record) {
+    const struct config_guest *guest;
+    const struct config_service *service;
+    const struct config_guest_disk *disk;
+    bool budget = is_given(node, given, "budget"), period = is_given(node, given, "period");
+    bool file = is_given(node, given, "file"), memory = is_given(node, given, "memory");
+
+    switch ((enum config_kind)node->kind) {
+    case CONFIG_KIND_GUEST:
+        guest = record;
+        return guest_breaks_rule(rule, given) ||
+               budget_breaks_rule(rule, budget, period, guest->budget, guest->period);
+    case CONFIG_KIND_SERVICE:
+        service = &((const struct config *)record)->service;
+        return budget_breaks_rule(rule, budget, period, service->budget, service->period);
+    case CONFIG_KIND_DISK:
+        return rule == CONFIG_RULE_NO_STORE ? !file && !memory
+                                            : rule == CONFIG_RULE_TWO_STORES && file && memory;
+    case CONFIG_KIND_GUEST_DISK:
+        disk = record;
+        return rule == CONFIG_RULE_OVERLAY && disk->read_only == 1 && disk->overlay == 1;
+    case CONFIG_KIND_HOST:
+    case CONFIG_KIND_NETWORK:
+    case CONFIG_KIND_NET:
         break;
     }
-    return true;
+    return false;
 }

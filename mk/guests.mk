@@ -25,10 +25,17 @@ $(GUESTS)/vmlinuz-%: $(GUEST_CACHE)/vmlinuz-%
 $(GUESTS)/vmlinuz: $(GUESTS)/vmlinuz-cloud
 	$(Q)ln -sf vmlinuz-cloud $@
 
-$(GUESTS)/initrd.gz: $(GUEST_CACHE)/busybox-amd64 tools/make-initramfs.sh $(INITRAMFS_FILES) | setup-image
+# The drivers that the guests' virtio devices need are modules of that kernel. In the order of loading.
+GUEST_MODULES := virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net \
+    virtio_blk virtio-rng virtio_console virtio_balloon
+
+$(GUESTS)/initrd.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-cloud tools/make-initramfs.sh tools/guest-modules.sh \
+    $(INITRAMFS_FILES) mk/guests.mk | setup-image
 	@echo "  INITRD  $@"
 	@mkdir -p $(@D)
-	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 tests/guests/initramfs $@
+	$(Q)rm -rf $(GUESTS)/initramfs && mkdir $(GUESTS)/initramfs && cp -R tests/guests/initramfs/. $(GUESTS)/initramfs/
+	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-cloud.deb $(GUESTS)/initramfs $(GUEST_MODULES)
+	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 $(GUESTS)/initramfs $@
 
 # For 32-bit kernels. The list of commands comes from the 64-bit busybox, which runs here.
 $(GUESTS)/initrd-686.gz: $(GUEST_CACHE)/busybox-i386 $(GUEST_CACHE)/busybox-amd64 tools/make-initramfs.sh \

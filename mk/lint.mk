@@ -26,9 +26,9 @@ lint-layers: | setup-build
 	$(Q)$(PYTHON) tools/lint-layers.py
 
 # Each header compiles by itself, as the part that it belongs to is compiled.
-FREESTANDING_HEADERS := $(filter abi/% lib/% core/% devices/% arch/x86/% drivers/serial/% drivers/iommu/%,$(filter-out lib/freestanding/% arch/x86/inline/%,$(HEADERS)))
+FREESTANDING_HEADERS := $(filter abi/% lib/% core/% devices/% arch/x86/% drivers/% virtio/% service/%,$(filter-out lib/freestanding/% arch/x86/inline/% service/ppc/%,$(HEADERS)))
 EFI_HEADERS := $(filter boot/%,$(HEADERS))
-PPC_HEADERS := $(filter arch/ppc/%,$(filter-out arch/ppc/inline/%,$(HEADERS)))
+PPC_HEADERS := $(filter arch/ppc/% service/ppc/%,$(filter-out arch/ppc/inline/%,$(HEADERS)))
 
 $(LINT)/%.h.ok: %.h | $(LIBFDT_HEADER) setup-build
 	@mkdir -p $(@D)
@@ -36,7 +36,7 @@ $(LINT)/%.h.ok: %.h | $(LIBFDT_HEADER) setup-build
 	$(Q)$(CC) $(if $(filter boot/%,$<),$(BOOT_CFLAGS),$(HYPERVISOR_CFLAGS)) -MT $@ -MF $(@:.ok=.d) -fsyntax-only $(@:.ok=.c)
 	$(Q)touch $@
 
-$(LINT)/arch/ppc/%.h.ok: arch/ppc/%.h $(PPC_OFFSETS) | $(LIBFDT_HEADER) setup-ppc
+$(patsubst %,$(LINT)/%.ok,$(PPC_HEADERS)): $(LINT)/%.ok: % $(PPC_OFFSETS) | $(LIBFDT_HEADER) setup-ppc
 	@mkdir -p $(@D)
 	$(Q)printf '#include "%s"\n#include "%s"\n' $< $< >$(@:.ok=.c)
 	$(Q)$(PPC_CC) $(PPC_CFLAGS) -MT $@ -MF $(@:.ok=.d) -fsyntax-only $(@:.ok=.c)
@@ -52,8 +52,8 @@ lint-each-header: $(patsubst %,$(LINT)/%.ok,$(FREESTANDING_HEADERS) $(EFI_HEADER
 -include $(patsubst %,$(LINT)/%.d,$(FREESTANDING_HEADERS) $(EFI_HEADERS) $(PPC_HEADERS))
 
 # Files that did not change are not looked at again.
-CPPCHECK_SOURCES = $(filter core/%.c devices/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c,$(C_FILES))
-CPPCHECK_SOURCES_PPC = $(filter arch/ppc/%.c,$(C_FILES))
+CPPCHECK_SOURCES = $(filter-out service/ppc/%,$(filter core/%.c devices/%.c lib/%.c arch/x86/%.c boot/%.c drivers/%.c tools/%.c virtio/%.c service/%.c,$(C_FILES)))
+CPPCHECK_SOURCES_PPC = $(filter arch/ppc/%.c service/ppc/%.c,$(C_FILES))
 CPPCHECK = cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
     --suppressions-list=tools/cppcheck-suppressions.txt -j $(or $(JOBS),2) -D__GNUC__=12 -I. --template=gcc
 lint-cppcheck: $(PPC_OFFSETS) | $(LIBFDT_HEADER) setup-test

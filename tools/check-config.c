@@ -123,13 +123,20 @@ static void check_image(struct program *program, const struct config_file *file,
     };
     struct image_source source = {.read = read_piece, .size = size};
     char why[128] = "cannot be read";
-    enum image_kind kind = program->source.arch == CONFIG_ARCH_PPC
-                               ? IMAGE_PPC
-                               : x86_kinds[program->config.guests[file->guest].image_kind];
+    enum image_kind kind;
 
-    if (strcmp(file->property, "initrd") == 0 || strcmp(file->property, "modules") == 0) {
+    if (config_file_size_wrong(file, size, why, sizeof(why))) {
+        config_report_file(&program->source, &program->config, file, &program->report, "file \"%.80s\" %s",
+                           file->name, why);
         return;
     }
+    if (file->guest == CONFIG_NO_GUEST || strcmp(file->property, "initrd") == 0 ||
+        strcmp(file->property, "modules") == 0) {
+        return;
+    }
+    kind = program->source.arch == CONFIG_ARCH_PPC
+               ? IMAGE_PPC
+               : x86_kinds[program->config.guests[file->guest].image_kind];
     source.context = fopen(path, "rb");
     if (source.context == NULL || image_check(kind, &source, why, sizeof(why)) != 0) {
         config_report_file(&program->source, &program->config, file, &program->report, "file \"%.80s\" %s",
@@ -170,8 +177,10 @@ static int check_file(void *context, const struct config_file *file) {
         program->files++;
         program->bytes += (uint64_t)status.st_size;
         if (program->list) {
-            printf("%s %s %s %llu\n", program->config.guests[file->guest].name, file->property, file->name,
-                   (unsigned long long)status.st_size);
+            const char *owner = file->guest == CONFIG_NO_GUEST ? program->config.disks[file->disk].name
+                                                               : program->config.guests[file->guest].name;
+
+            printf("%s %s %s %llu\n", owner, file->property, file->name, (unsigned long long)status.st_size);
         }
         check_image(program, file, path, (uint64_t)status.st_size);
     }
@@ -239,7 +248,6 @@ static int run(const struct options *options) {
     static struct program program = {.report = {.error = print_error}};
     const char *slash = strrchr(options->config, '/');
     char *folder = join(options->config, "");
-    uint64_t wanted = 0;
     char size[CONFIG_WORDS];
 
     folder[slash != NULL ? slash + 1 - options->config : 0] = '\0';
@@ -266,12 +274,9 @@ static int run(const struct options *options) {
     if (options->dtb != NULL && write_tree(&program, options->dtb) != 0) {
         return EXIT_USAGE;
     }
-    for (uint32_t i = 0; i < program.config.guest_count; i++) {
-        wanted += program.config.guests[i].memory;
-    }
     printf("%s: ok: %u guest%s, %s, %u file%s\n", options->config, (unsigned)program.config.guest_count,
-           program.config.guest_count == 1 ? "" : "s", config_size_text(wanted, size), program.files,
-           program.files == 1 ? "" : "s");
+           program.config.guest_count == 1 ? "" : "s", config_size_text(config_memory(&program.config), size),
+           program.files, program.files == 1 ? "" : "s");
     free(folder);
     return EXIT_OK;
 }

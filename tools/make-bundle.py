@@ -31,7 +31,7 @@ def compile_config(checker, config, tree):
         raise BundleError(f"nothing was made: {config} has errors")
     names = []
     for line in result.stdout.splitlines():
-        match = re.fullmatch(r"\S+ [a-z0-9-]+ (\S+) \d+", line)  # "GUEST PROPERTY NAME SIZE"
+        match = re.fullmatch(r"\S+ [a-z0-9-]+ (\S+) \d+", line)  # "GUEST PROPERTY NAME SIZE", or "DISK file NAME SIZE"
         if match:
             names.append(match.group(1))
         else:

@@ -14,6 +14,7 @@ SECTOR = 512
 MIB = 1 << 20
 ALIGNMENT = MIB  # of the partition's start
 TAIL = MIB  # behind the partition: the second partition table
+FAT_LARGEST = (1 << 32) - 1  # bytes of a file
 SMALLEST = 64 * MIB  # of the partition; FAT32 needs 65525 clusters
 FAT_FORBIDDEN = set('\\:*?"<>|') | {chr(c) for c in range(32)}
 
@@ -35,7 +36,7 @@ def check_config(checker, config):
         raise ImageError(f"nothing was made: {config} has errors")
     names = []
     for line in result.stdout.splitlines():
-        # "GUEST PROPERTY NAME SIZE"; the name may hold blanks.
+        # "GUEST PROPERTY NAME SIZE", or "DISK file NAME SIZE"; the name may hold blanks.
         match = re.fullmatch(r"(\S+) ([a-z0-9-]+) (.+) (\d+)", line)
         if match:
             names.append(match.group(3))
@@ -90,6 +91,9 @@ def make_folder(folder, files):
 
 
 def partition_size(files):
+    for name, path in files:
+        if os.path.getsize(path) > FAT_LARGEST:
+            raise ImageError(f'file "{name}" is too large: a FAT volume holds files of less than 4 GiB')
     size = sum(os.path.getsize(path) for _, path in files)
     # Directories, the two FATs and the last cluster of each file fit in a sixteenth and some MiB.
     wanted = size + size // 16 + 8 * MIB

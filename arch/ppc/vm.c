@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Book E side of a VM: its board and bus, the guest-physical map's changes, power-on with the image
 // loaded.
+#include "arch/ppc/service.h"
 #include "arch/ppc/vm.h"
 
 #include <stdio.h>
@@ -32,14 +33,17 @@ int arch_vm_create(struct vm *vm) {
     int error = bus_init(&vm->bus[BUS_MEMORY]);
     if (error)
         return error;
-    error = board_create(vm);
+    error = vm->service ? service_board_create(vm) : board_create(vm);
     if (error)
         bus_destroy(&vm->bus[BUS_MEMORY]);
     return error;
 }
 
 void arch_vm_destroy(struct vm *vm) {
-    board_destroy(vm);
+    if (vm->service)
+        guest_memory_destroy(vm);
+    else
+        board_destroy(vm);
     bus_destroy(&vm->bus[BUS_MEMORY]);
 }
 
@@ -49,7 +53,7 @@ int arch_vm_reset(struct vm *vm) {
         __atomic_and_fetch(&vm->vcpu[i]->requests, ~(PPC_REQUEST_START | PPC_REQUEST_RESET),
                            __ATOMIC_RELEASE);
     platform_reset(vm); /* the vCPUs are among the parts */
-    return load_image(vm);
+    return vm->service ? service_enter(vm) : load_image(vm);
 }
 
 void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {

@@ -7,6 +7,7 @@
 #include "arch/x86/guest/pv.h"
 #include "arch/x86/guest/tsc.h"
 #include "arch/x86/load/load.h"
+#include "arch/x86/service.h"
 #include "arch/x86/vcpu.h"
 #include "core/log.h"
 #include "core/main.h"
@@ -39,8 +40,11 @@ static void nested_flush(struct paging *paging, uint64_t address, uint64_t size)
 /* A region of RAM or ROM appeared in guest-physical space, or went. */
 static int memory_changed(struct vm *vm, const struct guest_region *region, bool present) {
     struct paging *nested = &x86_vm(vm)->nested;
-    unsigned rights =
-        PAGING_READ | PAGING_EXECUTE | PAGING_USER | (region->kind == GUEST_RAM ? PAGING_WRITE : 0);
+    unsigned rights = PAGING_READ | PAGING_USER;
+    if (region->kind == GUEST_RAM || region->kind == GUEST_ROM)
+        rights |= PAGING_EXECUTE;
+    if (region->kind == GUEST_RAM || region->kind == GUEST_SHOWN)
+        rights |= PAGING_WRITE;
 
     if (!present)
         return paging_unmap(nested, region->base, region->size);
@@ -94,7 +98,7 @@ int arch_vm_create(struct vm *core) {
     }
     if (frequency)
         tsc_set_frequency(vm, frequency);
-    core->platform = &pc_platform;
+    core->platform = core->service ? &service_platform : &pc_platform;
     core->memory.changed = memory_changed;
     error = paging_init(&vm->nested, engine->nested_format(), account, engine->nested_largest());
     if (error)
@@ -107,10 +111,11 @@ int arch_vm_create(struct vm *core) {
     if (error)
         goto free_bus;
     uint64_t firmware = firmware_size(core);
-    error = guest_memory_create(core, pc_backing_size(core->config, firmware));
+    error = core->service ? service_memory_create(core)
+                          : guest_memory_create(core, pc_backing_size(core->config, firmware));
     if (error)
         goto free_ports;
-    error = pc_memory_setup(core, firmware);
+    error = core->service ? 0 : pc_memory_setup(core, firmware);
     if (error)
         goto free_memory;
     error = engine->vm_create(vm);
@@ -149,6 +154,8 @@ int arch_vm_reset(struct vm *core) {
     platform_reset(core);
     for (unsigned i = 0; i < core->vcpu_count; i++)
         vcpu_power_on(x86_vcpu(core->vcpu[i]));
+    if (core->service)
+        return service_enter(core);
     int error = pc_acpi_write(core);
     if (!error)
         error = load_image(core);

@@ -40,11 +40,11 @@ def clean(text):
     return ESCAPE.sub("", text).replace("\r", "")
 
 
-def config(guests, host=""):
-    """A config's text: {name: properties}, each "a = 1; b = 2;"."""
+def config(guests, host="", more=""):
+    """A config's text: {name: properties}, each "a = 1; b = 2;"; `more`: further nodes."""
     nodes = "".join(f"        {name} {{ {properties} }};\n" for name, properties in guests.items())
     return ('/dts-v1/;\n/ {\n    compatible = "saguaro,host";\n'
-            f"    host {{ {host} }};\n    guests {{\n{nodes}    }};\n}};\n")
+            f"    host {{ {host} }};\n    {more}\n    guests {{\n{nodes}    }};\n}};\n")
 
 
 class Emulated:

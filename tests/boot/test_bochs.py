@@ -23,9 +23,12 @@ def check_host(machine, cpus, cpu):
 
 
 def test_two_linux_guests(linux_files):
-    """VT-x: Debian's stock kernel twice, each on a CPU of its own, the CPUs as EFI lists them; the monitor and both shells answer."""
-    guests = {name: machines.linux(name, f"cpus = <{cpu}>;") for cpu, name in enumerate(("web", "db"))}
-    with Bochs("bochs-two", machines.config(guests), linux_files, smp=2) as machine:
+    """VT-x: Debian's stock kernel twice, each on a CPU of its own, the CPUs as EFI lists them; the monitor and both shells answer.
+    They have a network and disks, by the service VM."""
+    guests = {name: machines.linux(name, f'cpus = <{cpu}>; net0 {{ network = "lan"; }}; disk0 {{ disk = "{name}"; }};',
+                                   f"net=10.0.0.{cpu + 1}/24 data=vda") for cpu, name in enumerate(("web", "db"))}
+    devices = 'networks { lan { }; }; disks { web { memory = "8M"; }; db { memory = "8M"; }; };'
+    with Bochs("bochs-two", machines.config(guests, more=devices), linux_files, smp=2) as machine:
         machine.wait_ready("web", "db", timeout=BOOT_TIME)
         check_host(machine, 2, "vtx")
         machine.send("\r")
@@ -36,6 +39,10 @@ def test_two_linux_guests(linux_files):
             machine.expect(re.escape(f"{name}:/# "), ANSWER_TIME)
             assert machine.shell("hostname", ANSWER_TIME) == (0, f"{name}\n")
             assert machine.shell("grep -c ^processor /proc/cpuinfo", ANSWER_TIME) == (0, "1\n")
+            assert machine.shell("dd if=/dev/urandom of=/data/file bs=64k count=16 && sync && echo 3 >/proc/sys/vm/drop_caches && "
+                                 "dd if=/data/file of=/dev/null", ANSWER_TIME)[0] == 0
+            status, text = machine.shell("ping -c 3 -W 30 10.0.0.1 && ping -c 3 -W 30 10.0.0.2", ANSWER_TIME)
+            assert status == 0, text
             machine.send("\x1d")
             machine.expect("--- left the console", ANSWER_TIME)
             machine.prompt(ANSWER_TIME)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The host tool check-config from its command line: exit codes, output, files, compiled trees. No machine is booted here.
 import os
+import struct
 import subprocess
+import zlib
 
 import pytest
 
@@ -104,6 +106,105 @@ def test_large_firmware(folder):
         check(folder, "c.dts")
         firmware.truncate((16 << 20) + 1)
     assert 'error: file "m" is too large: 16777217 bytes, of at most 16777216\n' in check(folder, "c.dts", code=1)
+
+
+DEVICES = """/dts-v1/;
+/ {
+    compatible = "saguaro,host";
+    service { memory = "16M"; cpus = <1>; overlay-memory = "1M"; };
+    networks { lan { }; };
+    disks {
+        base { file = "base.img"; read-only = "yes"; };
+        same { file = "base.img"; read-only = "yes"; };
+        data { file = "parts/data.img"; };
+        scratch { memory = "1M"; };
+    };
+    guests {
+        one {
+            kernel = "parts/k"; memory = "1G";
+            net0 { network = "lan"; };
+            disk0 { disk = "base"; overlay = "yes"; };
+            disk1 { disk = "data"; };
+            disk2 { disk = "scratch"; };
+        };
+        two { multiboot = "mb"; memory = "16M"; disk0 { disk = "base"; }; disk1 { disk = "same"; }; };
+    };
+};
+"""
+
+
+def test_disks(folder):
+    (folder / "base.img").write_bytes(bytes(512))
+    (folder / "parts" / "data.img").write_bytes(bytes(3 * 512))
+    (folder / "c.dts").write_text(DEVICES)
+    # Guests, service VM, memory for overlays and the disk in memory; a file that two disks have is there once.
+    assert check(folder, "--files", "c.dts") == (
+        "one kernel parts/k 8192\ntwo multiboot mb 256\nbase file base.img 512\ndata file parts/data.img 1536\n"
+        "c.dts: ok: 2 guests, 1058 MiB, 4 files\n")
+    check(folder, "--memory", "1059M", "--cpus", "2", "c.dts")
+    error = check(folder, "--memory", "1058M", "--cpus", "1", "c.dts", code=1)
+    assert "the guests ask for 1058 MiB, service VM, disks and overlays included; the machine has 1058 MiB" in error
+    assert 'c.dts:10:28: error: disk "scratch" asks for 1 MiB\n' in error
+    assert "c.dts:4:24: error: the service VM asks for 16 MiB\n" in error
+    assert "c.dts:4:39: error: the service VM is to run on CPU 1, but this machine has 1 CPU, which is CPU 0\n" in error
+    check(folder, "--dtb", "c.dtb", "c.dts")
+    (folder / "base.img").write_bytes(bytes(513))
+    (folder / "parts" / "data.img").write_bytes(bytes(511))
+    error = check(folder, "c.dts", code=1)
+    assert 'c.dts:7:23: error: file "base.img" has 513 bytes; a disk has a multiple of 512\n' in error
+    assert 'c.dts:8:23: error: file "base.img" has 513 bytes; a disk has a multiple of 512\n' in error
+    assert 'c.dts:9:23: error: file "parts/data.img" has 511 bytes; a disk has at least 512\n' in error
+    (folder / "parts" / "data.img").unlink()
+    (folder / "base.img").write_bytes(b"")
+    assert check(folder, "c.dtb", code=1) == ('c.dtb: error: /disks/base/file: file "base.img" is empty\n'
+                                              'c.dtb: error: /disks/data/file: file "parts/data.img" is missing\n')
+
+
+def ppc_image(size=4096):
+    """A uImage for PowerPC, of nothing but a sound header."""
+    header = bytearray(64)
+    struct.pack_into(">IIIIIII", header, 0, 0x27051956, 0, 0, size, 0, 0, zlib.crc32(bytes(size)))
+    header[29:31] = b"\x07\x02"  # for PowerPC, a kernel
+    struct.pack_into(">I", header, 4, zlib.crc32(header))
+    return bytes(header) + bytes(size)
+
+
+def make_medium(folder, tool, *arguments, code=0):
+    result = subprocess.run(["/usr/bin/python3", os.path.join(TOP, "tools", tool), *arguments, "--checker", TOOL], cwd=folder,
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result.stdout if code == 0 else result.stderr
+
+
+def test_disks_go_onto_the_medium(folder):
+    base, data = os.urandom(1024), os.urandom(512)
+    (folder / "base.img").write_bytes(base)
+    (folder / "parts" / "data.img").write_bytes(data)
+    (folder / "c.dts").write_text(DEVICES)
+    (folder / "loader").write_bytes(b"loader")
+    arguments = ("--config", "c.dts", "--loader", "loader", "--out")
+    assert "\npxe: 5 files " in make_medium(folder, "make-image.py", "pxe", *arguments, "pxe")
+    assert (folder / "pxe" / "base.img").read_bytes() == base
+    assert (folder / "pxe" / "parts" / "data.img").read_bytes() == data
+    with open(folder / "base.img", "r+b") as disk:
+        disk.truncate(4 << 30)  # takes no room here
+    assert ('make-image: file "base.img" is too large: a FAT volume holds files of less than 4 GiB\n'
+            in make_medium(folder, "make-image.py", "image", *arguments, "image", code=1))
+
+
+def test_disks_go_into_the_bundle(folder):
+    base = os.urandom(1024)
+    (folder / "base.img").write_bytes(base)
+    (folder / "kernel").write_bytes(ppc_image())
+    (folder / "c.dts").write_text(DEVICES.replace("parts/k", "kernel").replace("multiboot", "kernel").replace('"mb"', '"kernel"')
+                                  .replace("parts/data.img", "data.img"))
+    (folder / "data.img").write_bytes(bytes(512))
+    make_medium(folder, "make-bundle.py", "--config", "c.dts", "--out", "bundle")
+    bundle = (folder / "bundle").read_bytes()
+    assert b"base.img\0" in bundle and base in bundle
+    (folder / "data.img").write_bytes(bytes(100))
+    assert 'file "data.img" has 100 bytes; a disk has at least 512\n' in make_medium(
+        folder, "make-bundle.py", "--config", "c.dts", "--out", "bundle", code=1)
 
 
 def test_wrong_configs(folder):

@@ -15,16 +15,24 @@ COUNTER = bytes(i % 256 for i in range(8192))
 
 
 class Guest:
-    """more: further properties; ends: regular expression for the whole of how it ends."""
+    """more: further properties; nodes: its devices; ends: regular expression for the whole of how it ends."""
 
-    def __init__(self, image=None, kind="multiboot", memory="16M", cmdline="", vcpus=1, more="", ends="exit code 0"):
+    def __init__(self, image=None, kind="multiboot", memory="16M", cmdline="", vcpus=1, more="", nodes="",
+                 ends="exit code 0"):
         self.image, self.kind, self.memory, self.cmdline = image, kind, memory, cmdline
-        self.vcpus, self.more, self.ends = vcpus, more, ends
+        self.vcpus, self.more, self.nodes, self.ends = vcpus, more, nodes, ends
 
     def properties(self, name):
         image = self.image or f"{name}.elf"
         text = f'{self.kind} = "{image}"; memory = "{self.memory}"; vcpus = <{self.vcpus}>; {self.more}'
-        return text + (f' cmdline = "{self.cmdline}";' if self.cmdline else ""), image
+        return text + (f' cmdline = "{self.cmdline}"; ' if self.cmdline else " ") + self.nodes, image
+
+
+def virtio(cmdline="", disk="scratch", **others):
+    """Two cards and two disks."""
+    cards = 'net0 { network = "lan"; }; net1 { network = "lan"; }; '
+    disks = f'disk0 {{ disk = "{disk}"; serial = "scratch-1"; }}; disk1 {{ disk = "counter"; }};'
+    return Guest("virtio.elf", cmdline=cmdline, nodes=cards + disks, **others)
 
 
 # Those of one group share a machine.
@@ -61,6 +69,11 @@ GROUPS = {
                          ends=r"crashed: cannot emulate the instruction db 00 .*\(address 0xd0000000\)"),
         "witness": Guest("witness.elf", more="priority = <20>;"),
     },
+    "virtio": {"virtio": virtio()},
+    # Beside one that breaks all rules, and on the same network, another one goes on.
+    "virtio-hostile": {"virtio-hostile": virtio("hostile"), "virtio-watch": virtio("watch", disk="other", more="priority = <20>;")},
+    "virtio-noise": {"virtio-noise": virtio("noise"), "virtio-watch": virtio("watch", disk="other", more="priority = <20>;"),
+                     "witness": Guest("witness.elf", more="priority = <20>;")},
     # Sound images that their guests' memory has no place for.
     "refused": {
         "low": Guest("low.bin", ends=r'cannot be started: "low.bin" loads at 0x20000; 0x10000 to 0x37fff holds .*'),
@@ -81,9 +94,14 @@ GROUPS = {
         "triple-fault-again": Guest("pm.elf", cmdline="triple-fault", more='restart = "on-crash";'),
     },
 }
+# What the guests of a group need of the machine.
+DEVICES = ('networks { lan { }; };\n'
+           '    disks { scratch { memory = "1M"; }; other { memory = "1M"; }; counter { file = "two.img"; read-only = "yes"; }; };')
+NODES = {name: DEVICES for name in GROUPS if name.startswith("virtio")}
 FILES = {
     "one.bin": COUNTER[1:5001],
     "two.bin": COUNTER[7:5007],
+    "two.img": COUNTER,
     "low.bin": multiboot_image(address=0x20000),
     "hole.bin": multiboot_image(size=8192, address=0x9F000),
     "high.bin": multiboot_image(memory=16 << 20),
@@ -95,11 +113,11 @@ FILES = {
 @functools.lru_cache(maxsize=None)
 def run(group):
     """Boots a group and waits for the power-off. {guest: (how it ended, its lines)}"""
-    guests, files = {}, {name: FILES[name] for name in ("one.bin", "two.bin", "large.bin")}
+    guests, files = {}, {name: FILES[name] for name in ("one.bin", "two.bin", "two.img", "large.bin")}
     for name, guest in GROUPS[group].items():
         guests[name], image = guest.properties(name)
         files[image] = FILES[image] if image in FILES else machines.guest_file(f"tests/{image}")
-    with machines.Machine(f"guests-{group}", machines.config(guests, 'when-idle = "poweroff";'), files) as machine:
+    with machines.Machine(f"guests-{group}", machines.config(guests, 'when-idle = "poweroff";', NODES.get(group, "")), files) as machine:
         machine.wait_poweroff(RUN_TIME)
         output = machine.output()
     summary = output[output.rindex("every guest has stopped"):]

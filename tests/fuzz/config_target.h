@@ -54,10 +54,55 @@ static int target_file(void *context, const struct config_file *file) {
     struct target *target = context;
 
     require(config_path_problem(file->name) == NULL);
-    require(file->guest < target->config->guest_count);
+    require(file->guest == CONFIG_NO_GUEST
+                ? file->disk < target->config->disk_count && strcmp(file->property, "file") == 0
+                : file->guest < target->config->guest_count);
     config_report_file(target->source, target->config, file, &target->report, "file \"%s\" is missing",
                        file->name);
     return 0;
+}
+
+/* What may be relied on of a guest's devices. */
+static void target_devices(const struct config *config, const struct config_guest *guest) {
+    require(guest->net_count <= CONFIG_MAX_NETS && guest->disk_count <= CONFIG_MAX_GUEST_DISKS);
+    for (uint32_t i = 0; i < guest->net_count; i++) {
+        const struct config_net *net = &guest->nets[i];
+
+        require(net->network < config->network_count && net->number < CONFIG_MAX_NETS);
+        require(strcmp(net->network_name, config->networks[net->network].name) == 0);
+        require((net->mac[0] & 1) == 0 && net->queues >= 1 && net->queues <= guest->vcpus &&
+                net->queues <= CONFIG_MAX_QUEUES);
+        require(net->mtu >= CONFIG_MIN_MTU && net->mtu <= CONFIG_MAX_MTU && net->mac_lock <= 1);
+    }
+    for (uint32_t i = 0; i < guest->disk_count; i++) {
+        const struct config_guest_disk *disk = &guest->disks[i];
+        char serial[CONFIG_MAX_SERIAL + 1];
+
+        require(disk->disk < config->disk_count && disk->number < CONFIG_MAX_GUEST_DISKS);
+        require(strcmp(disk->disk_name, config->disks[disk->disk].name) == 0);
+        require(disk->partition <= CONFIG_MAX_PARTITION && disk->read_only + disk->overlay <= 1);
+        require(disk->read_only != 0 || disk->overlay != 0 || config->disks[disk->disk].read_only == 0);
+        config_serial(guest, disk, serial);
+        require(strlen(serial) <= CONFIG_MAX_SERIAL);
+    }
+    require(guest->entropy <= 1);
+    require(config_devices(guest) == 0 || config->service.present == 1);
+}
+
+static void target_service(const struct config *config, enum config_arch arch) {
+    const struct config_service *service = &config->service;
+
+    require(service->memory >= CONFIG_MIN_SERVICE && service->memory <= CONFIG_MAX_SERVICE &&
+            (service->memory & (service->memory - 1)) == 0);
+    require(arch != CONFIG_ARCH_PPC || (service->memory & 0x55555555u) != 0);
+    require(service->cpus != 0 && service->budget <= service->period && service->budget != 0);
+    require(service->overlay_memory % 4096 == 0 &&
+            service->overlay_memory >= config_overlays(config) * CONFIG_MIN_OVERLAY);
+    require(config->network_count <= CONFIG_MAX_NETWORKS && config->disk_count <= CONFIG_MAX_DISKS);
+    for (uint32_t i = 0; i < config->disk_count; i++) {
+        require((config->disks[i].file == NULL) == (config->disks[i].memory != 0));
+        require(config->disks[i].memory % 4096 == 0);
+    }
 }
 
 static void target_check_for(struct target *target, const struct config_source *source) {
@@ -90,7 +135,9 @@ static void target_check_for(struct target *target, const struct config_source *
                 guest->memory % 4096 == 0);
         require(guest->module_count <= CONFIG_MAX_MODULES && strlen(guest->cmdline) <= CONFIG_MAX_CMDLINE);
         require((guest->budget == 0) == (guest->period == 0) && guest->budget <= guest->period);
+        target_devices(&read, guest);
     }
+    target_service(&read, source->arch);
     config_files(&read, target_file, target);
     if (source->arch == CONFIG_ARCH_PPC) {
         for (uint32_t i = 0; i < read.guest_count; i++) {

@@ -3,8 +3,7 @@
 // kinds of input: bytes as they are, a tree built from a list of nodes and properties (first byte 'T'), and
 // such a tree with up to eight of its bytes changed (first byte 'M', then eight times offset, offset and
 // mask).
-// fuzz-sources: lib/config.c lib/config_value.c lib/config_schema.c lib/config_path.c lib/config_check.c
-// fuzz-sources: lib/config_check_place.c lib/config_check_words.c lib/config_check_machine.c lib/dts_report.c
+// fuzz-sources: lib/config*.c lib/dts*.c
 // fuzz-seeds: tests/fuzz/seeds/config-blob
 #include "tests/fuzz/config_target.h"
 

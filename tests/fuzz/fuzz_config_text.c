@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any text as a config: parsed, checked, read, held against a machine; and every error printed.
-// fuzz-sources: lib/config.c lib/config_value.c lib/config_schema.c lib/config_path.c lib/config_check.c
-// fuzz-sources: lib/config_check_place.c lib/config_check_words.c lib/config_check_machine.c lib/dts.c
-// fuzz-sources: lib/dts_scan.c lib/dts_report.c
+// fuzz-sources: lib/config*.c lib/dts*.c
 // fuzz-seeds: tests/fuzz/seeds/config-text examples/two-guests
 #include "tests/fuzz/config_target.h"
 

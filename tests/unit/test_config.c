@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The typed reader of the config: every field, defaults, files, sizes, and damaged trees.
-// unit-sources: lib/config.c lib/config_value.c lib/config_schema.c lib/config_path.c lib/config_check.c
-// unit-sources: lib/config_check_place.c lib/config_check_words.c lib/dts.c lib/dts_scan.c lib/dts_report.c
+// unit-sources: lib/config*.c lib/dts*.c
 #include "tests/unit/config_fixture.h"
 
 #define HEAD "/dts-v1/; / { compatible = \"saguaro,host\"; "
@@ -44,6 +43,9 @@ static void test_defaults(void **state) {
     assert_int_equal(guest->autostart, 1);
     assert_int_equal(guest->exit_port, 1);
     assert_int_equal(guest->apic_virtualization, 1);
+    assert_int_equal(config_devices(guest), 0);
+    assert_int_equal(config->service.present, 0);
+    assert_int_equal(config_memory(config), 1 << 20);
 }
 
 static void test_everything(void **state) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest loaders: where kernel, modules and boot information come to lie, what the first vCPU is entered
 // with, and what does not fit.
-// unit-sources: arch/x86/load/*.c lib/image_elf.c lib/image_kinds.c lib/image_linux.c lib/image_ppc.c lib/config.c lib/config_path.c lib/config_value.c lib/config_schema.c
+// unit-sources: arch/x86/load/*.c lib/image_elf.c lib/image_kinds.c lib/image_linux.c lib/image_ppc.c lib/config_files.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

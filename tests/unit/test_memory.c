@@ -165,6 +165,74 @@ static void test_huge(void **state) {
     arena_close();
 }
 
+/* Below a limit that cuts through blocks: what ends at it may be taken, what crosses it is split. */
+static void test_below(void **state) {
+    (void)state;
+    const struct memory_range ranges[] = {{2 * MIB, 62 * MIB}, {1024 * MIB, 4096 * MIB}};
+    const uint64_t limit = 3072 * MIB;
+    struct memory_account account = {0};
+    start(64 * MIB, 0, ranges, 2);
+    struct memory_statistics before = statistics();
+    uint64_t huge[2];
+    for (unsigned i = 0; i < 2; i++) {
+        huge[i] = frame_allocate_below(30, limit, &account);
+        assert_in_range(huge[i], 1024 * MIB, limit - 1024 * MIB);
+        assert_int_equal(huge[i] & (HUGE_PAGE_SIZE - 1), 0);
+    }
+    assert_int_not_equal(huge[0], huge[1]);
+    assert_int_equal(account.frames, 2048 * MIB);
+    assert_int_equal(arena.scrubs, 0); /* it may hold what somebody left in it */
+    assert_int_equal(frame_allocate_below(30, limit, &account), 0);
+    assert_int_equal(account.frames, 2048 * MIB);
+    assert_int_equal(before.free - statistics().free, 2048 * MIB);
+    /* There is more above; and small memory below. */
+    uint64_t above = frame_allocate_below(30, limit + 1024 * MIB, NULL);
+    assert_int_equal(above, limit);
+    frame_free(above, 30, NULL);
+    uint64_t small = frame_allocate_below(24, limit, NULL);
+    assert_true(small != 0 && small < 64 * MIB);
+    assert_int_equal(small & (16 * MIB - 1), 0);
+    frame_free(small, 24, NULL);
+    frame_free(huge[0], 30, &account);
+    frame_free(huge[1], 30, &account);
+    assert_int_equal(account.frames, 0);
+    assert_int_equal(statistics().free, before.free);
+    assert_int_equal(statistics().largest, before.largest);
+
+    /* Up to the last byte below it, in pieces of every size. */
+    for (unsigned shift = 21; shift <= 30; shift++) {
+        uint64_t count = 0, last = 0;
+        static uint64_t taken[2048];
+        for (uint64_t at; (at = frame_allocate_below(shift, limit, &account)) != 0;) {
+            assert_true(at + (1ull << shift) <= limit);
+            assert_int_equal(at & ((1ull << shift) - 1), 0);
+            last = at > last ? at : last;
+            taken[count++] = at;
+        }
+        assert_int_equal(last + (1ull << shift), limit);
+        assert_true(count >= (2048 * MIB) >> shift);
+        while (count > 0)
+            frame_free(taken[--count], shift, &account);
+        assert_int_equal(statistics().largest, before.largest);
+    }
+    arena_close();
+    /* A limit inside of a free block. */
+    start(64 * MIB, 0, ranges, 2);
+    assert_int_equal(frame_allocate_below(29, 1536 * MIB, NULL), 1024 * MIB);
+    assert_int_equal(frame_allocate_below(29, 1536 * MIB, NULL), 0);
+    assert_int_equal(frame_allocate_below(29, 2048 * MIB - 1, NULL), 0);
+    assert_int_equal(frame_allocate_below(29, 2048 * MIB, NULL), 1536 * MIB);
+    arena_close();
+    for (volatile unsigned i = 0; i < 3; i++) {
+        start(64 * MIB, 0, &plain, 1);
+        assert_panic(frame_allocate_below(i == 0   ? 20
+                                          : i == 1 ? 31
+                                                   : 21,
+                                          i == 2 ? HUGE_PAGE_SIZE - 1 : limit, NULL));
+        arena_close();
+    }
+}
+
 /* A long random life; each frame carries its own mark. */
 static void test_random_frames(void **state) {
     (void)state;
@@ -407,13 +475,13 @@ static void test_object_bugs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start),         cmocka_unit_test(test_bad_ranges),
-        cmocka_unit_test(test_odd_ranges),    cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_clean),         cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_random_frames), cmocka_unit_test(test_frame_bugs),
-        cmocka_unit_test(test_heap_pages),    cmocka_unit_test(test_heap_exhausted),
-        cmocka_unit_test(test_fixed_heap),    cmocka_unit_test(test_objects),
-        cmocka_unit_test(test_object_bugs),
+        cmocka_unit_test(test_start),          cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_odd_ranges),     cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_clean),          cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_below),          cmocka_unit_test(test_random_frames),
+        cmocka_unit_test(test_frame_bugs),     cmocka_unit_test(test_heap_pages),
+        cmocka_unit_test(test_heap_exhausted), cmocka_unit_test(test_fixed_heap),
+        cmocka_unit_test(test_objects),        cmocka_unit_test(test_object_bugs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,21 @@ int control_vm_exits(unsigned number, void (*print)(const char *line)) {
     }
     return 0;
 }
+static int service_result;
+static struct control_vm service_info;
+int control_service_info(struct control_vm *info, unsigned *starts) {
+    *info = service_info;
+    *starts = 3;
+    return service_result;
+}
+void control_service_exits(void (*print)(const char *line)) {
+    print("hypercall          77");
+    print("nested fault       5");
+}
+int control_service_restart(void) {
+    note("service", 0);
+    return action_result;
+}
 int control_vm_action(unsigned number, enum control_action action) {
     static const char *const names[] = {"start", "stop", "reset", "pause", "resume"};
     note(names[action], number);
@@ -406,6 +421,37 @@ static void test_actions(void **state) {
     assert_string_equal(command("console web"), "web has no console\n");
 }
 
+static void test_service(void **state) {
+    (void)state;
+    machine();
+    service_result = -ENODEV;
+    assert_string_equal(command("service"),
+                        "there is no service VM: no guest has a device that it would serve\n");
+    assert_string_equal(command("service restart"),
+                        "there is no service VM: no guest has a device that it would serve\n");
+    assert_string_equal(actions, "");
+    service_result = 0;
+    service_info = (struct control_vm){
+        .name = "(service)", .state = "running", .vcpus = 1, .memory = 32u << 20, .cpu_time = 2300000000ull};
+    assert_string_equal(command("service"), "running, 32 MiB, CPU time 2.3 s, started 3 times\n"
+                                            "    exits: hypercall 77, nested fault 5\n");
+    service_info.state = "restarting";
+    snprintf(service_info.ended, sizeof(service_info.ended), "crashed: it fell");
+    assert_string_equal(command("service"), "restarting, 32 MiB, CPU time 2.3 s, started 3 times\n"
+                                            "    ended: crashed: it fell\n"
+                                            "    exits: hypercall 77, nested fault 5\n");
+    assert_string_equal(actions, "");
+    assert_string_equal(command("service restart"), "the service VM starts again\n");
+    assert_string_equal(actions, "service 0;");
+    action_result = -EBUSY;
+    assert_string_equal(command("service restart"), "the service VM is being started\n");
+    assert_string_equal(command("service start"), "usage: service [restart]\n");
+    assert_string_equal(command("service restart now"), "usage: service [restart]\n");
+    assert_string_equal(actions, "service 0;service 0;");
+    completed("se\t", "service ");
+    completed("service \t", "service ");
+}
+
 static void test_host(void **state) {
     (void)state;
     machine();
@@ -517,8 +563,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start),   cmocka_unit_test(test_keys),    cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_history), cmocka_unit_test(test_enter),   cmocka_unit_test(test_completion),
-        cmocka_unit_test(test_vms),     cmocka_unit_test(test_actions), cmocka_unit_test(test_host),
-        cmocka_unit_test(test_help),    cmocka_unit_test(test_errors),  cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_vms),     cmocka_unit_test(test_actions), cmocka_unit_test(test_service),
+        cmocka_unit_test(test_host),    cmocka_unit_test(test_help),    cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_rubbish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

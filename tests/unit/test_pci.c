@@ -335,6 +335,28 @@ static void test_pins(void **state) {
     pci_remove(vm(), &a);
 }
 
+/* As devices that do not know the machine see the bus. */
+static void test_hooks(void **state) {
+    (void)state;
+    struct pci_function a = {.devfn = PCI_DEVFN(4, 0)};
+    a.config[PCI_INTERRUPT_PIN] = 2;
+    pci_config_set32(&a, 0, 0x10411af4);
+    assert_int_equal(arch_pci_add(vm(), &a), 0);
+    assert_int_equal(arch_pci_add(vm(), &a), -EEXIST);
+    assert_int_equal(get(a.devfn, 0, 4), 0x10411af4);
+    arch_pci_line(vm(), &a, true);
+    assert_true(fixture.level[pci_pin_gsi(4, 1)]);
+    arch_pci_remove(vm(), &a);
+    assert_false(fixture.level[pci_pin_gsi(4, 1)]);
+    assert_int_equal(get(a.devfn, 0, 4), 0xffffffff);
+    assert_int_equal(arch_pci_memory(vm(), PC_PCI_HOLE_BASE), PC_PCI_HOLE_BASE);
+    assert_int_equal(arch_pci_memory(vm(), 0xfedfffff), 0xfedfffff);
+    assert_true(arch_pci_memory(vm(), 0xfee00000) == UINT64_MAX);
+    assert_true(arch_pci_memory(vm(), 0xfeefffff) == UINT64_MAX);
+    assert_int_equal(arch_pci_memory(vm(), 0xfef00000), 0xfef00000);
+    assert_int_equal(arch_pci_value(0x1234, 2), 0x1234);
+}
+
 static void test_state(void **state) {
     (void)state;
     set(HOST, 0x60, 4, 0xd0000001);
@@ -374,6 +396,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_without_firmware, start, stop),
         cmocka_unit_test_setup_teardown(test_functions, start, stop),
         cmocka_unit_test_setup_teardown(test_pins, start, stop),
+        cmocka_unit_test_setup_teardown(test_hooks, start, stop),
         cmocka_unit_test_setup_teardown(test_pam, start_firmware, stop),
         cmocka_unit_test_setup_teardown(test_smram, start_firmware, stop),
         cmocka_unit_test_setup_teardown(test_state, start_firmware, stop),

@@ -288,6 +288,96 @@ static void test_pci(void **state) {
     assert_int_equal(config_get(1 << 11 | 0x42, 2), 0x4202);
     config_set(1 << 11 | 0x42, 2, 0xabcd);
     assert_int_equal(odd_written, 0xabcd);
+    struct pci_function other = {.devfn = 1 << 3};
+    pci_remove(vm(), &other); /* was never there */
+    assert_int_equal(config_get(1 << 11 | 0x40, 4), 0x4004);
+    pci_remove(vm(), &odd);
+    assert_int_equal(config_get(1 << 11 | 0x40, 4), UINT32_MAX);
+    assert_int_equal(pci_add(vm(), &other), 0);
+    pci_remove(vm(), &other);
+}
+
+#define ACTIVE 0x40000000u
+#define MASKED 0x80000000u
+#define VPR(n) (MPIC + 0x10000u + 0x20 * (n))
+
+/* Whether a source's line is up, as the guest sees it of one that is not masked. */
+static bool is_up(unsigned source) {
+    return get(VPR(source)) & ACTIVE;
+}
+
+static void test_pci_pins(void **state) {
+    (void)state;
+    struct pci_function a = {.devfn = 1 << 3}, b = {.devfn = 5 << 3};
+    a.config[PCI_INTERRUPT_PIN] = b.config[PCI_INTERRUPT_PIN] = 1;
+    for (unsigned i = 1; i <= 4; i++)
+        set(VPR(i), 0x00400000); /* level */
+    assert_int_equal(arch_pci_add(vm(), &a), 0);
+    assert_int_equal(arch_pci_add(vm(), &b), 0);
+    arch_pci_line(vm(), &a, true);
+    arch_pci_line(vm(), &a, true);
+    assert_true(is_up(2));
+    arch_pci_line(vm(), &b, true); /* shares the line */
+    arch_pci_line(vm(), &a, false);
+    assert_true(is_up(2));
+    arch_pci_line(vm(), &b, false);
+    assert_false(is_up(2));
+    for (unsigned pin = 1; pin <= 4; pin++) {
+        a.config[PCI_INTERRUPT_PIN] = (uint8_t)pin;
+        arch_pci_line(vm(), &a, true);
+        for (unsigned i = 1; i <= 4; i++)
+            assert_int_equal(is_up(i), i == 1 + pin % 4);
+        arch_pci_line(vm(), &a, false);
+    }
+    a.config[PCI_INTERRUPT_PIN] = 0; /* has none */
+    arch_pci_line(vm(), &a, true);
+    assert_false(a.intx);
+    arch_pci_line(vm(), &b, true);
+    platform_reset(vm()); /* is the device's */
+    set(VPR(2), 0x00400000);
+    assert_true(is_up(2));
+    arch_pci_remove(vm(), &b); /* takes it with it */
+    assert_false(is_up(2));
+    arch_pci_remove(vm(), &a);
+}
+
+static void test_pci_messages(void **state) {
+    (void)state;
+    const uint64_t msiir = 0xdff00000 + BOARD_MPIC + 0x1740;
+    /* As Linux has it: message register 5, bit 17 is interrupt 5 * 32 + 17, and that is the data. */
+    const uint32_t data = 5 * 32 + 17;
+    assert_int_equal(arch_msi(vm(), msiir, data), -EINVAL); /* the window has no place */
+    config_set(0x10, 4, 0xdff00000);
+    assert_int_equal(arch_msi(vm(), msiir, data), -EINVAL); /* nor is it open */
+    assert_int_equal(get(MPIC + 0x1720), 0);
+    config_set(4, 2, 6);
+    assert_int_equal(arch_msi(vm(), msiir, data), 0);
+    assert_int_equal(get(MPIC + 0x1720), 1 << 5);
+    assert_int_equal(get(MPIC + 0x1650), 1 << 17);
+    assert_int_equal(get(MPIC + 0x1720), 0);
+    assert_int_equal(arch_msi(vm(), msiir + 4, data), -EINVAL);
+    assert_int_equal(arch_msi(vm(), msiir | 1ull << 32, data), -EINVAL);
+    assert_int_equal(arch_msi(vm(), 0, data), -EINVAL);
+    config_set(4, 2, 4);
+    assert_int_equal(arch_msi(vm(), msiir, data), -EINVAL);
+    config_set(4, 2, 2);
+    part_round_trip(&pci_part);
+    assert_int_equal(arch_msi(vm(), msiir, data), 0); /* it moves with the state */
+    assert_int_equal(get(MPIC + 0x1650), 1 << 17);
+    pci_part.reset(vm(), 0);
+    assert_int_equal(arch_msi(vm(), msiir, data), -EINVAL);
+}
+
+static void test_pci_memory(void **state) {
+    (void)state;
+    assert_true(arch_pci_memory(vm(), 0) == UINT64_MAX);
+    assert_true(arch_pci_memory(vm(), BOARD_PCI_MEMORY_BUS - 1) == UINT64_MAX);
+    assert_true(arch_pci_memory(vm(), BOARD_PCI_MEMORY_BUS) == BOARD_PCI_MEMORY);
+    assert_true(arch_pci_memory(vm(), UINT32_MAX) == BOARD_PCI_MEMORY + BOARD_PCI_MEMORY_SIZE - 1);
+    assert_true(arch_pci_value(0x12, 1) == 0x12);
+    assert_true(arch_pci_value(0x1234, 2) == 0x3412);
+    assert_true(arch_pci_value(0x12345678, 4) == 0x78563412);
+    assert_true(arch_pci_value(0x0102030405060708, 8) == 0x0807060504030201);
 }
 
 static void test_pci_state(void **state) {
@@ -457,6 +547,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_gpio_direction, start, stop),
         cmocka_unit_test_setup_teardown(test_gpio_state, start, stop),
         cmocka_unit_test_setup_teardown(test_pci, start, stop),
+        cmocka_unit_test_setup_teardown(test_pci_pins, start, stop),
+        cmocka_unit_test_setup_teardown(test_pci_messages, start, stop),
+        cmocka_unit_test_setup_teardown(test_pci_memory, start, stop),
         cmocka_unit_test_setup_teardown(test_pci_state, start, stop),
         cmocka_unit_test_setup_teardown(test_spin_table, start, stop),
         cmocka_unit_test_setup_teardown(test_spin_table_far, start, stop),

@@ -14,6 +14,7 @@
 #include "arch/ppc/guest/board.h"
 #include "arch/ppc/guest/device_tree.h"
 #include "arch/ppc/guest/mpic.h"
+#include "arch/ppc/guest/pci.h"
 #include "lib/config.h"
 
 static uint8_t tree[DEVICE_TREE_SIZE] __attribute__((aligned(8)));
@@ -177,6 +178,38 @@ static void test_pci(void **state) {
     assert_int_equal(cell(pci, "fsl,msi", 0), cell("/soc@fe0000000/msi@41600", "phandle", 0));
 }
 
+/* What a kernel finds for a slot's pin (Devicetree Specification 0.4, 2.4.3). */
+static void test_pci_pins(void **state) {
+    (void)state;
+    build();
+    const char *pci = "/pci@fe0008000";
+    int size;
+    property(pci, "interrupt-map", &size);
+    assert_int_equal(size, 16 * 7 * 4);
+    assert_int_equal(cell(pci, "#interrupt-cells", 0), 1);
+    assert_int_equal(cell("/soc@fe0000000/pic@40000", "#address-cells", 0), 0);
+    for (unsigned slot = 0; slot < 32; slot++) {
+        for (unsigned pin = 1; pin <= 4; pin++) {
+            const uint32_t unit[4] = {slot << 11, 0, 0, pin};
+            unsigned found = 0;
+            for (unsigned entry = 0; entry < 16; entry++) {
+                bool match = true;
+                for (unsigned i = 0; i < 4; i++)
+                    match &= (unit[i] & cell(pci, "interrupt-map-mask", i)) ==
+                             cell(pci, "interrupt-map", 7 * entry + i);
+                if (!match)
+                    continue;
+                found++;
+                assert_int_equal(cell(pci, "interrupt-map", 7 * entry + 4),
+                                 cell("/soc@fe0000000/pic@40000", "phandle", 0));
+                assert_int_equal(cell(pci, "interrupt-map", 7 * entry + 5), pci_pin_source(slot, pin - 1));
+                assert_int_equal(cell(pci, "interrupt-map", 7 * entry + 6), 1); /* low */
+            }
+            assert_int_equal(found, 1);
+        }
+    }
+}
+
 static void test_hypervisor(void **state) {
     (void)state;
     build();
@@ -218,8 +251,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_root, setup),       cmocka_unit_test_setup(test_chosen, setup),
         cmocka_unit_test_setup(test_cpus, setup),       cmocka_unit_test_setup(test_soc, setup),
-        cmocka_unit_test_setup(test_pci, setup),        cmocka_unit_test_setup(test_hypervisor, setup),
-        cmocka_unit_test_setup(test_no_console, setup), cmocka_unit_test_setup(test_size, setup),
+        cmocka_unit_test_setup(test_pci, setup),        cmocka_unit_test_setup(test_pci_pins, setup),
+        cmocka_unit_test_setup(test_hypervisor, setup), cmocka_unit_test_setup(test_no_console, setup),
+        cmocka_unit_test_setup(test_size, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

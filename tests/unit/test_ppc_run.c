@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The run loop of a Book E vCPU: what each exit leads to, hypercalls and the magic page, requests, waiting,
-// start of a held vCPU. ppc_enter() is the test's: it makes the exits, and finds in the real TLB what a guest
-// would.
+// start of a second vCPU; calls of the service VM, and accesses that it answers. ppc_enter() is the test's:
+// it makes the exits, and finds in the real TLB what a guest would.
 // unit-sources: arch/ppc/guest/run.c arch/ppc/guest/hypercall.c arch/ppc/guest/mmio.c arch/ppc/guest/emulate.c
 // unit-sources: arch/ppc/guest/spr.c arch/ppc/guest/vcpu.c arch/ppc/guest/tlb.c arch/ppc/guest/shadow.c
 // unit-sources: arch/ppc/guest/shadow_cpu.c arch/ppc/guest/interrupt.c arch/ppc/guest/clock.c arch/ppc/guest/magic.c
@@ -11,7 +11,9 @@
 #include "arch/ppc/clock.h"
 #include "arch/ppc/guest/clock.h"
 #include "arch/ppc/guest/decode.h"
+#include "arch/ppc/guest/shadow.h"
 #include "arch/ppc/window.h"
+#include "core/service.h"
 
 #define CODE 0x00004000u
 #define DATA 0x00006000u
@@ -30,6 +32,29 @@ void arch_interrupts_poll(void) {
 }
 void window_forget(void) {
     forgotten++;
+}
+
+/* ---- the service VM */
+
+static struct {
+    bool waits; /* what a vCPU is held for is not there yet */
+    bool hold;  /* the next call holds its vCPU */
+    uint32_t call[5];
+    int32_t result;
+    unsigned calls;
+} service;
+
+bool vcpu_held(const struct vcpu *which) {
+    return which->hold && service.waits;
+}
+int32_t service_call(struct vcpu *which, uint32_t number, const uint32_t arguments[4]) {
+    assert_true(which->vm->service);
+    service.calls++;
+    service.call[0] = number;
+    memcpy(&service.call[1], arguments, 4 * sizeof(arguments[0]));
+    if (service.hold)
+        which->hold = VCPU_HOLD_EVENT;
+    return service.result;
 }
 
 static struct ppc_vcpu *vcpu;
@@ -61,6 +86,7 @@ static int start(void **context) {
     (void)context;
     fixture_init();
     memset(script, 0, sizeof(script));
+    memset(&service, 0, sizeof(service));
     script_count = entered = polls = forgotten = 0;
     assert_int_equal(bus_init(&vm()->bus[BUS_MEMORY]), 0);
     for (unsigned i = 0; i < VCPUS; i++) {
@@ -389,6 +415,126 @@ static void test_secondary(void **context) {
     assert_int_equal(state->registers.pc, 0x1234);
 }
 
+/* ---- the service VM's calls, and what it answers */
+
+static void test_service_call(void **context) {
+    (void)context;
+    uint32_t *gpr = state->registers.gpr;
+    vm()->service = true;
+    gpr[0] = 0x4b564d21; /* nothing to it */
+    gpr[11] = 0x53470008;
+    for (unsigned i = 0; i < 5; i++)
+        gpr[3 + i] = 0xa0000000 + i;
+    service.result = -22;
+    state->registers.pc = CODE + 4;
+    one(IVOR_SYSTEM_CALL, 0, 0);
+    assert_int_equal(service.call[0], 0x53470008);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(service.call[1 + i], 0xa0000000 + i);
+    assert_int_equal(gpr[3], (uint32_t)-22);
+    assert_int_equal(gpr[4], 0xa0000001);
+    assert_int_equal(state->registers.pc, CODE + 4);
+    assert_int_equal(vcpu->exits[PPC_EXIT_HYPERCALL], 1);
+    /* From user mode it is its own. */
+    state->msr = MSR_PR;
+    one(IVOR_SYSTEM_CALL, 0, 0);
+    expect_vector(IVOR_SYSTEM_CALL);
+    assert_int_equal(service.calls, 1);
+    /* It sleeps behind the call, whatever else has come, until there is what it waits for. */
+    state->registers.pc = CODE + 4;
+    state->msr = 0;
+    service.hold = service.waits = true;
+    script_count = entered = 0;
+    then(IVOR_SYSTEM_CALL, 0, 0, NULL);
+    assert_int_equal(run(), VCPU_RUN_BLOCK);
+    assert_int_equal(vcpu->core.hold, VCPU_HOLD_EVENT);
+    vcpu->core.requests = PPC_REQUEST_FLUSH;
+    assert_int_equal(arch_vcpu_run(&vcpu->core), VCPU_RUN_BLOCK);
+    assert_int_equal(vcpu->core.requests, PPC_REQUEST_FLUSH);
+    assert_int_equal(entered, 1);
+    service.waits = false;
+    put_word(CODE + 4, (uint32_t)OP_LWZ << 26 | 9u << 21 | 3u << 16); /* is not executed here */
+    gpr[9] = 0x99;
+    one(IVOR_EXTERNAL, 0, 0);
+    assert_int_equal(vcpu->core.hold, VCPU_HOLD_NONE);
+    assert_int_equal(state->registers.pc, CODE + 4);
+    assert_int_equal(gpr[9], 0x99);
+}
+
+static unsigned asks, accesses;
+static void (*with_question)(void);
+
+static int served_read(void *context, struct vcpu *who, uint64_t offset, unsigned size, uint64_t *value) {
+    (void)context;
+    assert_ptr_equal(who, &vcpu->core);
+    assert_true(offset == 0x10 && size == 4);
+    accesses++;
+    if (asks) {
+        asks--;
+        who->hold = VCPU_HOLD_ANSWER;
+        if (with_question)
+            with_question();
+        return -EAGAIN;
+    }
+    *value = 0x11223344;
+    return 0;
+}
+static int served_write(void *context, struct vcpu *who, uint64_t offset, unsigned size, uint64_t value) {
+    uint64_t answer;
+    assert_int_equal(value, 0x44332211);
+    return served_read(context, who, offset, size, &answer);
+}
+static void request_comes(void) {
+    vcpu->core.requests |= PPC_REQUEST_FLUSH;
+}
+
+static void test_answered(void **context) {
+    (void)context;
+    static const struct bus_ops ops = {served_read, served_write};
+    uint32_t *gpr = state->registers.gpr;
+    assert_int_equal(bus_add(&vm()->bus[BUS_MEMORY], DEVICE_BASE, 0x1000, &ops, NULL, "served"), 0);
+    map1(state, 3, 0xe0000000, DEVICE_BASE, TSIZE_4K, MAS3_SR | MAS3_SW, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        put_word(CODE, (uint32_t)(i ? OP_STW : OP_LWZ) << 26 | 9u << 21 | 3u << 16);
+        state->registers.pc = CODE;
+        gpr[3] = 0xe0000010;
+        gpr[9] = 0x44332211;
+        asks = 2;
+        accesses = 0;
+        service.waits = true;
+        /* The question is asked: it sleeps at the instruction, also with something else to do. */
+        with_question = i ? request_comes : NULL;
+        script_count = entered = 0;
+        then(IVOR_INST_TLB, 0, 0, NULL);
+        then(IVOR_DATA_TLB, i ? ESR_ST : 0, 0xe0000010, NULL);
+        assert_int_equal(run(), VCPU_RUN_BLOCK);
+        with_question = NULL;
+        assert_int_equal(state->registers.pc, CODE);
+        assert_int_equal(gpr[9], 0x44332211);
+        assert_int_equal(arch_vcpu_run(&vcpu->core), VCPU_RUN_BLOCK);
+        assert_int_equal(accesses, 1);
+        assert_int_equal(vcpu->core.hold, VCPU_HOLD_ANSWER);
+        /* It is asked once more; then it is there. */
+        service.waits = false;
+        assert_int_equal(run(), VCPU_RUN_BLOCK);
+        assert_int_equal(accesses, 2);
+        /* It is on no CPU: what its guest loses now takes all real entries with it. */
+        const struct tlb_lost lost = {.tlb0 = false};
+        assert_non_null(real_find(vcpu, CODE));
+        shadow_lose(vcpu, &lost);
+        assert_int_equal(state->registers.pc, CODE);
+        assert_int_equal(vcpu->core.hold, VCPU_HOLD_ANSWER);
+        one(IVOR_EXTERNAL, 0, 0);
+        assert_int_equal(accesses, 3);
+        assert_null(real_find(vcpu, CODE));
+        assert_int_equal(state->registers.pc, CODE + 4);
+        assert_int_equal(vcpu->core.hold, VCPU_HOLD_NONE);
+        assert_int_equal(gpr[9], i ? 0x44332211 : 0x11223344);
+        one(IVOR_EXTERNAL, 0, 0);
+        assert_int_equal(accesses, 3);
+    }
+}
+
 static void test_no_memory(void **context) {
     (void)context;
     struct cpu other = {.number = 63};
@@ -405,9 +551,9 @@ static void test_no_memory(void **context) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_memory_access), TEST(test_device),    TEST(test_program), TEST(test_others),
-        TEST(test_calls),         TEST(test_magic),     TEST(test_waiting), TEST(test_requests),
-        TEST(test_secondary),     TEST(test_no_memory),
+        TEST(test_memory_access), TEST(test_device),    TEST(test_program),      TEST(test_others),
+        TEST(test_calls),         TEST(test_magic),     TEST(test_waiting),      TEST(test_requests),
+        TEST(test_secondary),     TEST(test_no_memory), TEST(test_service_call), TEST(test_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

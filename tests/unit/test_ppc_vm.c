@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Book E side of a VM: created and undone, reset in the right order, shadow entries forgotten when the
-// guest's memory map changes, exits by cause.
+// guest's memory map changes, exits by cause; the service VM, which has no board.
 // unit-sources: arch/ppc/vm.c core/bus.c
 #include <errno.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/ppc/service.h"
 #include "arch/ppc/vm.h"
 
 struct cpu *test_cpu;
@@ -46,6 +47,21 @@ int board_create(struct vm *vm) {
 void board_destroy(struct vm *vm) {
     assert_non_null(vm->bus[BUS_MEMORY].table);
     note('D');
+}
+int service_board_create(struct vm *vm) {
+    assert_non_null(vm->memory.changed);
+    assert_non_null(vm->bus[BUS_MEMORY].table);
+    note('b');
+    return create_error;
+}
+int service_enter(struct vm *vm) {
+    (void)vm;
+    note('l');
+    return load_result;
+}
+void guest_memory_destroy(struct vm *vm) {
+    (void)vm;
+    note('d');
 }
 void platform_reset(struct vm *vm) {
     (void)vm;
@@ -101,6 +117,25 @@ static void test_life(void **state) {
     assert_int_equal(heap, 0);
 }
 
+static void test_service(void **state) {
+    (void)state;
+    struct vm *vm = make();
+    vm->service = true;
+    assert_int_equal(arch_vm_create(vm), 0);
+    add_vcpus(vm);
+    load_result = -EINVAL;
+    assert_int_equal(arch_vm_reset(vm), -EINVAL);
+    arch_vm_destroy(vm);
+    assert_string_equal(did, "bRld");
+    arch_vm_free(vm);
+    vm = make();
+    vm->service = true;
+    create_error = -ENOMEM;
+    assert_int_equal(arch_vm_create(vm), -ENOMEM);
+    arch_vm_free(vm);
+    assert_int_equal(heap, 0);
+}
+
 static void test_no_board(void **state) {
     (void)state;
     struct vm *vm = make();
@@ -139,6 +174,7 @@ static void test_exits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
+        cmocka_unit_test(test_service),
         cmocka_unit_test(test_no_board),
         cmocka_unit_test(test_exits),
     };

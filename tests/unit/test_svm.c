@@ -131,30 +131,30 @@ const struct emulate_instruction *x86_decode(struct x86_vcpu *vcpu) {
     (void)vcpu;
     return NULL;
 }
+#define UNUSED __attribute__((unused))
+#define UNUSED_NEXT(name, ...)                                                                               \
+    enum engine_next name(__VA_ARGS__) {                                                                     \
+        fail();                                                                                              \
+        return ENGINE_AGAIN;                                                                                 \
+    }
+UNUSED_NEXT(exit_hypercall, struct x86_vcpu *vcpu UNUSED, unsigned length UNUSED)
+UNUSED_NEXT(exit_undefined, struct x86_vcpu *vcpu UNUSED)
 #define UNUSED_EXIT(name, ...)                                                                               \
     void name(__VA_ARGS__) {                                                                                 \
         fail();                                                                                              \
     }
-UNUSED_EXIT(exit_cpuid_computed, struct x86_vcpu *vcpu __attribute__((unused)),
-            unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_msr_read, struct x86_vcpu *vcpu __attribute__((unused)),
-            unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_msr_write, struct x86_vcpu *vcpu __attribute__((unused)),
-            unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_hypercall, struct x86_vcpu *vcpu __attribute__((unused)),
-            unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_xsetbv, struct x86_vcpu *vcpu __attribute__((unused)),
-            unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_cr8, struct x86_vcpu *vcpu __attribute__((unused)), bool write __attribute__((unused)),
-            unsigned gpr __attribute__((unused)), unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_undefined, struct x86_vcpu *vcpu __attribute__((unused)))
-UNUSED_EXIT(exit_alignment, struct x86_vcpu *vcpu __attribute__((unused)))
+UNUSED_EXIT(exit_cpuid_computed, struct x86_vcpu *vcpu UNUSED, unsigned length UNUSED)
+UNUSED_EXIT(exit_msr_read, struct x86_vcpu *vcpu UNUSED, unsigned length UNUSED)
+UNUSED_EXIT(exit_msr_write, struct x86_vcpu *vcpu UNUSED, unsigned length UNUSED)
+UNUSED_EXIT(exit_xsetbv, struct x86_vcpu *vcpu UNUSED, unsigned length UNUSED)
+UNUSED_EXIT(exit_cr8, struct x86_vcpu *vcpu UNUSED, bool write UNUSED, unsigned gpr UNUSED,
+            unsigned length UNUSED)
+UNUSED_EXIT(exit_alignment, struct x86_vcpu *vcpu UNUSED)
 UNUSED_EXIT(exit_machine_check, void)
-UNUSED_EXIT(exit_shutdown, struct x86_vcpu *vcpu __attribute__((unused)))
-UNUSED_EXIT(exit_cache, struct x86_vcpu *vcpu __attribute__((unused)),
-            unsigned length __attribute__((unused)))
-UNUSED_EXIT(exit_absent, struct x86_vcpu *vcpu __attribute__((unused)))
-UNUSED_EXIT(exit_rdpmc, struct x86_vcpu *vcpu __attribute__((unused)))
+UNUSED_EXIT(exit_shutdown, struct x86_vcpu *vcpu UNUSED)
+UNUSED_EXIT(exit_cache, struct x86_vcpu *vcpu UNUSED, unsigned length UNUSED)
+UNUSED_EXIT(exit_absent, struct x86_vcpu *vcpu UNUSED)
+UNUSED_EXIT(exit_rdpmc, struct x86_vcpu *vcpu UNUSED)
 static unsigned pauses;
 void exit_pause(struct x86_vcpu *vcpu) {
     (void)vcpu;

@@ -2,241 +2,7 @@
 // Life and death of VMs over the real scheduler and timers: start, stop, reset, pause and resume in every
 // state and between any two steps, ends and their reports, restarts and the waits before them, when-idle.
 // unit-sources: core/vm.c core/sched.c core/timer.c core/cpu.c
-#include "sched_fixture.h"
-#include "core/console.h"
-#include "core/main.h"
-#include "lib/config.h"
-
-#define SECOND 1000000000ull
-#define BLOCKS 3u
-
-/* ---- the VM's architecture and surroundings */
-
-static struct guest {
-    struct vm vm;
-    struct vcpu vcpu[VM_MAX_VCPUS];
-    uint64_t block[BLOCKS];
-    unsigned resets;
-    unsigned reports;
-    int reset_result;
-    const char *reset_text; /* what arch_vm_reset() says is wrong */
-    unsigned flushes;
-} guests[VM_MAX + 1];
-static unsigned allocated;
-static unsigned freed, destroyed, vcpus_destroyed, consoles;
-static int fail_console, fail_create, fail_platform;
-static unsigned fail_vcpu; /* number from 1 */
-static char text[8192];    /* the log */
-static jmp_buf powered;
-static bool expect_power;
-static uint32_t resumed[VM_MAX_VCPUS]; /* bits seen by the run loop */
-
-static struct guest *guest_of(struct vm *vm) {
-    return container_of(vm, struct guest, vm);
-}
-
-struct vm *arch_vm_allocate(void) {
-    if (allocated == array_count(guests))
-        return NULL;
-    struct guest *guest = &guests[allocated++];
-    memset(guest, 0, sizeof(*guest));
-    return &guest->vm;
-}
-
-void arch_vm_free(struct vm *vm) {
-    (void)vm;
-    freed++;
-    allocated--;
-}
-
-int arch_vm_create(struct vm *vm) {
-    assert_non_null(vm->config);
-    if (fail_create)
-        return fail_create;
-    vm->memory.size = BLOCKS * LARGE_PAGE_SIZE;
-    vm->memory.block = guest_of(vm)->block;
-    for (unsigned i = 0; i < BLOCKS; i++)
-        vm->memory.block[i] = i * LARGE_PAGE_SIZE;
-    return 0;
-}
-
-void arch_vm_destroy(struct vm *vm) {
-    (void)vm;
-    destroyed++;
-}
-
-struct vcpu *arch_vcpu_create(struct vm *vm, unsigned index) {
-    if (index + 1 == fail_vcpu)
-        return NULL;
-    return &guest_of(vm)->vcpu[index];
-}
-
-void arch_vcpu_destroy(struct vcpu *vcpu) {
-    (void)vcpu;
-    vcpus_destroyed++;
-}
-
-static uint8_t window[LARGE_PAGE_SIZE];
-static unsigned scrubs;
-
-void *arch_window_map_large(uint64_t physical) {
-    assert_true(physical < BLOCKS * LARGE_PAGE_SIZE);
-    window[0] = window[LARGE_PAGE_SIZE - 1] = 0xaa;
-    scrubs++;
-    return window;
-}
-
-static void (*in_reset)(struct vm *vm); /* what happens elsewhere meanwhile */
-
-int arch_vm_reset(struct vm *vm) {
-    struct guest *guest = guest_of(vm);
-    /* Nothing of the run before is left, and nobody else runs. */
-    assert_int_equal(window[0] | window[LARGE_PAGE_SIZE - 1], 0);
-    for (unsigned i = 1; i < vm->vcpu_count; i++)
-        assert_int_equal(vm->vcpu[i]->state, VCPU_PARKED);
-    guest->resets++;
-    if (guest->reset_text)
-        snprintf(vm->end_text, sizeof(vm->end_text), "%s", guest->reset_text);
-    if (in_reset)
-        in_reset(vm);
-    return guest->reset_result;
-}
-
-void arch_vcpu_report(struct vcpu *vcpu) {
-    assert_int_equal(vcpu->state, VCPU_PARKED);
-    guest_of(vcpu->vm)->reports |= 1u << vcpu->index;
-}
-
-enum vcpu_run_result arch_vcpu_run(struct vcpu *vcpu) {
-    (void)vcpu;
-    fail();
-    return VCPU_RUN_PARK;
-}
-
-static bool guest_pending(struct vcpu *vcpu) {
-    (void)vcpu;
-    return false;
-}
-
-int console_guest_create(struct vm *vm) {
-    (void)vm;
-    if (fail_console)
-        return fail_console;
-    consoles++;
-    return 0;
-}
-
-void console_guest_destroy(struct vm *vm) {
-    (void)vm;
-    consoles--;
-}
-
-void console_guest_flush(struct vm *vm) {
-    guest_of(vm)->flushes++;
-}
-
-int platform_create(struct vm *vm) {
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        assert_ptr_equal(vm->vcpu[i]->vm, vm);
-    return fail_platform;
-}
-
-void log_line(enum log_level level, const char *format, ...) {
-    size_t used = strlen(text);
-    va_list arguments;
-    used += (size_t)snprintf(text + used, sizeof(text) - used, "%u ", level);
-    va_start(arguments, format);
-    used += (size_t)vsnprintf(text + used, sizeof(text) - used, format, arguments);
-    va_end(arguments);
-    snprintf(text + used, sizeof(text) - used, "\n");
-}
-
-void arch_power_off(void) {
-    assert_true(expect_power);
-    longjmp(powered, 1);
-}
-
-void arch_reboot(void) {
-    assert_true(expect_power);
-    longjmp(powered, 2);
-}
-
-/* ---- guests */
-
-static struct config_guest config_a = {
-    .name = "a", .vcpus = 3, .cpus = UINT64_MAX, .priority = 10, .restart = CONFIG_RESTART_ON_CRASH};
-static struct config_guest config_b = {.name = "b", .vcpus = 1, .cpus = UINT64_MAX, .priority = 10};
-static struct vm *a, *b;
-
-static bool logged(const char *what) {
-    bool found = strstr(text, what) != NULL;
-    text[0] = 0;
-    return found;
-}
-
-static unsigned running(const struct vm *vm) {
-    unsigned count = 0;
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        count += vm->vcpu[i]->state != VCPU_PARKED;
-    return count;
-}
-
-/* Everybody of `vm` runs, waits or sleeps; nobody has lost its way. */
-static void is_up(struct vm *vm) {
-    assert_int_equal(vm->state, VM_RUNNING);
-    assert_string_equal(vm_state_name(vm), "running");
-    assert_int_equal(vm->unparked, vm->vcpu_count);
-    assert_int_equal(running(vm), vm->vcpu_count);
-    assert_int_equal(vm->lock.next, vm->lock.owner);
-}
-
-static void is_off(struct vm *vm, const char *name) {
-    assert_int_equal(vm->state, VM_OFF);
-    assert_string_equal(vm_state_name(vm), name);
-    assert_int_equal(vm->unparked, 0);
-    assert_int_equal(running(vm), 0);
-    assert_int_equal(vm->lock.next, vm->lock.owner);
-}
-
-static int setup(void **state) {
-    (void)state;
-    machine_start(2);
-    text[0] = 0;
-    scrubs = 0;
-    in_reset = NULL;
-    expect_power = false;
-    vm_set_when_idle(CONFIG_IDLE_STAY);
-    if (!a) {
-        int error;
-        a = vm_create(&config_a, &error);
-        assert_non_null(a);
-        b = vm_create(&config_b, &error);
-        assert_non_null(b);
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        guests[i].resets = guests[i].reports = guests[i].flushes = 0;
-        guests[i].reset_result = 0;
-        guests[i].reset_text = NULL;
-    }
-    config_a.restart = CONFIG_RESTART_ON_CRASH;
-    config_b.restart = CONFIG_RESTART_NEVER;
-    settle();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    vm_set_when_idle(CONFIG_IDLE_STAY);
-    in_reset = NULL;
-    on_cpu(0);
-    vm_stop(a);
-    vm_stop(b);
-    settle();
-    assert_int_equal(a->state, VM_OFF);
-    assert_int_equal(b->state, VM_OFF);
-    assert_true(list_empty(&machine.cpu[0].timers));
-    return 0;
-}
+#include "vm_fixture.h"
 
 /* ---- creation */
 
@@ -331,14 +97,6 @@ static void test_refused(void **state) {
     is_up(a);
 }
 
-/* The scheduler's steps one by one, so that something can come between two of them. */
-static void one_step(void) {
-    on_cpu(0);
-    struct vcpu *vcpu = sched_choose();
-    if (vcpu)
-        sched_put(vcpu, sched_run(vcpu));
-}
-
 static void test_stop_while_preparing(void **state) {
     (void)state;
     for (unsigned steps = 0; steps <= BLOCKS + 1; steps++) {
@@ -385,6 +143,7 @@ static void test_end_in_last_step(void **state) {
 /* ---- pause and resume */
 
 static void test_pause(void **state) {
+    uint32_t resumed[VM_MAX_VCPUS]; /* bits seen by the run loop */
     (void)state;
     vm_start(a);
     settle();
@@ -747,27 +506,9 @@ static void test_stop_while_ending(void **state) {
 
 /* ---- when idle */
 
-static int power(void (*act)(void)) {
-    int how = setjmp(powered);
-    if (!how) {
-        expect_power = true;
-        act();
-        settle();
-        run_for(10 * SECOND);
-    }
-    expect_power = false;
-    /* The machine is gone in the middle of its work: the locks of that moment are free by themselves. */
-    machine.cpu[0].reschedule = 1;
-    return how;
-}
-
 static void exit_b(void) {
     vm_end(b, VM_END_EXIT, 5, "exit");
 }
-static void stop_a(void) {
-    assert_int_equal(vm_stop(a), 0);
-}
-
 static void test_idle(void **state) {
     (void)state;
     vm_set_when_idle(CONFIG_IDLE_POWEROFF);

@@ -30,6 +30,7 @@
 #define BOARD_GPIO_SIZE       0x01000u
 
 /* MPIC sources. */
+#define BOARD_PCI_PINS        1u  /* external pin of INTA#, and those of INTB# to INTD# behind it */
 #define BOARD_PCI_IRQ         24u /* the bridge's own: errors */
 #define BOARD_UART_IRQ        42u
 #define BOARD_GPIO_IRQ        47u

@@ -12,6 +12,7 @@
 
 #include "arch/ppc/guest/board.h"
 #include "arch/ppc/guest/mpic.h"
+#include "arch/ppc/guest/pci.h"
 #include "arch/ppc/guest/spin_table.h"
 #include "lib/config.h"
 
@@ -21,6 +22,7 @@
 
 /* The second cell of an interrupt: how the line is sensed (the kernel's binding of "fsl,mpic"). */
 #define SENSE_EDGE   0u
+#define SENSE_LOW    1u
 #define SENSE_HIGH   2u
 
 #define CACHE_SIZE   32768u
@@ -255,6 +257,23 @@ static void write_soc(struct tree *tree, const struct vm *vm) {
     end(tree);
 }
 
+/* Which MPIC source a slot's pin reaches: it repeats after four slots, so that the mask leaves two bits of
+ * them (Devicetree Specification 0.4, 2.4.3; the PCI bus binding's addresses). */
+#define PIN_CELLS 7u /* slot (3 cells), pin, phandle, source, sense */
+static void write_pins(struct tree *tree) {
+    fdt32_t map[PCI_PINS * PCI_PINS][PIN_CELLS];
+    for (uint32_t slot = 0; slot < PCI_PINS; slot++)
+        for (uint32_t pin = 0; pin < PCI_PINS; pin++) {
+            const uint32_t entry[PIN_CELLS] = {
+                slot << 11, 0, 0, pin + 1, PHANDLE_PIC, pci_pin_source(slot, pin), SENSE_LOW};
+            for (unsigned i = 0; i < PIN_CELLS; i++)
+                map[slot * PCI_PINS + pin][i] = cpu_to_fdt32(entry[i]);
+        }
+    cell(tree, "#interrupt-cells", 1);
+    cells(tree, "interrupt-map-mask", 4, (PCI_PINS - 1) << 11, 0u, 0u, 7u);
+    bytes(tree, "interrupt-map", map, sizeof(map));
+}
+
 static void write_pci(struct tree *tree) {
     const uint64_t at = BOARD_CCSR + BOARD_PCI;
     begin(tree, "pci@fe0008000");
@@ -270,6 +289,7 @@ static void write_pci(struct tree *tree) {
           low(BOARD_PCI_MEMORY), 0u, BOARD_PCI_MEMORY_SIZE, 0x01000000u, 0u, 0u, high(BOARD_PCI_IO),
           low(BOARD_PCI_IO), 0u, BOARD_PCI_IO_SIZE);
     interrupt(tree, BOARD_PCI_IRQ, SENSE_HIGH);
+    write_pins(tree);
     cell(tree, "fsl,msi", PHANDLE_MSI);
     end(tree);
 }

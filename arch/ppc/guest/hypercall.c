@@ -5,6 +5,7 @@
 #include "arch/ppc/guest/decode.h"
 #include "arch/ppc/guest/magic.h"
 #include "arch/ppc/guest/translate.h"
+#include "core/service.h"
 
 /* r11: vendor and number. */
 #define TOKEN(vendor, number) ((vendor) << 16 | (number))
@@ -63,6 +64,10 @@ bool hypercall_handle(struct ppc_vcpu *vcpu) {
     /* From user mode both are plain system calls. */
     if (vcpu->state->msr & MSR_PR)
         return false;
+    if (vcpu->core.vm->service) { /* abi/service.h */
+        gpr[3] = (uint32_t)service_call(&vcpu->core, gpr[11], &gpr[3]);
+        return true;
+    }
     /* The CPU does not tell sc 1 from sc. */
     if (gpr[0] != KVM_MAGIC_R0 && (!translate_look(vcpu, vcpu->state->registers.pc - 4, &word) ||
                                    (word & WORD_SC_MASK) != WORD_SC || !(word & WORD_SC_LEVEL1)))

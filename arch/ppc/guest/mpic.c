@@ -161,6 +161,21 @@ void mpic_set_line(struct vm *vm, unsigned source, bool asserted) {
     spin_unlock(&mpic->lock);
 }
 
+void mpic_note_message(struct mpic *mpic, uint32_t value) {
+    unsigned i = value >> 29;
+    mpic->msir[i] |= 1u << (value >> 24 & 31);
+    mpic_line(mpic, MPIC_MSI + i, true);
+    mpic_update(mpic);
+}
+
+void mpic_message(struct vm *vm, uint32_t value) {
+    struct mpic *mpic = mpic_of(vm);
+    spin_lock(&mpic->lock);
+    mpic_timers_run(mpic);
+    mpic_note_message(mpic, value);
+    spin_unlock(&mpic->lock);
+}
+
 bool mpic_core_int(struct vm *vm) {
     struct mpic *mpic = mpic_of(vm);
     return (__atomic_load_n(&mpic->gcr, __ATOMIC_RELAXED) & GCR_MODE) == GCR_PROXY;

@@ -18,6 +18,7 @@
 #define MPIC_INTERNAL        16u  /* the first source of the chip's own */
 #define MPIC_MSI             224u /* the first of MPIC_MSI_COUNT */
 #define MPIC_MSI_COUNT       8u
+#define MPIC_MSIIR           0x1740u   /* its register for messages */
 #define MPIC_TIMER_FREQUENCY 50000000u /* Hz: the platform's clock by 8, as the timers count after reset */
 
 extern const struct part mpic_part; /* "ppc.mpic" */
@@ -27,5 +28,9 @@ extern const struct part mpic_part; /* "ppc.mpic" */
  * kept and have no effect. Any CPU, also with the device locked.
  */
 void mpic_set_line(struct vm *vm, unsigned source, bool asserted);
+
+/* A write to MSIIR by a device: the message register in the three uppermost bits, its bit in the five below.
+ * Any CPU, also with the device locked. */
+void mpic_message(struct vm *vm, uint32_t value);
 
 #endif

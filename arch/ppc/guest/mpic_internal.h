@@ -99,6 +99,8 @@ void mpic_vpr_write(struct mpic *mpic, unsigned source, uint32_t value);
 void mpic_line(struct mpic *mpic, unsigned source, bool asserted);
 /* Adds to the requests that wait. */
 void mpic_raise(struct mpic *mpic, unsigned source, uint16_t pending);
+/* MSIIR was written. */
+void mpic_note_message(struct mpic *mpic, uint32_t value);
 /* Keeps `requests` true after a source's fields were changed. */
 void mpic_note(struct mpic *mpic, unsigned source);
 uint32_t mpic_take(struct mpic *mpic, unsigned cpu);

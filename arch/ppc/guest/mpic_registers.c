@@ -34,7 +34,6 @@
 #define GROUP_STRIDE  0x1000u
 #define MSIR          0x1600u /* eight */
 #define MSISR         0x1720u
-#define MSIIR         0x1740u
 
 #define BRR1_VALUE    0x00400400u /* block 0x0040, version 4.0: the first with the external proxy */
 #define FRR_OPENPIC   0x00000002u /* OpenPIC 1.2 */
@@ -140,14 +139,6 @@ static uint32_t message_read(struct mpic *mpic, unsigned i) {
     return value;
 }
 
-/* MSIIR: the register in the three uppermost bits, its bit in the five below. */
-static void message_write(struct mpic *mpic, uint32_t value) {
-    unsigned i = value >> 29;
-    mpic->msir[i] |= 1u << (value >> 24 & 31);
-    mpic_line(mpic, MPIC_MSI + i, true);
-    mpic_update(mpic);
-}
-
 static uint32_t global_read(struct mpic *mpic, unsigned offset) {
     int group = group_of(offset);
     if (group >= 0)
@@ -186,8 +177,8 @@ static void global_write(struct mpic *mpic, unsigned offset, uint32_t value) {
         mpic->pir = value & mpic_vcpus(mpic);
     else if (offset == SVR)
         mpic->spurious = value & VPR_VECTOR;
-    else if (offset == MSIIR)
-        message_write(mpic, value);
+    else if (offset == MPIC_MSIIR)
+        mpic_note_message(mpic, value);
     mpic_update(mpic);
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The PCI host of a guest's board: CONFIG_ADDR and CONFIG_DATA, the address windows as registers alone (what
-// is on the bus knows where the guest's memory is), and the bridge's own function.
+// The PCI host of a guest's board: CONFIG_ADDR and CONFIG_DATA, the address windows as registers alone (the
+// board's map says what they have to be: devices are where the device tree's `ranges` show them, and reach
+// guest memory elsewhere), the bridge's own function, pins and messages.
 #include "arch/ppc/guest/pci.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "arch/ppc/guest/board.h"
+#include "arch/ppc/guest/mpic.h"
 #include "arch/ppc/vm.h"
 #include "lib/state.h"
 
@@ -35,18 +36,25 @@
 #define FREESCALE      0x1957
 #define MPC8533E       0x0030
 #define POWERPC        0x0b20 /* class: a processor; programming interface 0: the host */
+#define MEMORY         0x0002
 #define MASTER         0x0004
 #define COMMAND_BITS   0x0147 /* I/O, memory, master, parity, SERR */
 #define STATUS_VALUE   0x00a0 /* 66 MHz, fast back-to-back */
 #define PCSRBAR_BITS   0xfff00000u
 
+#define CLOSED         1u /* no address that the window onto CCSR can have */
+
 struct pci_bridge {
-    struct spinlock lock;
+    struct spinlock lock; /* registers and configuration */
     struct vm *vm;
     uint32_t address;
     uint32_t window[WINDOW_WORDS]; /* from OUTBOUND on */
     struct pci_function *function[256];
     struct pci_function self; /* 00:00.0 */
+    uint32_t ccsr; /* where devices find CCSR, or CLOSED; atomic: messages come with the lock held */
+
+    struct spinlock line_lock;   /* pins; inside `lock`, or alone */
+    unsigned asserted[PCI_PINS]; /* functions that hold the line up */
 };
 
 static struct pci_bridge *bridge_of(struct vm *vm) {
@@ -89,6 +97,22 @@ static void data_write(struct pci_bridge *bridge, unsigned byte, unsigned size, 
         pci_config_write(function, offset, size, turned(value, size));
 }
 
+/* After PCSRBAR or the command register may have changed. */
+static void note_window(struct pci_bridge *bridge) {
+    const struct pci_function *self = &bridge->self;
+    bool open = pci_config_read(self, COMMAND, 2) & MEMORY;
+    uint32_t base = pci_config_read(self, PCSRBAR, 4);
+    __atomic_store_n(&bridge->ccsr, open ? base : CLOSED, __ATOMIC_RELAXED);
+}
+
+static void self_write(struct vm *vm, struct pci_function *self, unsigned offset, unsigned size,
+                       uint32_t value) {
+    pci_config_write(self, offset, size, value);
+    note_window(bridge_of(vm));
+}
+
+static const struct pci_ops self_ops = {.write = self_write};
+
 int pci_add(struct vm *vm, struct pci_function *function) {
     struct pci_bridge *bridge = bridge_of(vm);
     int result = 0;
@@ -99,6 +123,71 @@ int pci_add(struct vm *vm, struct pci_function *function) {
         bridge->function[function->devfn] = function;
     spin_unlock(&bridge->lock);
     return result;
+}
+
+void pci_remove(struct vm *vm, struct pci_function *function) {
+    struct pci_bridge *bridge = bridge_of(vm);
+    pci_line_set(vm, function, false);
+    spin_lock(&bridge->lock);
+    if (bridge->function[function->devfn] == function)
+        bridge->function[function->devfn] = NULL;
+    spin_unlock(&bridge->lock);
+}
+
+/* ---- interrupts ---- */
+
+void pci_line_set(struct vm *vm, struct pci_function *function, bool level) {
+    struct pci_bridge *bridge = bridge_of(vm);
+    unsigned pin = function->config[PCI_INTERRUPT_PIN];
+    if (pin < 1 || pin > PCI_PINS)
+        return;
+    unsigned source = pci_pin_source(function->devfn >> 3, pin - 1);
+    unsigned *asserted = &bridge->asserted[source - BOARD_PCI_PINS];
+    spin_lock(&bridge->line_lock);
+    if (level != function->intx) {
+        function->intx = level;
+        *asserted += level ? 1u : -1u;
+        mpic_set_line(vm, source, *asserted != 0);
+    }
+    spin_unlock(&bridge->line_lock);
+}
+
+int pci_msi(struct vm *vm, uint64_t address, uint32_t data) {
+    uint32_t ccsr = __atomic_load_n(&bridge_of(vm)->ccsr, __ATOMIC_RELAXED);
+    if (ccsr == CLOSED || address != (uint64_t)ccsr + BOARD_MPIC + MPIC_MSIIR)
+        return -EINVAL;
+    /* The four bytes arrive in PCI's order, the register is big-endian. */
+    mpic_message(vm, turned(data, 4));
+    return 0;
+}
+
+/* ---- what core/arch.h offers to devices ---- */
+
+int arch_pci_add(struct vm *vm, struct pci_function *function) {
+    return pci_add(vm, function);
+}
+
+void arch_pci_remove(struct vm *vm, struct pci_function *function) {
+    pci_remove(vm, function);
+}
+
+void arch_pci_line(struct vm *vm, struct pci_function *function, bool level) {
+    pci_line_set(vm, function, level);
+}
+
+uint64_t arch_pci_memory(struct vm *vm, uint32_t address) {
+    (void)vm;
+    uint32_t offset = address - BOARD_PCI_MEMORY_BUS;
+    return offset < BOARD_PCI_MEMORY_SIZE ? BOARD_PCI_MEMORY + offset : UINT64_MAX;
+}
+
+/* The bus carries what the CPU's register holds; its first byte is the most significant one. */
+uint64_t arch_pci_value(uint64_t value, unsigned size) {
+    return __builtin_bswap64(value) >> 8 * (8 - size);
+}
+
+int arch_msi(struct vm *vm, uint64_t address, uint32_t data) {
+    return pci_msi(vm, address, data);
 }
 
 /* ---- registers ---- */
@@ -153,6 +242,7 @@ static const struct bus_ops bridge_ops = {.read = pci_read, .write = pci_write};
 /* ---- the bridge's function and the part ---- */
 
 static void self_init(struct pci_function *self) {
+    self->ops = &self_ops;
     self->writable[COMMAND] = COMMAND_BITS & 0xff;
     self->writable[COMMAND + 1] = COMMAND_BITS >> 8;
     self->writable[CACHE_LINE] = 0xff;
@@ -172,6 +262,7 @@ static void set_defaults(struct pci_bridge *bridge) {
     pci_config_set16(self, COMMAND, MASTER);
     pci_config_set16(self, STATUS, STATUS_VALUE);
     pci_config_set16(self, CLASS, POWERPC);
+    note_window(bridge);
 }
 
 static void pci_destroy(struct vm *vm, unsigned index) {
@@ -207,6 +298,7 @@ static void pci_reset(struct vm *vm, unsigned index) {
     spin_unlock(&bridge->lock);
 }
 
+/* Pins are not saved: a function's owner drives its own anew when it is loaded. */
 static void pci_save(struct vm *vm, unsigned index, struct state_writer *writer) {
     (void)index;
     struct pci_bridge *bridge = bridge_of(vm);
@@ -239,10 +331,12 @@ static int pci_load(struct vm *vm, unsigned index, struct state_reader *reader, 
     for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
         good &= !((config[i] ^ self->config[i]) & ~self->writable[i]);
     good &= !reader->error;
-    if (good)
+    if (good) {
         memcpy(self->config, config, sizeof(config));
-    else
+        note_window(bridge);
+    } else {
         set_defaults(bridge);
+    }
     spin_unlock(&bridge->lock);
     return good ? 0 : -EINVAL;
 }

@@ -137,7 +137,7 @@ static bool program(struct ppc_vcpu *vcpu) {
 static bool system_call(struct ppc_vcpu *vcpu) {
     if (hypercall_handle(vcpu)) {
         count(vcpu, PPC_EXIT_HYPERCALL);
-        return true;
+        return !vcpu->core.hold;
     }
     count(vcpu, PPC_EXIT_SYSTEM_CALL);
     guest_interrupt(vcpu, IVOR_SYSTEM_CALL);
@@ -232,14 +232,29 @@ static bool enter(struct ppc_vcpu *vcpu) {
     return handle_exit(vcpu);
 }
 
+/* What the vCPU was held for is there: an access to a device of the service VM's is repeated. False: it waits
+ * again. */
+static bool answered(struct ppc_vcpu *vcpu) {
+    bool again = vcpu->core.hold == VCPU_HOLD_ANSWER;
+
+    vcpu->core.hold = VCPU_HOLD_NONE;
+    return !again || mmio_execute(vcpu);
+}
+
 enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
     struct ppc_vcpu *vcpu = ppc_vcpu(core);
     struct cpu *cpu = core->cpu;
     enum vcpu_run_result result;
 
+    if (core->hold && vcpu_held(core))
+        return VCPU_RUN_BLOCK; /* a request to park is found by the scheduler */
     if (load(vcpu)) {
         vm_crash(core, "no memory for the shadow TLB of CPU %u", cpu->number);
         return VCPU_RUN_RESCHEDULE;
+    }
+    if (core->hold && !answered(vcpu)) {
+        shadow_put(vcpu);
+        return VCPU_RUN_BLOCK;
     }
     /* The clock's timer moves to this CPU; what came while the vCPU was away is found. */
     __atomic_or_fetch(&core->requests, PPC_REQUEST_EVENT, __ATOMIC_RELAXED);
@@ -268,7 +283,7 @@ enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
             __atomic_store_n(&core->in_guest, 0, __ATOMIC_RELEASE);
             continue;
         }
-        if (!enter(vcpu) && !__atomic_load_n(&core->requests, __ATOMIC_ACQUIRE)) {
+        if (!enter(vcpu) && (core->hold || !__atomic_load_n(&core->requests, __ATOMIC_ACQUIRE))) {
             result = VCPU_RUN_BLOCK;
             break;
         }

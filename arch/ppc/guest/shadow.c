@@ -174,7 +174,7 @@ static bool memory_behind(struct ppc_vcpu *vcpu, uint64_t gpa, struct behind *be
     }
     if (guest_memory_translate(vcpu->core.vm, gpa, &behind->physical, NULL, &kind))
         return false;
-    behind->writable = kind == GUEST_RAM;
+    behind->writable = kind == GUEST_RAM || kind == GUEST_SHOWN;
     behind->page = false;
     return true;
 }
@@ -216,7 +216,8 @@ static bool contiguous(struct vm *vm, uint64_t gpa, uint64_t size, uint64_t *phy
     for (uint64_t done = 0; done < size;) {
         uint64_t at, length;
         enum guest_region_kind kind;
-        if (guest_memory_translate(vm, gpa + done, &at, &length, &kind) || kind != GUEST_RAM)
+        if (guest_memory_translate(vm, gpa + done, &at, &length, &kind) ||
+            (kind != GUEST_RAM && kind != GUEST_SHOWN))
             return false;
         if (!done)
             first = at;

@@ -78,15 +78,15 @@ void vcpu_power_on(struct ppc_vcpu *vcpu) {
     vcpu_replaced(vcpu);
 }
 
-/* The initial mapped area (ePAPR 5.4.1): effective 0 at guest-physical `base`. */
-static void map_start(struct ppc_vcpu_state *state, uint32_t base, uint32_t size) {
+void vcpu_map_start(struct ppc_vcpu *vcpu, uint32_t address, uint32_t base, uint32_t size) {
+    struct ppc_vcpu_state *state = vcpu->state;
     uint32_t tsize = TSIZE_4K;
 
     while (tsize < TSIZE_MAX - 1 && 1024ull << 2 * (tsize + 1) <= size)
         tsize++;
     state->tlb1[0] = (struct ppc_tlb_entry){
         .mas1 = MAS1_V | MAS1_TSIZE(tsize),
-        .mas2 = MAS2_M,
+        .mas2 = (address & MAS2_EPN_MASK) | MAS2_M,
         .mas3 = (base & MAS3_RPN_MASK) | RIGHTS_ALL,
     };
     /* As a boot program leaves it. */
@@ -100,7 +100,7 @@ void vcpu_boot(struct ppc_vcpu *vcpu, uint32_t pc, uint32_t device_tree, uint32_
     state->registers.gpr[3] = device_tree;
     state->registers.gpr[6] = EPAPR_MAGIC;
     state->registers.gpr[7] = mapped_size;
-    map_start(state, 0, mapped_size);
+    vcpu_map_start(vcpu, 0, 0, mapped_size); /* the initial mapped area (ePAPR 5.4.1) */
     vcpu_replaced(vcpu);
 }
 
@@ -121,7 +121,7 @@ void vcpu_start(struct ppc_vcpu *vcpu) {
     state->registers.pc = entry & (START_AREA - 1) & ~3u;
     state->registers.gpr[3] = __atomic_load_n(&vcpu->release_r3, __ATOMIC_RELAXED);
     state->registers.gpr[7] = START_AREA;
-    map_start(state, entry & ~(START_AREA - 1), START_AREA);
+    vcpu_map_start(vcpu, 0, entry & ~(START_AREA - 1), START_AREA);
     state->activity = PPC_RUNNING;
     vcpu_replaced(vcpu);
 }

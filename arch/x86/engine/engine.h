@@ -143,7 +143,7 @@ void x86_inject_page_fault(struct x86_vcpu *vcpu, uint64_t address, uint32_t err
 /* exit_cpuid() is in exit_inline.h. */
 void exit_msr_read(struct x86_vcpu *vcpu, unsigned length);
 void exit_msr_write(struct x86_vcpu *vcpu, unsigned length);
-void exit_hypercall(struct x86_vcpu *vcpu, unsigned length);
+enum engine_next exit_hypercall(struct x86_vcpu *vcpu, unsigned length);
 void exit_xsetbv(struct x86_vcpu *vcpu, unsigned length);
 enum engine_next exit_halt(struct x86_vcpu *vcpu, unsigned length);
 /* IN and OUT of a register; string forms go to exit_emulate(). */
@@ -157,7 +157,7 @@ enum engine_next exit_emulate(struct x86_vcpu *vcpu);
 /* MOV to or from CR8. */
 void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length);
 /* #UD in the guest: the other maker's hypercall instruction, or a real one. */
-void exit_undefined(struct x86_vcpu *vcpu);
+enum engine_next exit_undefined(struct x86_vcpu *vcpu);
 /* #AC in the guest. */
 void exit_alignment(struct x86_vcpu *vcpu);
 /* A machine check while the guest ran: the host's handler gets it. */

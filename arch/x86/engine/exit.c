@@ -12,6 +12,7 @@
 #include "arch/x86/guest/pv.h"
 #include "arch/x86/registers.h"
 #include "core/log.h"
+#include "core/service.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -128,9 +129,22 @@ void exit_msr_write(struct x86_vcpu *vcpu, unsigned length) {
     x86_skip(vcpu, length);
 }
 
-void exit_hypercall(struct x86_vcpu *vcpu, unsigned length) {
+/* The service VM's (abi/service.h). */
+static enum engine_next service_hypercall(struct x86_vcpu *vcpu, unsigned length) {
+    uint64_t *gpr = vcpu->state->registers.gpr;
+    const uint32_t arguments[4] = {(uint32_t)gpr[X86_RBX], (uint32_t)gpr[X86_RCX], (uint32_t)gpr[X86_RDX],
+                                   (uint32_t)gpr[X86_RSI]};
+
+    gpr[X86_RAX] = (uint64_t)(int64_t)service_call(&vcpu->core, (uint32_t)gpr[X86_RAX], arguments);
+    x86_skip(vcpu, length);
+    return vcpu->core.hold ? ENGINE_BLOCK : ENGINE_AGAIN;
+}
+
+enum engine_next exit_hypercall(struct x86_vcpu *vcpu, unsigned length) {
     uint64_t *gpr = vcpu->state->registers.gpr;
 
+    if (__builtin_expect(vcpu->core.vm->service, 0))
+        return service_hypercall(vcpu, length);
     x86_need(vcpu, X86_STATE_CODE | X86_STATE_CONTROL);
     if (in_long_mode(&vcpu->state->system))
         gpr[X86_RAX] =
@@ -140,6 +154,7 @@ void exit_hypercall(struct x86_vcpu *vcpu, unsigned length) {
             (uint32_t)pv_hypercall(vcpu, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RBX],
                                    (uint32_t)gpr[X86_RCX], (uint32_t)gpr[X86_RDX], (uint32_t)gpr[X86_RSI]);
     x86_skip(vcpu, length);
+    return ENGINE_AGAIN;
 }
 
 void exit_xsetbv(struct x86_vcpu *vcpu, unsigned length) {
@@ -238,6 +253,8 @@ emulated(struct x86_vcpu *vcpu, const struct emulate *emulate, enum emulate_resu
                                  emulate->fault.has_error ? (int64_t)emulate->fault.error : -1);
         break;
     case EMULATE_RETRY:
+        if (vcpu->core.hold)
+            return ENGINE_BLOCK;
         break;
     case EMULATE_UNHANDLED: {
         /* A program must not end its machine: an instruction that touches no RAM and that nobody emulates
@@ -294,8 +311,8 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
     struct emulate *emulate = mmio_emulator_short(vcpu);
     enum emulate_result result;
 
-    emulate->gpa = gpa;
-    emulate->gpa_write = write;
+    emulate->gpa = vcpu->asked_gpa = gpa;
+    emulate->gpa_write = vcpu->asked_write = write;
     emulate->gpa_valid = true;
     if (__builtin_expect(emulate_device(emulate, &result), 1)) {
         if (__builtin_expect(result == EMULATE_OK, 1)) {
@@ -322,7 +339,7 @@ void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length) 
     x86_skip(vcpu, length);
 }
 
-void exit_undefined(struct x86_vcpu *vcpu) {
+enum engine_next exit_undefined(struct x86_vcpu *vcpu) {
     struct emulate *emulate = mmio_emulator(vcpu);
     uint8_t bytes[3];
 
@@ -331,10 +348,10 @@ void exit_undefined(struct x86_vcpu *vcpu) {
     if (emulate_peek(emulate, bytes, 3) == 3 && bytes[0] == 0x0f && bytes[1] == 0x01 &&
         (bytes[2] == 0xc1 || bytes[2] == 0xd9)) {
         vcpu->exits[EXIT_HYPERCALL]++;
-        exit_hypercall(vcpu, 3);
-        return;
+        return exit_hypercall(vcpu, 3);
     }
     x86_inject_exception(vcpu, VECTOR_UD, -1);
+    return ENGINE_AGAIN;
 }
 
 void exit_alignment(struct x86_vcpu *vcpu) {

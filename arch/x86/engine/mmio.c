@@ -180,7 +180,7 @@ bool mmio_is_device(struct x86_vcpu *vcpu, uint64_t gpa, bool write) {
     if (__builtin_expect(page == mmio->absent && sequence == mmio->absent_sequence, 1))
         return true;
     if (guest_memory_translate(vcpu->core.vm, gpa, NULL, NULL, &kind) == 0)
-        return write && kind == GUEST_ROM;
+        return write && (kind == GUEST_ROM || kind == GUEST_SHOWN_READ);
     if (!(sequence & 1)) {
         mmio->absent = page;
         mmio->absent_sequence = sequence;

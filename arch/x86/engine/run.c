@@ -175,13 +175,28 @@ static void load(struct x86_vcpu *vcpu) {
     pv_scheduled(vcpu);
 }
 
+/* What the vCPU was held for is there: an access to a device of the service VM's is repeated. False: it waits
+ * again, for the answer to another one of the same instruction. */
+static bool answered(struct x86_vcpu *vcpu) {
+    bool again = vcpu->core.hold == VCPU_HOLD_ANSWER;
+
+    vcpu->core.hold = VCPU_HOLD_NONE;
+    return !again || exit_nested_fault(vcpu, vcpu->asked_gpa, vcpu->asked_write, false) != ENGINE_BLOCK;
+}
+
 enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
     struct x86_vcpu *vcpu = x86_vcpu(core);
     struct cpu *cpu = core->cpu;
     enum vcpu_run_result result;
     enum engine_next next = ENGINE_AGAIN;
 
+    if (__builtin_expect(core->hold, 0) && vcpu_held(core))
+        return VCPU_RUN_BLOCK; /* a request to park is found by the scheduler */
     load(vcpu);
+    if (__builtin_expect(core->hold, 0) && !answered(vcpu)) {
+        result = VCPU_RUN_BLOCK;
+        goto out;
+    }
     /* What had become pending while it was away has been noted by a request; only a state that was loaded has
      * to be looked at. */
     __atomic_or_fetch(&core->requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
@@ -217,12 +232,13 @@ enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
         }
         next = engine->run(vcpu);
         if (__builtin_expect(next == ENGINE_BLOCK, 0)) {
-            if (!__atomic_load_n(&core->requests, __ATOMIC_ACQUIRE)) {
+            if (core->hold || !__atomic_load_n(&core->requests, __ATOMIC_ACQUIRE)) {
                 result = VCPU_RUN_BLOCK;
                 break;
             }
         }
     }
+out:
     __atomic_store_n(&core->in_guest, 0, __ATOMIC_RELEASE);
     if (result == VCPU_RUN_RESCHEDULE)
         pv_preempted(vcpu);

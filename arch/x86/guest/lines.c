@@ -47,3 +47,7 @@ int pc_msi(struct vm *vm, uint64_t address, uint32_t data) {
     lapic_deliver(vm, NULL, 0, &message);
     return 0;
 }
+
+int arch_msi(struct vm *vm, uint64_t address, uint32_t data) {
+    return pc_msi(vm, address, data);
+}

@@ -18,6 +18,7 @@
 #include "arch/x86/guest/uart.h"
 #include "arch/x86/vcpu_state.h"
 #include "arch/x86/vm.h"
+#include "core/service.h"
 #include "lib/config.h"
 
 /* Interrupt controllers come first: the others drive their lines from create() on. pm stands before pci,
@@ -92,8 +93,8 @@ static int copy_rom(struct vm *vm, uint64_t base, uint64_t size) {
     return 0;
 }
 
-int pc_memory_shadow(struct vm *vm, uint64_t base, uint64_t size, bool reads_ram, bool writes_ram,
-                     bool was_rom) {
+static int shadow(struct vm *vm, uint64_t base, uint64_t size, bool reads_ram, bool writes_ram,
+                  bool was_rom) {
     uint64_t rom = x86_vm(vm)->pc.firmware_size;
     uint64_t alias = LEGACY_END - (rom < ROM_ALIAS_SIZE ? rom : ROM_ALIAS_SIZE);
     uint64_t end = base + size;
@@ -114,10 +115,19 @@ int pc_memory_shadow(struct vm *vm, uint64_t base, uint64_t size, bool reads_ram
     return error;
 }
 
+int pc_memory_shadow(struct vm *vm, uint64_t base, uint64_t size, bool reads_ram, bool writes_ram,
+                     bool was_rom) {
+    int error = shadow(vm, base, size, reads_ram, writes_ram, was_rom);
+    service_guest_memory(vm);
+    return error;
+}
+
 int pc_memory_smram(struct vm *vm, bool open) {
     uint64_t size = LEGACY_HOLE_END - LEGACY_HOLE;
-    return open ? guest_memory_place(vm, LEGACY_HOLE, size, LEGACY_HOLE, GUEST_RAM)
-                : guest_memory_remove(vm, LEGACY_HOLE, size);
+    int error = open ? guest_memory_place(vm, LEGACY_HOLE, size, LEGACY_HOLE, GUEST_RAM)
+                     : guest_memory_remove(vm, LEGACY_HOLE, size);
+    service_guest_memory(vm);
+    return error;
 }
 
 unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]) {

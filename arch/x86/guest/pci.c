@@ -202,6 +202,34 @@ void pci_line_set(struct vm *vm, struct pci_function *function, bool level) {
     spin_unlock(&host->line_lock);
 }
 
+/* ---- what core/arch.h offers to devices ---- */
+
+int arch_pci_add(struct vm *vm, struct pci_function *function) {
+    return pci_add(vm, function);
+}
+
+void arch_pci_remove(struct vm *vm, struct pci_function *function) {
+    pci_remove(vm, function);
+}
+
+void arch_pci_line(struct vm *vm, struct pci_function *function, bool level) {
+    pci_line_set(vm, function, level);
+}
+
+/* The CPU's addresses, but for those that are the local APICs' (and messages'). What else is not PCI's
+ * (memory, the I/O APIC, ECAM) is known to the memory map and the bus. */
+uint64_t arch_pci_memory(struct vm *vm, uint32_t address) {
+    (void)vm;
+    return address >> 20 == PC_LAPIC_BASE >> 20 ? UINT64_MAX : address;
+}
+
+uint64_t arch_pci_value(uint64_t value, unsigned size) {
+    (void)size;
+    return value;
+}
+
+/* ---- the part ---- */
+
 static void pci_destroy(struct vm *vm, unsigned index) {
     (void)index;
     struct pci_host *host = host_of(vm);

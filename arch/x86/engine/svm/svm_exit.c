@@ -81,9 +81,7 @@ static enum engine_next on_halt(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 static enum engine_next on_hypercall(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     unsigned length = length_of(vcpu, vmcb, OPCODE_VMMCALL, 3);
     x86_exit_note(vcpu, EXIT_HYPERCALL, SVM_EXIT_VMMCALL, vcpu->state->registers.gpr[X86_RAX]);
-    if (length)
-        exit_hypercall(vcpu, length);
-    return ENGINE_AGAIN;
+    return length ? exit_hypercall(vcpu, length) : ENGINE_AGAIN;
 }
 
 static enum engine_next on_xsetbv(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
@@ -126,8 +124,7 @@ static enum engine_next on_window(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
 
 static enum engine_next on_undefined(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     x86_exit_note(vcpu, EXIT_EXCEPTION, vmcb->exit_code, 0);
-    exit_undefined(vcpu);
-    return ENGINE_AGAIN;
+    return exit_undefined(vcpu);
 }
 
 static enum engine_next on_alignment(struct x86_vcpu *vcpu, struct vmcb *vmcb) {

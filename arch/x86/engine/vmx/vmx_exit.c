@@ -56,8 +56,7 @@ static enum engine_next on_halt(struct x86_vcpu *vcpu) {
 
 static enum engine_next on_hypercall(struct x86_vcpu *vcpu) {
     x86_exit_note(vcpu, EXIT_HYPERCALL, VMX_REASON_VMCALL, vcpu->state->registers.gpr[X86_RAX]);
-    exit_hypercall(vcpu, length_now());
-    return ENGINE_AGAIN;
+    return exit_hypercall(vcpu, length_now());
 }
 
 static enum engine_next on_xsetbv(struct x86_vcpu *vcpu) {
@@ -141,8 +140,7 @@ static enum engine_next on_exception(struct x86_vcpu *vcpu) {
         on_debug(vcpu, info);
         break;
     case VECTOR_UD:
-        exit_undefined(vcpu);
-        break;
+        return exit_undefined(vcpu);
     case VECTOR_AC:
         exit_alignment(vcpu);
         break;

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service VM's life: its memory, the board and the windows, start, restart, and a watch over it; and what
+// it is told of its guests.
+#include "core/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/main.h"
+#include "core/sched.h"
+#include "core/service_internal.h"
+#include "lib/config.h"
+#include "lib/image.h"
+
+#define BOARD_ORDER   9u /* 2 MiB: the board and its records */
+#define RECORD_OFFSET 0x20000u
+#define LIMIT         (1ull << 32) /* its memory lies below: devices of 32 bits reach it */
+#define WINDOWS       (1ull << 32) /* the first window's address at the earliest */
+#define READY_TIME    (10 * 1000000000ull)
+#define SETTLE_TIME   1000000000ull
+#define WATCH_PERIOD  1000000000ull
+#define WATCH_LIMIT   3000000000ull /* ns of CPU time without SERVICE_CALL_WAIT */
+
+_Static_assert(sizeof(struct service_board) <= RECORD_OFFSET, "the records lie behind the board");
+_Static_assert(RECORD_OFFSET + SERVICE_MAX_DEVICES * SERVICE_RECORD_SIZE <= PAGE_SIZE << BOARD_ORDER,
+               "the board has room for all records");
+_Static_assert(VM_MAX == SERVICE_MAX_VMS && VM_MAX_VCPUS == SERVICE_MAX_VCPUS, "as the board has room for");
+
+struct service service;
+
+static struct config_guest self;
+static void (*start_guests)(void);
+
+struct vm *service_vm(void) {
+    return service.vm;
+}
+
+/* ---- events */
+
+bool service_has_event(void) {
+    return __atomic_load_n(&service.board->events, __ATOMIC_ACQUIRE) != 0 || time_now() >= service.wake_at;
+}
+
+void service_event(uint32_t events) {
+    __atomic_fetch_or(&service.board->events, events, __ATOMIC_SEQ_CST);
+    struct vcpu *vcpu = service.vm->vcpu[0];
+    /* One that runs looks at the events before it sleeps; in this order, see sched_put(). */
+    if (__atomic_load_n(&vcpu->state, __ATOMIC_SEQ_CST) == VCPU_BLOCKED)
+        sched_wake(vcpu);
+}
+
+static void wake(struct timer *timer) {
+    (void)timer;
+    sched_wake(service.vm->vcpu[0]);
+}
+
+/* ---- readiness, and the watch */
+
+static void ready_work(struct work *work) {
+    (void)work;
+    void (*ready)(void) = start_guests;
+
+    start_guests = NULL;
+    if (ready)
+        ready();
+}
+
+void service_say_ready(void) {
+    if (!__atomic_exchange_n(&service.ready_said, 1, __ATOMIC_ACQ_REL))
+        work_queue(cpu_get(0), &service.ready_work);
+}
+
+static void watch(struct timer *timer) {
+    struct vcpu *vcpu = service.vm->vcpu[0];
+    uint32_t calls = __atomic_load_n(&service.calls, __ATOMIC_RELAXED);
+    uint64_t used = sched_run_time(vcpu);
+
+    if (!service.ready_said && time_now() - service.vm->started > READY_TIME) {
+        log_error("the service VM is not ready after %u s: guests start without its devices",
+                  (unsigned)(READY_TIME / 1000000000ull));
+        service_say_ready();
+    }
+    if (calls != service.calls_seen) {
+        service.calls_seen = calls;
+        service.time_seen = used;
+    } else if (vcpu->hold == VCPU_HOLD_NONE && used - service.time_seen > WATCH_LIMIT) {
+        service.time_seen = used;
+        vm_crash(vcpu, "does not come back to its events");
+    }
+    timer_arm(timer, time_now() + WATCH_PERIOD);
+}
+
+/* ---- making it */
+
+static int show(uint64_t base, uint64_t size, const struct guest_memory *of, uint64_t physical,
+                bool writable) {
+    const struct guest_foreign foreign = {
+        .base = base, .size = size, .of = of, .physical = physical, .writable = writable};
+    return guest_memory_show(service.vm, &foreign);
+}
+
+/* A copy of the config, read-only for it. */
+static int show_config(const void *blob, size_t size) {
+    unsigned order = 0;
+
+    while (PAGE_SIZE << order < size)
+        order++;
+    if (order > BOARD_ORDER)
+        return -ENOMEM;
+    void *copy = heap_pages(order, &service.vm->memory.account);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, blob, size);
+    service.board->config = arch_heap_physical(copy);
+    service.board->config_size = (uint32_t)size;
+    return show(service.board->config, PAGE_SIZE << order, NULL, service.board->config, false);
+}
+
+/* Above all that is shown at its own address so far. */
+static uint64_t free_place(void) {
+    uint64_t at = WINDOWS;
+
+    for (uint32_t i = 0; i < service.vm->memory.foreign_count; i++) {
+        const struct guest_foreign *foreign = &service.vm->memory.foreign[i];
+        if (foreign->base + foreign->size > at)
+            at = (foreign->base + foreign->size + LARGE_PAGE_SIZE - 1) & ~(LARGE_PAGE_SIZE - 1);
+    }
+    return at;
+}
+
+static struct service_file *add_file(const char *prefix, const char *name, uint64_t size) {
+    struct service_file *entry = &service.board->file[service.board->file_count++];
+
+    snprintf(entry->name, sizeof(entry->name), "%s%s", prefix, name);
+    entry->size = size;
+    return entry;
+}
+
+/* A file of a disk's, once. */
+static int show_file(const struct config_disk *disk) {
+    const struct boot_file *file = boot_file_find(disk->file);
+
+    if (!file)
+        return -ENOENT;
+    for (uint32_t i = 0; i < service.board->file_count; i++)
+        if (!strcmp(service.board->file[i].name, disk->file))
+            return 0;
+    struct service_file *entry = add_file("", disk->file, file->size);
+    entry->address = entry->dma = file->address;
+    return show(file->address, (file->size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), NULL, file->address, true);
+}
+
+/* Memory of a disk's own, or for overlays: it outlives the service VM's own. */
+static int show_memory(const char *prefix, const char *name, uint64_t size) {
+    /* It is kept as a VM's memory is, without a VM. */
+    struct vm *holder = heap_allocate(sizeof(*holder), NULL);
+
+    if (!holder || guest_memory_create(holder, size))
+        return -ENOMEM;
+    guest_memory_scrub(holder);
+    struct service_file *entry = add_file(prefix, name, size);
+    entry->address = free_place();
+    entry->dma = UINT64_MAX;
+    return show(entry->address, holder->memory.size, &holder->memory, 0, true);
+}
+
+static int show_disks(const struct config *config) {
+    for (unsigned i = 0; i < config->disk_count; i++) {
+        const struct config_disk *disk = &config->disks[i];
+        int error = disk->file ? show_file(disk) : show_memory(":", disk->name, disk->memory);
+        if (error) {
+            log_error("disk %s: %s", disk->name,
+                      error == -ENOMEM ? "not enough memory" : "its file is not there");
+            return error;
+        }
+    }
+    if (!config->service.overlay_memory)
+        return 0;
+    int error = show_memory("", SERVICE_OVERLAYS, config->service.overlay_memory);
+    if (error)
+        log_error("overlays: not enough memory");
+    return error;
+}
+
+/* Whether anything of the guest's config is the service VM's to serve. */
+bool service_serves(const struct vm *vm) {
+    const struct config_guest *guest = vm->config;
+    return guest->net_count || guest->disk_count || guest->entropy;
+}
+
+int service_show_guests(void) {
+    if (!service.vm)
+        return 0;
+    uint64_t at = free_place();
+    for (unsigned i = 0; i < vm_count(); i++) {
+        struct vm *vm = vm_get(i);
+        struct service_vm *entry = &service.board->vm[i];
+        snprintf(entry->name, sizeof(entry->name), "%s", vm->name);
+        entry->vcpus = vm->vcpu_count;
+        if (!service_serves(vm))
+            continue;
+        int error = show(at, vm->memory.size, &vm->memory, 0, true);
+        if (error) {
+            log_error("guest %s: the service VM cannot be shown its memory (%d)", vm->name, error);
+            return error;
+        }
+        entry->served = 1;
+        entry->window = at;
+        entry->window_size = vm->memory.size;
+        at += vm->memory.size;
+        service_guest_memory(vm);
+    }
+    service.board->vm_count = vm_count();
+    return 0;
+}
+
+static int make(const struct config *config, const void *blob, size_t size) {
+    int error;
+
+    service.ready_work.function = ready_work;
+    service.vm = vm_create_service(&self, &error);
+    if (!service.vm)
+        return error;
+    struct service_board *board = heap_pages(BOARD_ORDER, &service.vm->memory.account);
+    if (!board)
+        return -ENOMEM;
+    service.board = board;
+    service.board_physical = arch_heap_physical(board);
+    service.memory = service.vm->memory.block[0];
+    board->magic = SERVICE_MAGIC;
+    board->version = SERVICE_VERSION;
+    board->size = PAGE_SIZE << BOARD_ORDER;
+    board->record_offset = RECORD_OFFSET;
+    arch_service_clock(&board->clock_base, &board->clock_multiplier);
+    error = show(service.board_physical, board->size, NULL, service.board_physical, true);
+    if (!error)
+        error = show_config(blob, size);
+    if (!error)
+        error = show_disks(config);
+    return error;
+}
+
+int service_create(const struct config *config, const void *blob, size_t size) {
+    if (!config->service.present)
+        return 0;
+    self = (struct config_guest){
+        .name = "(service)",
+        .memory = config->service.memory,
+        .vcpus = 1,
+        .cpus = config->service.cpus,
+        .priority = CONFIG_MAX_PRIORITY + 1,
+        .budget = config->service.budget,
+        .period = config->service.period,
+        .restart = CONFIG_RESTART_ALWAYS,
+        .cpu_model = CONFIG_CPU_X86_64_V2,
+        .cmdline = "",
+    };
+    int error = make(config, blob, size);
+    if (error) {
+        log_error("the service VM cannot be made: %s (%d)",
+                  error == -ENOMEM ? "not enough memory below 4 GiB" : "internal error", error);
+        service.vm = NULL;
+        return error;
+    }
+    log_info("service VM: %u MiB at 0x%llx", (unsigned)(self.memory >> 20),
+             (unsigned long long)service.memory);
+    timer_init(&service.wake, wake);
+    timer_init(&service.watch, watch);
+    return 0;
+}
+
+void service_start(void (*ready)(void)) {
+    if (!service.vm) {
+        ready();
+        return;
+    }
+    start_guests = ready;
+    vm_start(service.vm);
+    timer_arm(&service.watch, time_now() + WATCH_PERIOD);
+}
+
+unsigned service_starts(void) {
+    return service.starts;
+}
+
+int service_restart(void) {
+    return service.vm ? vm_reset(service.vm) : -ENODEV;
+}
+
+/* ---- its image */
+
+/* The image lies in the hypervisor's own, read-only; mk/service.mk puts it there. */
+extern const uint8_t service_image_start[];
+extern const uint8_t service_image_end[];
+
+static int read_image(void *context, uint64_t offset, void *buffer, size_t size) {
+    const struct image_source *source = context;
+
+    if (offset > source->size || size > source->size - offset)
+        return -EINVAL;
+    memcpy(buffer, service_image_start + offset, size);
+    return 0;
+}
+
+static int refuse(struct vm *vm, const char *why) {
+    snprintf(vm->end_text, sizeof(vm->end_text), "its image: %.120s", why);
+    return -EINVAL;
+}
+
+int service_load(struct vm *vm, uint64_t *entry, uint64_t *board) {
+    struct image_source source = {.read = read_image,
+                                  .context = &source,
+                                  .size = (uintptr_t)service_image_end - (uintptr_t)service_image_start};
+    struct image_loadable image;
+    char why[128];
+
+    if (arch_service_parse(&source, &image, why, sizeof(why)))
+        return refuse(vm, why);
+    if (image.highest > vm->memory.size || image.entry >= image.highest)
+        return refuse(vm, "it does not fit into its memory");
+    for (unsigned i = 0; i < image.count; i++) {
+        const struct image_segment *segment = &image.segment[i];
+        if (guest_load(vm, service.memory + segment->address, service_image_start + segment->offset,
+                       segment->file_size))
+            return refuse(vm, "it cannot be read");
+    }
+    *entry = service.memory + image.entry;
+    *board = service.board_physical;
+    service.calls_seen = service.calls - 1; /* its time is counted anew */
+    service.wake_at = 0;
+    timer_cancel(&service.wake);
+    service.board->starts = ++service.starts;
+    __atomic_store_n(&service.board->events, 0, __ATOMIC_RELEASE);
+    service_ask_again();
+    return 0;
+}
+
+/* ---- what it is told of guests */
+
+/* With the lock. */
+static void entry_change(struct service_vm *entry, bool begin) {
+    if (begin) {
+        __atomic_fetch_add(&entry->sequence, 1, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    } else {
+        __atomic_fetch_add(&entry->sequence, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void tell(const struct vm *vm) {
+    __atomic_fetch_or(&service.board->vms_changed, 1u << vm->id, __ATOMIC_SEQ_CST);
+    service_event(SERVICE_EVENT_VM);
+}
+
+void service_guest_memory(struct vm *vm) {
+    const struct guest_memory *memory = &vm->memory;
+
+    if (!service.vm || vm->service || !service_serves(vm))
+        return;
+    struct service_vm *entry = &service.board->vm[vm->id];
+    spin_lock(&vm->memory.lock);
+    spin_lock(&service.lock);
+    entry_change(entry, true);
+    unsigned count = 0;
+    for (unsigned i = 0; i < memory->region_count && count < SERVICE_MAX_REGIONS; i++) {
+        const struct guest_region *region = &memory->region[i];
+        struct service_ram *last = count ? &entry->ram[count - 1] : NULL;
+        if (region->kind != GUEST_RAM)
+            continue;
+        if (last && last->base + last->size == region->base && last->offset + last->size == region->offset)
+            last->size += region->size;
+        else
+            entry->ram[count++] =
+                (struct service_ram){.base = region->base, .size = region->size, .offset = region->offset};
+    }
+    entry->ram_count = count;
+    entry_change(entry, false);
+    spin_unlock(&service.lock);
+    spin_unlock(&vm->memory.lock);
+}
+
+void service_guest_reset(struct vm *vm) {
+    if (!service.vm || vm->service)
+        return;
+    service_devices_reset(vm);
+    struct service_vm *entry = &service.board->vm[vm->id];
+    spin_lock(&service.lock);
+    entry_change(entry, true);
+    entry->resets = ++service.resets[vm->id];
+    service.reset_at[vm->id] = time_now();
+    entry_change(entry, false);
+    spin_unlock(&service.lock);
+    tell(vm);
+}
+
+bool service_guest_settled(struct vm *vm) {
+    if (!service.vm || vm->service || !service.ready_said)
+        return true;
+    const struct service_board *board = service.board;
+    return __atomic_load_n(&board->vm_settled[vm->id], __ATOMIC_ACQUIRE) == service.resets[vm->id] ||
+           time_now() - service.reset_at[vm->id] > SETTLE_TIME;
+}
+
+void service_guest_changed(struct vm *vm) {
+    if (!service.vm || vm->service)
+        return;
+    struct service_vm *entry = &service.board->vm[vm->id];
+    uint32_t state = vm->state == VM_RUNNING  ? SERVICE_VM_RUNNING
+                     : vm->state == VM_PAUSED ? SERVICE_VM_PAUSED
+                                              : SERVICE_VM_OFF;
+    spin_lock(&service.lock);
+    entry_change(entry, true);
+    entry->state = state;
+    entry_change(entry, false);
+    spin_unlock(&service.lock);
+    tell(vm);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the service VM's side in the hypervisor share.
+#ifndef SAGUARO_CORE_SERVICE_INTERNAL_H
+#define SAGUARO_CORE_SERVICE_INTERNAL_H
+
+#include "core/service.h"
+#include "core/timer.h"
+
+struct service_function;
+
+struct service {
+    struct vm *vm;               /* NULL: there is none */
+    struct service_board *board; /* the service VM may write to all of it: nothing there is believed */
+    uint64_t board_physical;
+    uint64_t memory; /* its own, guest-physical = host-physical */
+    unsigned starts;
+    struct work ready_work;
+    uint32_t ready_said;              /* guests may start */
+    struct timer wake;                /* the end of SERVICE_CALL_WAIT */
+    struct timer watch;               /* looks whether it still comes back */
+    uint32_t calls;                   /* of SERVICE_CALL_WAIT */
+    uint32_t calls_seen;              /* by the last look */
+    uint64_t time_seen;               /* CPU time at that look, ns */
+    uint64_t wake_at;                 /* what the last SERVICE_CALL_WAIT asked for */
+    uint32_t resets[SERVICE_MAX_VMS]; /* as in the board */
+    uint64_t reset_at[SERVICE_MAX_VMS];
+    struct spinlock lock; /* guards what follows, and the board's VMs */
+    struct service_function *function[SERVICE_MAX_DEVICES];
+    uint16_t owner[SERVICE_MAX_DEVICES]; /* VM */
+    uint32_t token[SERVICE_MAX_DEVICES]; /* 0: free */
+};
+extern struct service service;
+
+/* Whether anything of the guest's config is the service VM's to serve: then it sees its RAM. */
+bool service_serves(const struct vm *vm);
+/* Sets SERVICE_EVENT_* bits and wakes the service VM. */
+void service_event(uint32_t events);
+/* Guests may start, or have waited long enough. Any CPU. */
+void service_say_ready(void);
+/* Each device of the guest, or all of the service VM's, as after its machine's reset. */
+void service_devices_reset(const struct vm *vm);
+/* The service VM was started again: rings all doorbells, asks again what waits for an answer. */
+void service_ask_again(void);
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service VM's calls of the hypervisor (abi/service.h), one function each. A result is 0 or positive, or
+// a negative errno.
+#ifndef SAGUARO_SERVICE_CALL_H
+#define SAGUARO_SERVICE_CALL_H
+
+#include "abi/service.h"
+#include "service/arch.h"
+
+/* Sleeps until an event is there, or until board.wake_at. */
+static inline void service_call_wait(void) {
+    (void)service_call(SERVICE_CALL_WAIT, 0, 0, 0, 0);
+}
+
+static inline int service_call_ready(void) {
+    return service_call(SERVICE_CALL_READY, 0, 0, 0, 0);
+}
+
+/* `text` lies in the service VM's own memory, as everything does that a call is given the address of. */
+static inline int service_call_log(unsigned level, const char *text, uint32_t length) {
+    return service_call(SERVICE_CALL_LOG, level, arch_physical(text), length, 0);
+}
+
+static inline void service_call_crash(const char *text, uint32_t length) {
+    (void)service_call(SERVICE_CALL_CRASH, arch_physical(text), length, 0, 0);
+}
+
+/* The number of the device that was made, or -EINVAL, -EEXIST, -ENOSPC, -ENOENT. */
+static inline int service_call_device(const struct service_device *device) {
+    return service_call(SERVICE_CALL_DEVICE, arch_physical(device), 0, 0, 0);
+}
+
+static inline int service_call_config(unsigned device, unsigned offset, unsigned size, uint32_t value) {
+    return service_call(SERVICE_CALL_CONFIG, device, offset, size, value);
+}
+
+/* -ENXIO: MSI-X is off, whatever the vector; -EINVAL: there is no such vector. */
+static inline int service_call_interrupt(unsigned device, unsigned vector) {
+    return service_call(SERVICE_CALL_INTERRUPT, device, vector, 0, 0);
+}
+
+static inline int service_call_line(unsigned device, bool level) {
+    return service_call(SERVICE_CALL_LINE, device, level, 0, 0);
+}
+
+/* -ESTALE: the request with that sequence number is no more. */
+static inline int service_call_answer(unsigned slot, uint32_t sequence) {
+    return service_call(SERVICE_CALL_ANSWER, slot, sequence, 0, 0);
+}
+
+/* Pages of 4 KiB, counted from the start of the VM's window. */
+static inline int service_call_dirty(unsigned vm, uint32_t first, uint32_t count) {
+    return service_call(SERVICE_CALL_DIRTY, vm, first, count, 0);
+}
+
+static inline int service_call_note(unsigned vm, const char *text, uint32_t length) {
+    return service_call(SERVICE_CALL_NOTE, vm, arch_physical(text), length, 0);
+}
+
+/* How many of `size` bytes, 1 to SERVICE_MAX_ENTROPY, are random ones now; -ENODEV: there is no source. */
+static inline int service_call_entropy(uint8_t *bytes, uint32_t size) {
+    return service_call(SERVICE_CALL_ENTROPY, arch_physical(bytes), size, 0, 0);
+}
+
+#endif

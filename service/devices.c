@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// The devices of all guests, as the config says: networks and cards, disks and what lies between a disk and
+// its guest (partition, overlay), and sources of random numbers.
+#include "service/devices.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include "service/arch.h"
+#include "service/call.h"
+#include "service/clock.h"
+#include "service/device.h"
+#include "service/heap.h"
+#include "service/log.h"
+#include "service/overlays.h"
+#include "virtio/blk.h"
+#include "virtio/disk_memory.h"
+#include "virtio/net.h"
+#include "virtio/partition.h"
+#include "virtio/rng.h"
+
+#define FIRST_SLOT  1u                       /* on a guest's bus 0; each device has a slot of its own */
+#define RANDOM_WAIT (10 * CLOCK_MILLISECOND) /* until a source that had no more is asked again */
+
+struct net_device {
+    struct device device;
+    struct net net;
+};
+
+struct blk_device {
+    struct device device;
+    struct virtio_blk blk;
+    struct disk_part part;
+    struct overlay overlay;
+};
+
+struct rng_device {
+    struct device device;
+    struct virtio_rng rng;
+    struct loop_timer more;
+};
+
+static struct service_board *board;
+static const struct config *config;
+static struct ether_switch *networks[CONFIG_MAX_NETWORKS];
+static struct disk_memory *disks[CONFIG_MAX_DISKS]; /* NULL: it could not be made */
+
+/* ---- networks */
+
+/* A network's time is in ms; as near as makes no difference, and without a division. */
+static void net_before(struct device *device) {
+    struct net_device *net = (struct net_device *)device;
+    switch_tick(net->net.port.network, clock_now() >> 20);
+}
+
+static bool net_work(struct device *device) {
+    net_before(device);
+    return net_run(&((struct net_device *)device)->net);
+}
+
+static void net_again(struct net *net) {
+    device_again(device_of(&net->device));
+}
+
+static int make_net(unsigned vm, unsigned index, const struct config_net *card) {
+    static struct virtio_record none; /* until the device has a place in the board */
+    struct net_device *made = heap_allocate(sizeof(*made));
+
+    if (!made || !networks[card->network])
+        return -ENOMEM;
+    struct net_setup setup = {
+        .network = networks[card->network],
+        .locked = card->mac_lock != 0,
+        .pairs = (uint8_t)card->queues,
+        .mtu = (uint16_t)card->mtu,
+        .rate = config->networks[card->network].broadcast_limit,
+        .again = net_again,
+    };
+    memcpy(setup.mac, card->mac, sizeof(setup.mac));
+    memset(&none, 0, sizeof(none));
+    snprintf(made->device.name, sizeof(made->device.name), "net%u", (unsigned)card->number);
+    made->device.before = net_before;
+    made->device.run = net_work;
+    made->net.device.name = made->device.name;
+    made->net.device.record = &none;
+    int error = net_init(&made->net, &setup);
+    if (!error)
+        error = device_add(&made->device, &made->net.device, vm, (FIRST_SLOT + index) << 3,
+                           vm << 8 | (index + 1));
+    return error;
+}
+
+static void make_networks(void) {
+    memset(networks, 0, sizeof(networks));
+    for (unsigned i = 0; i < config->network_count; i++) {
+        networks[i] = heap_allocate(sizeof(*networks[i]));
+        if (networks[i])
+            switch_init(networks[i], config->networks[i].name, (uint32_t)arch_counter());
+    }
+}
+
+/* ---- disks */
+
+static bool blk_work(struct device *device) {
+    virtio_blk_run(&((struct blk_device *)device)->blk);
+    return false; /* it asks for itself */
+}
+
+static void blk_again(struct virtio_blk *blk) {
+    device_again(device_of(&blk->device));
+}
+
+/* What the disk holds: a file that the loader put into memory, or memory alone. */
+static const struct service_file *contents_of(const struct config_disk *disk) {
+    for (unsigned i = 0; i < board->file_count && i < SERVICE_MAX_FILES; i++) {
+        const char *name = board->file[i].name;
+        if (disk->file ? !strcmp(name, disk->file) : name[0] == ':' && !strcmp(name + 1, disk->name))
+            return &board->file[i];
+    }
+    return NULL;
+}
+
+static int make_disk(unsigned number) {
+    const struct config_disk *disk = &config->disks[number];
+    const struct service_file *file = contents_of(disk);
+
+    if (!file)
+        return -ENOENT;
+    void *data = arch_map(file->address, file->size, true);
+    struct disk_memory *made = heap_allocate(sizeof(*made));
+    if (!data || !made)
+        return -ENOMEM;
+    int error = disk_memory_init(made, data, file->size, disk->read_only != 0);
+    if (!error)
+        disks[number] = made;
+    return error;
+}
+
+static void make_disks(void) {
+    memset(disks, 0, sizeof(disks));
+    for (unsigned i = 0; i < config->disk_count; i++) {
+        int error = make_disk(i);
+        if (error)
+            service_log(LOG_ERROR, "disk %s cannot be used: error %d", config->disks[i].name, -error);
+    }
+}
+
+/* The partition, if the guest's disk is one. 0, or why not. */
+static int choose_partition(struct blk_device *made, const struct config_guest_disk *disk,
+                            struct disk **which) {
+    static struct partition_search search;
+    bool read_only = disk->read_only || disk->overlay || (*which)->read_only;
+
+    if (!disk->partition)
+        return 0;
+    int error = partition_find(&search, *which, disk->partition);
+    if (error) {
+        service_log(LOG_ERROR, "disk %s: partition %u: %s", disk->disk_name, (unsigned)disk->partition,
+                    search.why);
+        return error;
+    }
+    error = disk_part_init(&made->part, *which, search.first, search.sectors, read_only);
+    *which = &made->part.disk;
+    return error;
+}
+
+/* The config is the same in each run. */
+static unsigned overlay_number(const struct config_guest *guest, const struct config_guest_disk *disk) {
+    return (unsigned)(guest - config->guests) * CONFIG_MAX_GUEST_DISKS + disk->number;
+}
+
+static int make_blk(unsigned vm, unsigned index, const struct config_guest *guest,
+                    const struct config_guest_disk *disk) {
+    struct blk_device *made = heap_allocate(sizeof(*made));
+    char serial[CONFIG_MAX_SERIAL + 1];
+
+    if (!made)
+        return -ENOMEM;
+    if (!disks[disk->disk])
+        return -ENOENT;
+    struct disk *which = &disks[disk->disk]->disk;
+    snprintf(made->device.name, sizeof(made->device.name), "disk%u", (unsigned)disk->number);
+    int error = choose_partition(made, disk, &which);
+    if (error)
+        return error;
+    if (disk->overlay)
+        which = overlays_open(&made->overlay, overlay_number(guest, disk), vm, made->device.name, which);
+    made->device.run = blk_work;
+    config_serial(guest, disk, serial);
+    virtio_blk_init(&made->blk, which, serial,
+                    guest->vcpus < VIRTIO_BLK_MAX_QUEUES ? guest->vcpus : VIRTIO_BLK_MAX_QUEUES,
+                    disk->read_only != 0, blk_again);
+    return device_add(&made->device, &made->blk.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+}
+
+/* ---- random numbers */
+
+static size_t rng_entropy(void *context, uint8_t *bytes, size_t size) {
+    struct rng_device *made = context;
+    int count =
+        service_call_entropy(bytes, size < SERVICE_MAX_ENTROPY ? (uint32_t)size : SERVICE_MAX_ENTROPY);
+
+    if (count <= 0) {
+        loop_set_timer(&made->more, clock_now() + RANDOM_WAIT);
+        return 0;
+    }
+    return (size_t)count < size ? (size_t)count : size;
+}
+
+static void rng_more(struct loop_timer *timer) {
+    struct rng_device *made = (struct rng_device *)((char *)timer - offsetof(struct rng_device, more));
+    virtio_rng_run(&made->rng);
+}
+
+static bool rng_work(struct device *device) {
+    virtio_rng_run(&((struct rng_device *)device)->rng);
+    return false; /* it asks for itself */
+}
+
+static void rng_again(struct virtio_rng *rng) {
+    device_again(device_of(&rng->device));
+}
+
+static int make_rng(unsigned vm, unsigned index) {
+    struct rng_device *made = heap_allocate(sizeof(*made));
+
+    if (!made)
+        return -ENOMEM;
+    snprintf(made->device.name, sizeof(made->device.name), "entropy");
+    made->device.run = rng_work;
+    made->more.expired = rng_more;
+    virtio_rng_init(&made->rng, rng_entropy, made, rng_again);
+    return device_add(&made->device, &made->rng.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+}
+
+/* Whether the machine has a source, which guests may be shown. */
+static bool find_entropy(void) {
+    uint8_t byte;
+    bool wanted = false;
+
+    for (unsigned i = 0; i < config->guest_count; i++)
+        wanted = wanted || config->guests[i].entropy;
+    if (!wanted)
+        return false;
+    bool found = service_call_entropy(&byte, sizeof(byte)) != -ENODEV;
+    if (!found)
+        service_log(LOG_WARNING, "this machine has no source of random numbers: guests have none from it");
+    return found;
+}
+
+/* ---- all of them */
+
+/* The VM of that name; SERVICE_MAX_VMS: there is none. */
+static unsigned vm_of(const char *name) {
+    unsigned vm = 0;
+
+    while (vm < SERVICE_MAX_VMS && strncmp(board->vm[vm].name, name, SERVICE_NAME_SIZE))
+        vm++;
+    return vm;
+}
+
+static void complain(const struct config_guest *guest, const char *kind, unsigned number, int error) {
+    if (error)
+        service_log(LOG_ERROR, "guest %s: %s%u cannot be made: error %d", guest->name, kind, number, -error);
+}
+
+/* A device keeps its place whatever becomes of the others. */
+static void make_guest(const struct config_guest *guest, bool entropy) {
+    unsigned vm = vm_of(guest->name), index = 0;
+
+    if (vm == SERVICE_MAX_VMS) {
+        service_log(LOG_ERROR, "guest %s: there is no such VM", guest->name);
+        return;
+    }
+    for (unsigned i = 0; i < guest->net_count; i++)
+        complain(guest, "net", guest->nets[i].number, make_net(vm, index++, &guest->nets[i]));
+    for (unsigned i = 0; i < guest->disk_count; i++)
+        complain(guest, "disk", guest->disks[i].number, make_blk(vm, index++, guest, &guest->disks[i]));
+    if (entropy && guest->entropy)
+        complain(guest, "entropy", 0, make_rng(vm, index));
+}
+
+void devices_init(struct service_board *service_board, const struct config *service_config) {
+    board = service_board;
+    config = service_config;
+    device_init(board);
+    make_networks();
+    make_disks();
+    bool entropy = find_entropy();
+    for (unsigned i = 0; i < config->guest_count; i++)
+        make_guest(&config->guests[i], entropy);
+    overlays_settle();
+}
+
+void devices_vm_changed(unsigned vm) {
+    device_vm_changed(vm);
+}
+
+void devices_stop(void) {
+    /* Disks lie in memory: nothing of them is kept when the machine goes off. */
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service VM's program: takes the board, its memory and the config, makes the guests' devices, and then
+// runs the event loop for good.
+#include <stddef.h>
+#include <string.h>
+#include "lib/config.h"
+#include "service/arch.h"
+#include "service/call.h"
+#include "service/clock.h"
+#include "service/devices.h"
+#include "service/heap.h"
+#include "service/log.h"
+#include "service/loop.h"
+#include "service/overlays.h"
+#include "service/window.h"
+
+static struct service_board *board;
+static struct config config;
+
+/* Without the board there is nobody to serve; what it says is taken as it is, it is the hypervisor's. */
+static void take_board(uint64_t address) {
+    board = arch_map(address, sizeof(*board), true);
+    if (!board)
+        service_fatal("the board at 0x%llx cannot be mapped", (unsigned long long)address);
+    if (board->magic != SERVICE_MAGIC || board->version != SERVICE_VERSION || board->size < sizeof(*board))
+        service_fatal("the board is of another version: magic 0x%x, version %u, %u bytes",
+                      (unsigned)board->magic, (unsigned)board->version, (unsigned)board->size);
+    /* The records lie behind. They are a part of the same mapping from now on. */
+    uint32_t size = board->size;
+    arch_unmap(board, sizeof(*board));
+    board = arch_map(address, size, true);
+    if (!board)
+        service_fatal("the board cannot be mapped: %u bytes", (unsigned)size);
+}
+
+static void take_config(void) {
+    const void *tree = arch_map(board->config, board->config_size, false);
+
+    if (!tree || config_read(tree, board->config_size, arch_config(), &config))
+        service_fatal("the config cannot be read");
+    service_log_limit((enum service_log_level)config.log_level);
+}
+
+/* It has to be at the same address in each run: this is mapped before anything that may differ. */
+static void take_overlays(void) {
+    for (unsigned i = 0; i < board->file_count && i < SERVICE_MAX_FILES; i++) {
+        const struct service_file *file = &board->file[i];
+        if (!strcmp(file->name, SERVICE_OVERLAYS))
+            overlays_init(arch_map(file->address, file->size, true), file->size);
+    }
+}
+
+/* ---- the loop's hooks */
+
+static void vm_changed(unsigned vm) {
+    devices_vm_changed(vm);
+    window_update(vm);
+}
+
+static const struct loop_hooks hooks = {
+    .vm_changed = vm_changed,
+    .turn_end = window_flush,
+    .stop = devices_stop,
+};
+
+void service_main(uint64_t address, void *heap, size_t size) {
+    heap_init(heap, size);
+    take_board(address);
+    clock_init(board);
+    take_config();
+    take_overlays();
+    window_init(board);
+    loop_init(board, &hooks);
+    devices_init(board, &config);
+    if (board->starts > 1)
+        loop_catch_up();
+    service_log(LOG_INFO, "start %u, %u KiB of memory free", (unsigned)board->starts,
+                (unsigned)(heap_available() >> 10));
+    int error = service_call_ready();
+    if (error < 0)
+        service_fatal("the hypervisor does not take READY: error %d", -error);
+    loop_run();
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Windows onto guests' RAM (see service/window.h). What the board says of a VM's memory is copied under its
+// sequence counter and looked up in the copy; the copy is made anew when the counter has changed.
+#include "service/window.h"
+
+#include <stddef.h>
+#include <string.h>
+#include "service/arch.h"
+#include "service/call.h"
+#include "service/log.h"
+
+#define PAGE_SHIFT 12u
+#define MAX_RUNS   32u     /* of written pages, before they are reported */
+#define LOOK_BACK  8u      /* runs that a new page may join */
+#define MAX_TRIES  100000u /* well under a millisecond; the hypervisor's changes take a few microseconds */
+
+struct run {
+    uint32_t first, end; /* pages of the window */
+};
+
+struct window {
+    struct virtio_memory memory; /* first: what it is reached by */
+    uint8_t *base;               /* NULL: nothing is mapped */
+    uint64_t physical, size;     /* of what is mapped */
+    uint32_t sequence;           /* of the copy below */
+    unsigned ram_count;          /* 0 as well while the board says other than what is mapped */
+    unsigned last;               /* where the last address was found */
+    struct service_ram ram[SERVICE_MAX_REGIONS];
+    unsigned run_count;
+    struct run run[MAX_RUNS];
+};
+
+static const struct service_board *board;
+static struct window windows[SERVICE_MAX_VMS];
+static uint32_t written; /* bit n: windows[n] has runs */
+_Static_assert(SERVICE_MAX_VMS <= 32, "a bit for each VM");
+
+static unsigned number_of(const struct window *window) {
+    return (unsigned)(window - windows);
+}
+
+/* Copies what the board says of a VM. False: it is being changed all the time, *copy is of no use. */
+static bool read_vm(unsigned number, struct service_vm *copy, uint32_t *sequence) {
+    const struct service_vm *vm = &board->vm[number];
+
+    for (unsigned i = 0; i < MAX_TRIES; i++) {
+        *sequence = __atomic_load_n(&vm->sequence, __ATOMIC_ACQUIRE);
+        if (*sequence & 1)
+            continue;
+        memcpy(copy, vm, sizeof(*copy));
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&vm->sequence, __ATOMIC_RELAXED) == *sequence)
+            return true;
+    }
+    return false;
+}
+
+static bool inside(const struct service_ram *ram, uint64_t size) {
+    return ram->size && ram->size <= size && ram->offset <= size - ram->size &&
+           ram->base <= UINT64_MAX - ram->size;
+}
+
+/* The copy as `vm` says, as far as it is about what is mapped. */
+static void take_ram(struct window *window, const struct service_vm *vm) {
+    window->ram_count = 0;
+    window->last = 0;
+    if (!window->base || !vm->served || vm->window != window->physical || vm->window_size != window->size)
+        return;
+    for (unsigned i = 0; i < vm->ram_count && i < SERVICE_MAX_REGIONS; i++)
+        if (inside(&vm->ram[i], window->size))
+            window->ram[window->ram_count++] = vm->ram[i];
+}
+
+static void refresh(struct window *window) {
+    struct service_vm vm;
+
+    if (read_vm(number_of(window), &vm, &window->sequence))
+        take_ram(window, &vm);
+    else
+        window->ram_count = 0; /* until the counter, which is odd, changes */
+}
+
+static bool holds(const struct service_ram *ram, uint64_t gpa) {
+    return gpa >= ram->base && gpa - ram->base < ram->size;
+}
+
+static const struct service_ram *find(struct window *window, uint64_t gpa) {
+    if (window->last < window->ram_count && holds(&window->ram[window->last], gpa))
+        return &window->ram[window->last];
+    for (unsigned i = 0; i < window->ram_count; i++)
+        if (holds(&window->ram[i], gpa)) {
+            window->last = i;
+            return &window->ram[i];
+        }
+    return NULL;
+}
+
+static void *map(struct virtio_memory *memory, uint64_t gpa, uint64_t *contiguous) {
+    struct window *window = (struct window *)memory;
+
+    if (__atomic_load_n(&board->vm[number_of(window)].sequence, __ATOMIC_ACQUIRE) != window->sequence)
+        refresh(window);
+    const struct service_ram *ram = find(window, gpa);
+    if (!ram)
+        return NULL;
+    uint64_t within = gpa - ram->base;
+    *contiguous = ram->size - within;
+    return window->base + (size_t)(ram->offset + within);
+}
+
+/* ---- written pages */
+
+static void report(struct window *window) {
+    for (unsigned i = 0; i < window->run_count; i++) {
+        const struct run *run = &window->run[i];
+        int error = service_call_dirty(number_of(window), run->first, run->end - run->first);
+        if (error < 0)
+            service_log(LOG_ERROR, "VM %u: written pages %u to %u are not taken: error %d", number_of(window),
+                        (unsigned)run->first, (unsigned)run->end, -error);
+    }
+    window->run_count = 0;
+    written &= ~(1u << number_of(window));
+}
+
+static void note(struct window *window, uint32_t first, uint32_t end) {
+    unsigned oldest = window->run_count > LOOK_BACK ? window->run_count - LOOK_BACK : 0;
+
+    for (unsigned i = window->run_count; i > oldest; i--) {
+        struct run *run = &window->run[i - 1];
+        if (first > run->end || end < run->first)
+            continue;
+        if (first < run->first)
+            run->first = first;
+        if (end > run->end)
+            run->end = end;
+        return;
+    }
+    if (window->run_count == MAX_RUNS)
+        report(window);
+    window->run[window->run_count].first = first;
+    window->run[window->run_count].end = end;
+    window->run_count++;
+    written |= 1u << number_of(window);
+}
+
+/* By the copy as it was when the writer asked for the address: what the board says since is about other
+ * pages. */
+static void dirty(struct virtio_memory *memory, uint64_t gpa, uint64_t size) {
+    struct window *window = (struct window *)memory;
+
+    while (size) {
+        const struct service_ram *ram = find(window, gpa);
+        if (!ram)
+            return;
+        uint64_t within = gpa - ram->base;
+        uint64_t part = size < ram->size - within ? size : ram->size - within;
+        uint64_t offset = ram->offset + within;
+        note(window, (uint32_t)(offset >> PAGE_SHIFT), (uint32_t)((offset + part - 1) >> PAGE_SHIFT) + 1);
+        gpa += part;
+        size -= part;
+    }
+}
+
+void window_flush(void) {
+    while (written)
+        report(&windows[__builtin_ctz(written)]);
+}
+
+/* ---- mapping */
+
+void window_update(unsigned number) {
+    struct window *window = &windows[number];
+    struct service_vm vm;
+
+    if (!read_vm(number, &vm, &window->sequence)) {
+        service_log(LOG_ERROR, "VM %u: the hypervisor does not finish changing it", number);
+        window->ram_count = 0;
+        return;
+    }
+    bool wanted = vm.served && vm.window_size;
+    if (window->base && !(wanted && vm.window == window->physical && vm.window_size == window->size)) {
+        report(window);
+        arch_unmap(window->base, window->size);
+        window->base = NULL;
+    }
+    if (wanted && !window->base) {
+        window->base = arch_map(vm.window, vm.window_size, true);
+        window->physical = vm.window;
+        window->size = vm.window_size;
+        if (!window->base)
+            service_log(LOG_ERROR, "%.*s: there is no room for its RAM (%u MiB)", (int)sizeof(vm.name),
+                        vm.name, (unsigned)(vm.window_size >> 20));
+    }
+    take_ram(window, &vm);
+}
+
+void window_init(const struct service_board *service_board) {
+    board = service_board;
+    for (unsigned i = 0; i < SERVICE_MAX_VMS; i++) {
+        windows[i].memory.map = map;
+        windows[i].memory.dirty = dirty;
+        window_update(i);
+    }
+}
+
+struct virtio_memory *window_memory(unsigned vm) {
+    return &windows[vm].memory;
+}
+
+bool window_mapped(unsigned vm) {
+    return windows[vm].base != NULL;
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// A virtio device between the loop, the transport and the hypervisor: how it is made, found again after a
+// restart, its doorbells, registers and interrupts, its record, and a VM that starts anew.
+// unit-sources: service/device.c service/loop.c service/clock.c service/log.c
+#include <errno.h>
+#include "tests/unit/service_fixture.h"
+#include "service/device.h"
+#include "service/window.h"
+
+static struct service_board *board;
+static struct virtio_device virtio;
+static struct device device;
+static struct virtio_memory memory;
+static unsigned described, started, resets, notified, before, runs;
+static bool more, mapped;
+
+/* ---- the transport, and the rest of what device.c calls */
+
+void virtio_pci_describe(const struct virtio_device *of, unsigned vm, unsigned devfn, uint32_t token,
+                         struct service_device *out) {
+    assert_ptr_equal(of, &virtio);
+    described++;
+    memset(out, 0, sizeof(*out));
+    out->vm = (uint16_t)vm;
+    out->devfn = (uint8_t)devfn;
+    out->token = token;
+}
+
+int virtio_pci_init(struct virtio_pci *pci, struct virtio_device *of) {
+    of->owner = pci;
+    started++;
+    pci->line(pci, false);
+    return 0;
+}
+
+uint64_t virtio_pci_read(struct virtio_device *of, unsigned bar, unsigned offset, unsigned size) {
+    assert_ptr_equal(of, &virtio);
+    return 1000 * bar + 10 * offset + size;
+}
+
+void virtio_pci_write(struct virtio_device *of, unsigned bar, unsigned offset, unsigned size,
+                      uint64_t value) {
+    of->config_size = (unsigned)(1000 * bar + 10 * offset + size + value);
+}
+
+void virtio_pci_reset(struct virtio_device *of) {
+    assert_ptr_equal(of, &virtio);
+    resets++;
+}
+
+void virtio_device_notify(struct virtio_device *of, unsigned index) {
+    assert_ptr_equal(of, &virtio);
+    notified |= 1u << index;
+}
+
+struct virtio_memory *window_memory(unsigned vm) {
+    assert_int_equal(vm, 3);
+    return &memory;
+}
+
+bool window_mapped(unsigned vm) {
+    assert_int_equal(vm, 3);
+    return mapped;
+}
+
+static void hook_vm(unsigned vm) {
+    device_vm_changed(vm);
+}
+static void hook(void) {}
+static const struct loop_hooks hooks = {hook_vm, hook, hook};
+
+static void device_before(struct device *of) {
+    assert_ptr_equal(of, &device);
+    assert_int_equal(notified, 0);
+    before++;
+}
+
+static bool device_run(struct device *of) {
+    assert_ptr_equal(of, &device);
+    runs++;
+    return more;
+}
+
+/* This program starts: what was in its memory is gone, the board is as before. */
+static void restart(void) {
+    memset(&virtio, 0, sizeof(virtio));
+    memset(&device, 0, sizeof(device));
+    described = started = resets = notified = before = runs = 0;
+    more = false;
+    mapped = true;
+    calls_reset();
+    call_result = 17; /* the number of the next device */
+    loop_init(board, &hooks);
+    device_init(board);
+    virtio.queue_count = 3;
+    device.before = device_before;
+    device.run = device_run;
+    strcpy(device.name, "net0");
+}
+
+static int add(void) {
+    return device_add(&device, &virtio, 3, 5 << 3, 0x301);
+}
+
+static struct virtio_record *record_at(unsigned number) {
+    return (struct virtio_record *)((char *)board + board->record_offset + number * SERVICE_RECORD_SIZE);
+}
+
+static int setup(void **state) {
+    uint32_t offset = (sizeof(*board) + 4095) & ~4095u;
+
+    (void)state;
+    board = calloc(1, offset + SERVICE_MAX_DEVICES * SERVICE_RECORD_SIZE);
+    board->record_offset = offset;
+    board->vm[3].resets = 7;
+    restart();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    free(board);
+    return 0;
+}
+
+static void test_made(void **state) {
+    (void)state;
+    memset(record_at(17), 0xee, SERVICE_RECORD_SIZE); /* of another device, long ago */
+    board->vm[3].resets = 0xeeeeeeee;
+    assert_int_equal(add(), 0);
+    assert_int_equal(described, 1);
+    assert_int_equal(started, 1);
+    assert_int_equal(calls[0].number, SERVICE_CALL_DEVICE);
+    assert_int_equal(((const struct service_device *)call_pointer)->devfn, 5 << 3);
+    assert_int_equal(((const struct service_device *)call_pointer)->token, 0x301);
+    assert_int_equal(calls[1].number, SERVICE_CALL_LINE); /* with the number that it has */
+    assert_int_equal(calls[1].a, 17);
+    assert_ptr_equal(virtio.record, record_at(17));
+    assert_int_equal(virtio.record->magic, 0);
+    assert_ptr_equal(virtio.memory, &memory);
+    assert_string_equal(virtio.name, "net0");
+    assert_true(virtio.features_offered & VIRTIO_VERSION_1);
+    assert_ptr_equal(device_of(&virtio), &device);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    call_result = -EEXIST;
+    assert_int_equal(add(), -EEXIST);
+    assert_int_equal(started, 0);
+    loop_catch_up(); /* the loop does not know it */
+    assert_int_equal(notified, 0);
+    /* Nor is one shown to a VM whose RAM has no room here. */
+    restart();
+    mapped = false;
+    assert_int_equal(add(), -ENOMEM);
+    assert_int_equal(call_count + described + started, 0);
+}
+
+static void test_events(void **state) {
+    (void)state;
+    assert_int_equal(add(), 0);
+    board->device_token[17] = 0x301;
+    board->doorbell[17] = 0xf0000005; /* there are three queues */
+    board->doorbell_devices[0] = 1u << 17;
+    board->request[1] = (struct service_request){
+        .device = 17, .bar = 1, .offset = 2, .size = 4, .state = SERVICE_REQUEST_OPEN};
+    board->request[2] = (struct service_request){
+        .device = 17, .offset = 8, .size = 1, .write = 1, .value = 5, .state = SERVICE_REQUEST_OPEN};
+    board->request_slots[0] = 6;
+    board->events = SERVICE_EVENT_DOORBELL | SERVICE_EVENT_REQUEST;
+    loop_turn();
+    assert_int_equal(notified, 5);
+    assert_int_equal(before, 1);
+    assert_true(board->request[1].value == 1024);
+    assert_int_equal(virtio.config_size, 86);
+}
+
+static void test_calls(void **state) {
+    (void)state;
+    assert_int_equal(add(), 0);
+    call_count = 0;
+    call_result = -ENXIO;
+    assert_int_equal(device.pci.interrupt(&device.pci, 2), -ENXIO);
+    device.pci.line(&device.pci, true);
+    virtio.log(&virtio, "queue 1: no good");
+    assert_int_equal(calls[0].number, SERVICE_CALL_INTERRUPT);
+    assert_int_equal(calls[0].a, 17);
+    assert_int_equal(calls[0].b, 2);
+    assert_int_equal(calls[1].number, SERVICE_CALL_LINE);
+    assert_int_equal(calls[1].b, 1);
+    assert_int_equal(calls[2].number, SERVICE_CALL_NOTE);
+    assert_int_equal(calls[2].a, 3);
+    assert_string_equal(calls[2].text, "queue 1: no good");
+}
+
+static void test_work(void **state) {
+    (void)state;
+    assert_int_equal(add(), 0);
+    device_again(&device);
+    device_again(&device);
+    assert_int_equal(runs, 0);
+    more = true;
+    loop_turn();
+    assert_int_equal(runs, 1);
+    more = false;
+    loop_turn();
+    loop_turn();
+    assert_int_equal(runs, 2);
+}
+
+static void test_restart(void **state) {
+    (void)state;
+    assert_int_equal(add(), 0);
+    board->device_token[17] = 0x301;
+    virtio.record->magic = VIRTIO_RECORD_MAGIC;
+    restart();
+    assert_int_equal(add(), 0);
+    assert_int_equal(calls_of(SERVICE_CALL_DEVICE), 0); /* it is there */
+    assert_int_equal(described, 0);
+    assert_int_equal(started, 1);
+    assert_int_equal(device.number, 17);
+    assert_int_equal(virtio.record->magic, VIRTIO_RECORD_MAGIC);
+    loop_catch_up();
+    assert_int_equal(notified, 7);
+    /* The VM has started anew while nobody was there: what was kept is void. */
+    board->vm[3].resets++;
+    restart();
+    assert_int_equal(add(), 0);
+    assert_int_equal(virtio.record->magic, 0);
+}
+
+static void test_vm_anew(void **state) {
+    (void)state;
+    assert_int_equal(add(), 0);
+    device_vm_changed(3);
+    assert_int_equal(resets, 0);
+    board->vm[3].resets++;
+    device_vm_changed(2);
+    assert_int_equal(resets, 0);
+    device_vm_changed(3);
+    assert_int_equal(resets, 1);
+    device_vm_changed(3);
+    assert_int_equal(resets, 1);
+    /* Which is known after a restart. */
+    board->device_token[17] = 0x301;
+    virtio.record->magic = VIRTIO_RECORD_MAGIC;
+    restart();
+    assert_int_equal(add(), 0);
+    assert_int_equal(virtio.record->magic, VIRTIO_RECORD_MAGIC);
+    device_vm_changed(3);
+    assert_int_equal(resets, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_made), TEST(test_refused), TEST(test_events),  TEST(test_calls),
+        TEST(test_work), TEST(test_restart), TEST(test_vm_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

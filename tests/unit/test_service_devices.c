@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
+// overlays over a restart, and where random numbers come from.
+// unit-sources: service/devices.c service/device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
+#include "tests/unit/service_fixture.h"
+#include "tests/unit/config_fixture.h"
+#include "service/devices.h"
+#include "service/clock.h"
+#include "service/heap.h"
+#include "service/loop.h"
+#include "service/overlays.h"
+#include "service/window.h"
+#include "virtio/rng.h"
+
+#define HEAD     "/dts-v1/; / { compatible = \"saguaro,host\"; "
+#define HEAP     (8u << 20)
+#define OVERLAYS (4u << 20)
+#define TABLES   16u   /* as in service/overlays.c */
+#define OWNERS   4096u /* the same */
+
+static struct service_board *board;
+static uint8_t *heap, *overlays, contents[65536];
+static struct service_device made[32];
+static unsigned made_count;
+static int source;            /* what SERVICE_CALL_ENTROPY answers */
+static uint64_t not_mappable; /* an address */
+
+/* ---- surroundings */
+
+void *arch_map(uint64_t physical, uint64_t size, bool writable) {
+    assert_true(writable && size);
+    return physical == not_mappable ? NULL : (void *)(uintptr_t)physical;
+}
+
+static void *window_map(struct virtio_memory *memory, uint64_t gpa, uint64_t *contiguous) {
+    (void)memory;
+    (void)gpa;
+    (void)contiguous;
+    return NULL;
+}
+bool window_mapped(unsigned vm) {
+    (void)vm;
+    return true;
+}
+struct virtio_memory *window_memory(unsigned vm) {
+    static struct virtio_memory memory = {.map = window_map};
+    assert_true(vm < SERVICE_MAX_VMS);
+    return &memory;
+}
+
+/* A source of random numbers for a guest: what it is given, and how often it is run. */
+static size_t (*rng_entropy)(void *context, uint8_t *bytes, size_t size);
+static void *rng_context;
+static void (*rng_again)(struct virtio_rng *rng);
+static struct virtio_rng *rng_made;
+static unsigned rng_runs;
+static const struct virtio_class rng_class = {.id = VIRTIO_ID_ENTROPY, .name = "entropy device"};
+void virtio_rng_init(struct virtio_rng *rng, size_t (*entropy)(void *context, uint8_t *bytes, size_t size),
+                     void *context, void (*again)(struct virtio_rng *rng)) {
+    rng_entropy = entropy;
+    rng_context = context;
+    rng_again = again;
+    rng_made = rng;
+    rng->device.class = &rng_class;
+    rng->device.queue_count = 1;
+    rng->device.queue_size[0] = 8;
+}
+void virtio_rng_run(struct virtio_rng *rng) {
+    assert_ptr_equal(rng, rng_made);
+    rng_runs++;
+}
+
+static void answer(uint32_t number) {
+    call_result = 0;
+    if (number == SERVICE_CALL_DEVICE) {
+        assert_true(made_count < array_count(made));
+        memcpy(&made[made_count], call_pointer, sizeof(made[0]));
+        board->device_token[made_count] = made[made_count].token;
+        call_result = (int)made_count++;
+    } else if (number == SERVICE_CALL_ENTROPY) {
+        call_result = source;
+    }
+}
+
+static void nothing_of(unsigned vm) {
+    (void)vm;
+}
+static void nothing(void) {}
+static const struct loop_hooks hooks = {nothing_of, nothing, nothing};
+
+/* A run begins; the config was read before. */
+static void start(void) {
+    calls_reset();
+    call_hook = answer;
+    rng_entropy = NULL;
+    rng_runs = 0;
+    heap_init(heap, HEAP);
+    clock_init(board);
+    overlays_init(overlays, OVERLAYS);
+    loop_init(board, &hooks);
+    devices_init(board, &fixture.config);
+}
+
+static void configure(const char *text) {
+    if (fixture_check(text) != 0)
+        fail_msg("%s", fixture.errors);
+}
+
+static void add_vm(unsigned number, const char *name) {
+    strcpy(board->vm[number].name, name);
+    board->vm[number].served = 1;
+    board->vm[number].resets = 5;
+}
+
+static void add_file(const char *name, void *data, uint64_t size) {
+    struct service_file *file = &board->file[board->file_count++];
+    strcpy(file->name, name);
+    file->address = (uintptr_t)data;
+    file->size = size;
+}
+
+static int setup(void **state) {
+    uint32_t offset = (sizeof(*board) + 4095) & ~4095u;
+
+    (void)state;
+    board = calloc(1, offset + SERVICE_MAX_DEVICES * SERVICE_RECORD_SIZE);
+    heap = aligned_alloc(4096, HEAP);
+    overlays = aligned_alloc(DISK_OVERLAY_BLOCK, OVERLAYS);
+    memset(overlays, 0, OVERLAYS);
+    board->record_offset = offset;
+    board->clock_multiplier = 1ull << 32;
+    made_count = 0;
+    source = 1;
+    not_mappable = 0;
+    counter = 1000;
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    free(board);
+    free(heap);
+    free(overlays);
+    return 0;
+}
+
+/* The line of the log that has this text; NULL: none. */
+static const char *said(const char *text) {
+    for (unsigned i = 0; i < call_count; i++)
+        if (strstr(calls[i].text, text))
+            return calls[i].text;
+    return NULL;
+}
+
+static void check_made(unsigned index, unsigned vm, unsigned slot, unsigned id) {
+    const struct service_device *device = &made[index];
+    assert_true(index < made_count);
+    assert_int_equal(device->vm, vm);
+    assert_int_equal(device->devfn, slot << 3);
+    assert_int_equal(device->token, vm << 8 | slot);
+    assert_int_equal(device->config[0] | device->config[1] << 8, 0x1af4);
+    assert_int_equal(device->config[2] | device->config[3] << 8, 0x1040 + id);
+}
+
+static const char two_guests[] = HEAD
+    "service { overlay-memory = \"4M\"; }; networks { lan { }; };"
+    "disks { base { file = \"base.img\"; read-only = \"yes\"; }; own { memory = \"64K\"; }; };"
+    "guests { a { kernel = \"k\"; memory = \"1M\"; net3 { network = \"lan\"; }; net0 { network = \"lan\"; };"
+    "             disk1 { disk = \"base\"; overlay = \"yes\"; }; disk0 { disk = \"own\"; }; };"
+    "         b { kernel = \"k\"; memory = \"1M\"; entropy = \"no\";"
+    "             disk7 { disk = \"base\"; overlay = \"yes\"; }; };"
+    "         c { kernel = \"k\"; memory = \"1M\"; entropy = \"yes\"; }; }; };";
+
+static void two_guests_setup(void) {
+    configure(two_guests);
+    add_vm(4, "a");
+    add_vm(2, "b");
+    add_vm(1, "c");
+    add_file("base.img", contents, sizeof(contents));
+    add_file(":own", contents, sizeof(contents));
+}
+
+/* ---- tests */
+
+static void test_all(void **state) {
+    (void)state;
+    two_guests_setup();
+    start();
+    assert_int_equal(made_count, 7);
+    check_made(0, 4, 1, VIRTIO_ID_NET); /* in the order of the config */
+    check_made(1, 4, 2, VIRTIO_ID_NET);
+    check_made(2, 4, 3, VIRTIO_ID_BLOCK);
+    check_made(3, 4, 4, VIRTIO_ID_BLOCK);
+    check_made(4, 4, 5, VIRTIO_ID_ENTROPY);
+    check_made(5, 2, 1, VIRTIO_ID_BLOCK);
+    check_made(6, 1, 1, VIRTIO_ID_ENTROPY);
+    assert_int_equal(calls_of(SERVICE_CALL_LOG) + calls_of(SERVICE_CALL_NOTE), 0);
+    /* After a restart they are there: the same ones. */
+    start();
+    assert_int_equal(made_count, 7);
+    assert_int_equal(calls_of(SERVICE_CALL_LOG) + calls_of(SERVICE_CALL_NOTE), 0);
+    board->vm[4].resets = 6;
+    devices_vm_changed(4);
+    assert_int_equal(board->vm_settled[4], 6);
+}
+
+/* A device keeps its place whatever becomes of the others. */
+static void test_left_out(void **state) {
+    (void)state;
+    configure(
+        HEAD
+        "disks { none { file = \"none.img\"; }; far { file = \"far.img\"; }; tiny { file = \"tiny.img\"; };"
+        "        own { memory = \"64K\"; }; };"
+        "guests { a { kernel = \"k\"; memory = \"1M\"; disk0 { disk = \"none\"; }; disk1 { disk = "
+        "\"far\"; }; disk2 { disk = \"tiny\"; }; disk3 { disk = \"own\"; partition = <1>; };"
+        "             disk4 { disk = \"own\"; read-only = \"yes\"; partition = <2>; };"
+        "             disk5 { disk = \"own\"; read-only = \"yes\"; }; };"
+        "         gone { kernel = \"k\"; memory = \"1M\"; entropy = \"yes\"; }; }; };");
+    add_vm(0, "a");
+    memset(contents, 0, sizeof(contents));
+    add_file("far.img", &board[1], 512);
+    add_file("tiny.img", contents, 511);
+    add_file("own", contents, 4096); /* a file of that name is another thing */
+    add_file(":own", contents, sizeof(contents));
+    not_mappable = (uintptr_t)&board[1];
+    start();
+    assert_non_null(said("disk none cannot be used"));
+    assert_non_null(said("disk far cannot be used"));
+    assert_non_null(said("disk tiny cannot be used"));
+    assert_null(said("disk own cannot be used"));
+    for (unsigned i = 0; i < 5; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "guest a: disk%u cannot be made", i);
+        assert_non_null(said(text));
+    }
+    assert_non_null(said("disk own: partition 1: "));
+    assert_non_null(said("guest gone: there is no such VM"));
+    assert_int_equal(made_count, 2);
+    check_made(0, 0, 6, VIRTIO_ID_BLOCK);
+    check_made(1, 0, 7, VIRTIO_ID_ENTROPY);
+}
+
+/* Each overlay has the same number in each run. */
+static void test_overlays(void **state) {
+    const uint32_t *tables;
+
+    (void)state;
+    two_guests_setup();
+    start();
+    tables = (const uint32_t *)(const void *)(overlays + TABLES);
+    assert_int_not_equal(tables[0 * CONFIG_MAX_GUEST_DISKS + 1], 0);
+    assert_int_not_equal(tables[1 * CONFIG_MAX_GUEST_DISKS + 7], 0);
+    for (unsigned i = 0; i < OVERLAYS_MAX; i++)
+        if (i != 1 && i != CONFIG_MAX_GUEST_DISKS + 7)
+            assert_int_equal(tables[i], 0);
+    /* A block that is in no table is found, and free again. */
+    uint16_t *owner = (uint16_t *)(void *)(overlays + OWNERS) + OVERLAYS / DISK_OVERLAY_BLOCK - 1;
+    assert_int_equal(*owner, 0);
+    *owner = 2;
+    start();
+    assert_int_equal(calls_of(SERVICE_CALL_NOTE), 0);
+    assert_int_equal(*owner, 0);
+    /* One that is damaged is a device that fails, in its place. */
+    ((uint32_t *)(void *)(overlays + TABLES))[1] = 1000;
+    start();
+    assert_int_equal(calls_of(SERVICE_CALL_NOTE), 1);
+    assert_non_null(said("disk1: its overlay was damaged"));
+    assert_int_equal(made_count, 7);
+    assert_null(said("cannot be made"));
+}
+
+static void test_no_entropy(void **state) {
+    (void)state;
+    two_guests_setup();
+    source = -ENODEV;
+    start();
+    assert_int_equal(made_count, 5);
+    assert_null(rng_entropy);
+    assert_int_equal(calls_of(SERVICE_CALL_LOG), 1);
+    assert_non_null(said("this machine has no source of random numbers"));
+    /* One that has none just now is one. */
+    memset(board->device_token, 0, sizeof(board->device_token));
+    made_count = 0;
+    source = 0;
+    start();
+    assert_int_equal(made_count, 7);
+    assert_int_equal(calls_of(SERVICE_CALL_LOG), 0);
+    /* Nobody wants it: it is not asked for. */
+    for (unsigned i = 0; i < 3; i++)
+        fixture.config.guests[i].entropy = 0;
+    memset(board->device_token, 0, sizeof(board->device_token));
+    made_count = 0;
+    source = -ENODEV;
+    start();
+    assert_int_equal(made_count, 5);
+    assert_int_equal(calls_of(SERVICE_CALL_ENTROPY), 0);
+    assert_int_equal(calls_of(SERVICE_CALL_LOG), 0);
+}
+
+static void test_entropy(void **state) {
+    uint8_t bytes[512];
+
+    (void)state;
+    two_guests_setup();
+    start();
+    assert_non_null(rng_entropy);
+    call_count = 0;
+    source = 100;
+    assert_int_equal(rng_entropy(rng_context, bytes, 512), 100);
+    assert_int_equal(calls[0].b, SERVICE_MAX_ENTROPY);
+    assert_ptr_equal(call_pointer, bytes);
+    source = 7;
+    assert_int_equal(rng_entropy(rng_context, bytes, 7), 7);
+    assert_int_equal(calls[1].b, 7);
+    source = 8; /* more than was asked for: that is not believed */
+    assert_int_equal(rng_entropy(rng_context, bytes, 7), 7);
+    loop_turn();
+    assert_int_equal(board->wake_at, UINT64_MAX);
+    /* None now: asked for again in a while, once. */
+    source = 0;
+    assert_int_equal(rng_entropy(rng_context, bytes, 7), 0);
+    assert_int_equal(rng_entropy(rng_context, bytes, 7), 0);
+    loop_turn();
+    assert_int_equal(rng_runs, 0);
+    assert_true(board->wake_at > counter && board->wake_at <= counter + CLOCK_SECOND);
+    counter = board->wake_at;
+    loop_turn();
+    assert_int_equal(rng_runs, 1);
+    loop_turn();
+    assert_int_equal(rng_runs, 1);
+    assert_int_equal(board->wake_at, UINT64_MAX);
+    /* More than may be done at once. */
+    rng_again(rng_made);
+    loop_turn();
+    assert_int_equal(rng_runs, 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_all), TEST(test_left_out), TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
