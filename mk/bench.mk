@@ -3,10 +3,13 @@
 # the boot tests' guests, or of NAME.S alone.
 
 BENCH_GUESTS      := $(GUESTS)/bench
-BENCH_GUESTS_C    := exits ipi jitter apic
+BENCH_GUESTS_C    := exits ipi jitter apic virtio
 BENCH_GUESTS_BARE := first spin noisy
 
 BENCH_OBJECTS := $(patsubst tests/bench/guests/%,$(BENCH_GUESTS)/obj/%.o,$(wildcard tests/bench/guests/*.c tests/bench/guests/*.S))
+# Of several files.
+$(BENCH_GUESTS)/virtio.elf: $(BENCH_GUESTS)/obj/driver.c.o
+
 BENCH_SHARED  := $(BENCH_GUESTS)/obj/lib.c.o $(BENCH_GUESTS)/obj/stubs.S.o $(patsubst tests/guests/%,$(TEST_GUESTS)/64/%.o,$(call guest-runtime,64))
 
 $(BENCH_GUESTS)/obj/%.o: tests/bench/guests/% mk/bench.mk mk/test-guests.mk | setup-build

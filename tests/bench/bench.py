@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make bench`: what Saguaro costs. A table on the screen; the figures with how they were taken in a JSON file.
 #
-#   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi interrupts jitter boot boot-counted vtx
+#   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi interrupts jitter boot boot-counted virtio virtio-linux vtx
 import argparse
 import json
 import os
@@ -18,18 +18,19 @@ sys.path[:0] = [os.path.join(TOP, "tests/boot"), os.path.join(TOP, "tools"), os.
 import pexpect  # noqa: E402
 
 from bochs import BOOT_TIME as BOCHS_TIME, Bochs  # noqa: E402
+from common import (ANSWER, COUNTED, LIMIT, bare, bare_files, exits_by_cause, figure, figures, guest_figures,  # noqa: E402
+                    say)
 from counted import COUNTING, HYPERVISOR, counted_machine  # noqa: E402
-from machine import BUILD, GUESTS, Machine, MachineError, config, guest_file, linux  # noqa: E402
+from machine import BUILD, Machine, MachineError, config, guest_file, linux  # noqa: E402
+from virtio import measure_virtio  # noqa: E402
+from virtio_linux import measure_virtio_linux  # noqa: E402
 
 count_lines = __import__("count-lines")
 
-BENCH_GUESTS = os.path.join(GUESTS, "bench")
-LIMIT = 300  # seconds for one step; ample on a machine whose CPUs others use as well
 BOOTS = 3
 INTERRUPTS = 100000  # apic.elf's
 CMDLINE = "console=ttyS0 guest=web"
 
-COUNTED = "QEMU -icount shift=0,sleep=off: instructions of guest and hypervisor together"
 SINGLE = f"{COUNTED}; -smp 1; bare guest; 2000 times, less the same loop without the instruction; median of 5"
 
 # name in the guest's output: (name, unit, how, what KVM takes on the same emulated machine)
@@ -70,36 +71,6 @@ VTX_HOW = ("Bochs 2.7, corei7_skylake_x, whose TSC counts instructions of guest 
 # What the CPU's taking care of the local APIC changes.
 VTX_DIFFERS = {"x2apic-eoi", "x2apic-eoi-in-service", "self-ipi", "halt-wake-median", "halt-cycle"}
 EXITS_HOW = f"{INTERRUPTS} interrupts of a bare guest, x2APIC; all exits of its vCPUs from their start on, by interrupt; the monitor's vms"
-ANSWER = 300  # s for an answer of the monitor
-
-figures = []
-
-
-def figure(name, value, unit, how, kvm=None):
-    figures.append({"name": name, "value": value, "unit": unit, "how": how, **({"kvm": kvm} if kvm is not None else {})})
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def bare(name, more=""):
-    return f'multiboot = "{name}.elf"; memory = "16M"; {more}'
-
-
-def bare_files(*names):
-    return {f"{name}.elf": os.path.join(BENCH_GUESTS, f"{name}.elf") for name in names}
-
-
-def guest_figures(machine, guest):
-    """What the guest measured: {name: [value, ...]}. Waits for its end."""
-    machine.expect(rf"\[{guest}\] BENCH (done|failed)[^\n]*\n", LIMIT)
-    values = {}
-    for name, total, count in re.findall(rf"\[{guest}\] BENCH (\S+) (\d+) (\d+)$", machine.output(), re.M):
-        values.setdefault(name, []).append(int(total) / int(count))
-    if "done" not in values:
-        raise MachineError(f"guest {guest} failed; see {machine.log_path}")
-    return values
 
 
 def ready_line(machine, guest):
@@ -112,12 +83,22 @@ def ready_line(machine, guest):
 # ---- parts
 
 
+def symbol(text, name):
+    """The value of a symbol in nm's output."""
+    return int(re.search(rf"^([0-9a-f]+) \S {name}$", text, re.M).group(1), 16)
+
+
 def measure_sizes():
     out = subprocess.run(["size", HYPERVISOR], check=True, capture_output=True, text=True).stdout.splitlines()[1].split()
-    for name, value in zip(("text and read-only data", "data", "bss"), out):
-        figure(f"hypervisor: {name}", int(value), "bytes", "size build/x86/saguaro.elf")
+    names = subprocess.run(["nm", HYPERVISOR], check=True, capture_output=True, text=True).stdout
+    image = symbol(names, "service_image_end") - symbol(names, "service_image_start")
+    how = "size build/x86/saguaro.elf"
+    figure("hypervisor: text and read-only data", int(out[0]) - image, "bytes", how + ", without the service VM's image, which it carries")
+    figure("hypervisor: data", int(out[1]), "bytes", how)
+    figure("hypervisor: bss", int(out[2]), "bytes", how)
     text = subprocess.run(["size", "-A", HYPERVISOR], check=True, capture_output=True, text=True).stdout
     figure("hypervisor: code alone", int(re.search(r"^\.text\s+(\d+)", text, re.M).group(1)), "bytes", "size -A, section .text")
+    figure("service VM: its image", image, "bytes", "service_image_start to service_image_end in the hypervisor's image: a stripped ELF file")
     libfdt = os.environ.get("LIBFDT_DIR") or os.path.join(
         os.environ.get("SAGUARO_CACHE") or os.path.expanduser("~/.cache/saguaro"), "libfdt")
     folders, theirs = count_lines.totals(os.path.join(BUILD, "x86/saguaro.map"), libfdt)
@@ -264,15 +245,6 @@ def web(memory="256M"):
         "vmlinuz": guest_file("vmlinuz-cloud"), "initrd.gz": guest_file("initrd.gz")}
 
 
-def exits_by_cause(machine, guest="web"):
-    """{cause: count} and how much memory a guest costs, by the monitor."""
-    text = machine.monitor(f"vms {guest}", ANSWER)
-    exits = {name.strip(): int(count) for line in re.findall(r"exits: (.*)", text)
-             for name, count in re.findall(r"([A-Za-z][^,]*?) (\d+)(?:,|$)", line.strip())}
-    memory = re.search(rf"^{guest}\s+\d+ MiB\s+(\d+) (KiB|MiB)", machine.monitor("mem", ANSWER), re.M)
-    return exits, int(memory.group(1)) * (1024 if memory.group(2) == "KiB" else 1 << 20)
-
-
 def boot_saguaro(name):
     text, files = web()
     with Machine(name, text, files, smp=1) as machine:
@@ -335,6 +307,8 @@ PARTS = {
     "jitter": measure_jitter,
     "boot": measure_boot,
     "boot-counted": measure_boot_counted,
+    "virtio": measure_virtio,
+    "virtio-linux": measure_virtio_linux,
     "vtx": measure_vtx,
 }
 

@@ -93,8 +93,8 @@ def save(machine, path):
         time.sleep(0.05)
 
 
-def counted_machine(name, config, files, smp=1):
-    """A Machine that runs and counts from the hypervisor's first instruction on."""
+def counted_machine(name, config, files, smp=1, extra=()):
+    """A Machine that runs and counts from the hypervisor's first instruction on; `extra`: more options for QEMU then."""
     path = os.path.join(BUILD, "boot", f"{name}.state")
     with Machine(name, config, files, smp=smp,
                  extra=["-S", "-gdb", f"unix:{path}.gdb,server=on,wait=off"]) as machine:
@@ -106,7 +106,7 @@ def counted_machine(name, config, files, smp=1):
             debugger.close()
             os.unlink(f"{path}.gdb")
     machine = Machine(f"{name}-counted", config, files, smp=smp, accel="tcg",
-                      extra=[*COUNTING, "-S", "-incoming", f"exec:cat {path}"])
+                      extra=[*COUNTING, *extra, "-S", "-incoming", f"exec:cat {path}"])
     try:
         deadline = time.monotonic() + BOOT_TIME
         while machine.qmp("query-status")["status"] == "inmigrate":

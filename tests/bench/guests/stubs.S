@@ -42,6 +42,29 @@ bench_eoi_empty:
     subl %r8d, %eax
     ret
 
+/* RDI = doorbell, ESI = value (driver.h). The bench's debugger knows these labels. */
+    .balign 16
+    .globl bench_ring, bench_ring_write, bench_ring_after
+bench_ring:
+    rdtsc
+    shlq $32, %rdx
+    orq %rdx, %rax
+    movq %rax, %r9
+    sti
+bench_ring_write:
+    movw %si, (%rdi)
+bench_ring_after:
+    nop
+    cli
+    movq %r9, %rax
+    ret
+
+    .globl bench_steps, bench_steps_end
+bench_steps:
+    jmp bench_steps
+bench_steps_end:
+    ret
+
     .bss
     .balign 8
     .globl bench_time, tick_time, eoi_ticks
