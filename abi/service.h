@@ -54,7 +54,6 @@ enum service_call {
 #define SERVICE_EVENT_DOORBELL 0x1u /* doorbell_devices has bits */
 #define SERVICE_EVENT_REQUEST  0x2u /* request_slots has bits */
 #define SERVICE_EVENT_VM       0x4u /* vms_changed has bits */
-#define SERVICE_EVENT_STOP     0x8u /* the machine is going off: write back and say SERVICE_CALL_READY */
 
 #define SERVICE_MAX_VMS        32u
 #define SERVICE_MAX_VCPUS      16u

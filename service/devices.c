@@ -296,7 +296,3 @@ void devices_init(struct service_board *service_board, const struct config *serv
 void devices_vm_changed(unsigned vm) {
     device_vm_changed(vm);
 }
-
-void devices_stop(void) {
-    /* Disks lie in memory: nothing of them is kept when the machine goes off. */
-}

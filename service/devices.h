@@ -12,7 +12,5 @@ void devices_init(struct service_board *board, const struct config *config);
 /* The board says other things of VM `vm`: if it was started anew, its devices are as after power-on. Before
  * window_update(). */
 void devices_vm_changed(unsigned vm);
-/* The machine goes off: what is not written back yet is. */
-void devices_stop(void);
 
 #endif

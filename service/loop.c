@@ -190,26 +190,11 @@ void loop_turn(void) {
         ring_all();
     run_timers();
     run_work();
-    if (events & SERVICE_EVENT_STOP)
-        hooks->stop();
     hooks->turn_end();
-    if (events & SERVICE_EVENT_STOP)
-        (void)service_call_ready();
     if (work_first)
         return;
     board->wake_at = timers ? timers->at : NEVER;
     service_call_wait();
-}
-
-void loop_catch_up(void) {
-    for (unsigned i = 0; i < SERVICE_SLOTS; i++)
-        answer(i);
-    for (unsigned i = 0; i < SERVICE_MAX_DEVICES; i++) {
-        struct loop_device *device = attached(i);
-        if (device)
-            device->doorbell(device, UINT32_MAX);
-    }
-    hooks->turn_end();
 }
 
 void loop_run(void) {

@@ -37,7 +37,6 @@ struct loop_work {
 struct loop_hooks {
     void (*vm_changed)(unsigned vm); /* the board says other things of this VM */
     void (*turn_end)(void);          /* before each sleep, and at the end of each turn without one */
-    void (*stop)(void);              /* the machine goes off: all is to be written back */
 };
 
 /* Neither devices nor timers nor work are known after this. The board is mapped, and stays. */
@@ -56,10 +55,6 @@ void loop_cancel_timer(struct loop_timer *timer);
 /* Has the work run in the next turn, after other events, once. Nothing if it is queued. The loop does not
  * sleep as long as there is work. */
 void loop_queue(struct loop_work *work);
-
-/* After a restart, once all devices are attached: whatever events were lost with the run before, their
- * causes are looked for. */
-void loop_catch_up(void);
 
 /* One turn; it sleeps at its end if there is nothing more to do. */
 void loop_turn(void);

@@ -60,7 +60,6 @@ static void vm_changed(unsigned vm) {
 static const struct loop_hooks hooks = {
     .vm_changed = vm_changed,
     .turn_end = window_flush,
-    .stop = devices_stop,
 };
 
 void service_main(uint64_t address, void *heap, size_t size) {
@@ -72,8 +71,6 @@ void service_main(uint64_t address, void *heap, size_t size) {
     window_init(board);
     loop_init(board, &hooks);
     devices_init(board, &config);
-    if (board->starts > 1)
-        loop_catch_up();
     service_log(LOG_INFO, "start %u, %u KiB of memory free", (unsigned)board->starts,
                 (unsigned)(heap_available() >> 10));
     int error = service_call_ready();

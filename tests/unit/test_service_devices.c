@@ -86,7 +86,7 @@ static void nothing_of(unsigned vm) {
     (void)vm;
 }
 static void nothing(void) {}
-static const struct loop_hooks hooks = {nothing_of, nothing, nothing};
+static const struct loop_hooks hooks = {nothing_of, nothing};
 
 /* A run begins; the config was read before. */
 static void start(void) {
