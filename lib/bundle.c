@@ -5,6 +5,7 @@
 
 #include "abi/bundle.h"
 #include "lib/config.h"
+#include "lib/crc32.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,21 +23,6 @@ static uint32_t get32(const uint8_t *bytes) {
 
 static uint64_t get64(const uint8_t *bytes) {
     return (uint64_t)get32(bytes) << 32 | get32(bytes + 4);
-}
-
-/* CRC-32 of IEEE 802.3, going on from `crc`, by a table of half bytes: small, and fast enough for a boot. */
-static uint32_t crc32_update(uint32_t crc, const uint8_t *bytes, uint64_t size) {
-    static const uint32_t table[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-    };
-
-    while (size-- > 0) {
-        crc ^= *bytes++;
-        crc = table[crc & 15] ^ crc >> 4;
-        crc = table[crc & 15] ^ crc >> 4;
-    }
-    return crc;
 }
 
 static bool crc_is_right(const uint8_t *bundle, uint64_t size) {

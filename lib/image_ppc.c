@@ -2,6 +2,7 @@
 // Kernels for 32-bit PowerPC: ELF executables (System V ABI, PowerPC supplement, ch. 4) and U-Boot's legacy
 // images ("uImage"), every field checked. Both are big-endian.
 #include "lib/image_internal.h"
+#include "lib/crc32.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,17 +36,6 @@ static uint32_t get32(const uint8_t *bytes) {
     return (uint32_t)get16(bytes) << 16 | get16(bytes + 2);
 }
 
-/* CRC-32 of IEEE 802.3, a bit at a time: for a header alone. */
-static uint32_t crc32(const uint8_t *bytes, unsigned size) {
-    uint32_t crc = UINT32_MAX;
-    for (unsigned i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (unsigned bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
-}
-
 /* Everything has to be where 32 bits reach. */
 static int add(struct image_loadable *out, const struct image_source *source,
                const struct image_segment *segment, char *why, size_t why_size) {
@@ -63,7 +53,7 @@ static int parse_uimage(const struct image_source *source, const uint8_t header[
 
     memcpy(copy, header, sizeof(copy));
     memset(copy + UIMAGE_CRC, 0, 4);
-    if (crc32(copy, sizeof(copy)) != get32(header + UIMAGE_CRC)) {
+    if (~crc32_update(UINT32_MAX, copy, sizeof(copy)) != get32(header + UIMAGE_CRC)) {
         snprintf(why, why_size, "is a uImage with a damaged header");
         return -EINVAL;
     }

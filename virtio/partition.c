@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "lib/crc32.h"
 #include "virtio/bytes.h"
 
 #define POLLS          10000000u /* looks at a disk before it is given up */
@@ -147,19 +148,6 @@ static int find_in_mbr(struct partition_search *search, unsigned number) {
 
 /* ---- GPT */
 
-/* CRC-32 of IEEE 802.3, going on from `crc`, which begins as UINT32_MAX; its complement is the sum. */
-static uint32_t crc32(uint32_t crc, const uint8_t *bytes, size_t size) {
-    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-                                       0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    while (size--) {
-        crc ^= *bytes++;
-        crc = table[crc & 15] ^ crc >> 4;
-        crc = table[crc & 15] ^ crc >> 4;
-    }
-    return crc;
-}
-
 struct gpt {
     uint64_t alternate, first_usable, last_usable, table;
     uint32_t entries, entry_size, table_crc;
@@ -177,7 +165,7 @@ static int read_header(struct partition_search *search, uint64_t at, struct gpt 
         size > search->disk->block)
         return refuse(search, -EINVAL, "the disk's GPT header is damaged");
     bytes_put32(head + 16, 0);
-    if (~crc32(UINT32_MAX, head, size) != sum || bytes_get64(head + 24) != at)
+    if (~crc32_update(UINT32_MAX, head, size) != sum || bytes_get64(head + 24) != at)
         return refuse(search, -EINVAL, "the disk's GPT header has a wrong checksum or place");
     *gpt = (struct gpt){.alternate = bytes_get64(head + 32),
                         .first_usable = bytes_get64(head + 40),
@@ -208,7 +196,7 @@ static int read_entry(struct partition_search *search, const struct gpt *gpt, un
         int error = read_block(search, gpt->table + done / block, search->block);
         if (error)
             return error;
-        crc = crc32(crc, search->block, piece);
+        crc = crc32_update(crc, search->block, piece);
         /* An entry's size and place are powers of two and multiples of GPT_ENTRY: it lies in one block. */
         if (number <= gpt->entries && at / block == done / block)
             memcpy(entry, search->block + at % block, GPT_ENTRY);
