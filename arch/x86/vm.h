@@ -78,10 +78,8 @@ struct x86_vcpu {
     uint32_t record_next;
     struct x86_event postponed; /* an interrupt whose delivery was cut short by an exception */
     struct emulate *emulate;    /* see engine/mmio.h */
-    uint64_t asked_gpa;         /* with VCPU_HOLD_ANSWER: the access that is repeated */
-    bool asked_write;
-    uint8_t *apic_page; /* the virtual-APIC page, where the CPU has such; see lapic_page_load() */
-    struct pv *pv;      /* kvmclock, PV EOI; see guest/pv.h */
+    uint8_t *apic_page;         /* the virtual-APIC page, where the CPU has such; see lapic_page_load() */
+    struct pv *pv;              /* kvmclock, PV EOI; see guest/pv.h */
 };
 
 struct x86_vm {

@@ -59,8 +59,8 @@ static void test_asked(void **unused) {
         mock.asks = 1;
         vcpu.core.hold = VCPU_HOLD_NONE;
         assert_int_equal(exit_nested_fault(&vcpu, 0xfec00020, i, false), ENGINE_BLOCK);
-        assert_int_equal(vcpu.asked_gpa, 0xfec00020);
-        assert_int_equal(vcpu.asked_write, i);
+        assert_int_equal(emulate.gpa, 0xfec00020);
+        assert_int_equal(emulate.gpa_write, i);
         /* Only looked at again: it goes on. */
         vcpu.core.hold = VCPU_HOLD_NONE;
         mock.result = EMULATE_RETRY;
@@ -92,8 +92,7 @@ static void test_answered(void **unused) {
      * one, which is asked for in its turn. */
     mock.waits = false;
     mock.asks = 1;
-    emulate.gpa = 0;
-    emulate.gpa_write = false;
+    emulate.gpa_valid = false;
     assert_int_equal(run(0), VCPU_RUN_BLOCK);
     assert_int_equal(mock.device_moves, moves + 1);
     assert_int_equal(emulate.gpa, 0xfec00010);
@@ -131,7 +130,7 @@ static void test_service_wait(void **unused) {
     vm.core.service = true;
     mock.call_hold = mock.waits = mock.device = true;
     mock.translate = -EFAULT;
-    vcpu.asked_gpa = 0xfec00010;
+    emulate.gpa = 0xfec00010;
     assert_int_equal(run(1, step_wait), VCPU_RUN_BLOCK);
     assert_int_equal(vcpu.core.hold, VCPU_HOLD_EVENT);
     assert_int_equal(arch_vcpu_run(&vcpu.core), VCPU_RUN_BLOCK);

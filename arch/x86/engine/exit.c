@@ -311,8 +311,8 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
     struct emulate *emulate = mmio_emulator_short(vcpu);
     enum emulate_result result;
 
-    emulate->gpa = vcpu->asked_gpa = gpa;
-    emulate->gpa_write = vcpu->asked_write = write;
+    emulate->gpa = gpa;
+    emulate->gpa_write = write;
     emulate->gpa_valid = true;
     if (__builtin_expect(emulate_device(emulate, &result), 1)) {
         if (__builtin_expect(result == EMULATE_OK, 1)) {
@@ -323,6 +323,10 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
     }
     mmio_emulator(vcpu);
     return emulated(vcpu, emulate, emulate_one(emulate));
+}
+
+enum engine_next exit_nested_again(struct x86_vcpu *vcpu) {
+    return exit_nested_fault(vcpu, vcpu->emulate->gpa, vcpu->emulate->gpa_write, false);
 }
 
 void exit_cr8(struct x86_vcpu *vcpu, bool write, unsigned gpr, unsigned length) {

@@ -181,7 +181,7 @@ static bool answered(struct x86_vcpu *vcpu) {
     bool again = vcpu->core.hold == VCPU_HOLD_ANSWER;
 
     vcpu->core.hold = VCPU_HOLD_NONE;
-    return !again || exit_nested_fault(vcpu, vcpu->asked_gpa, vcpu->asked_write, false) != ENGINE_BLOCK;
+    return !again || exit_nested_again(vcpu) != ENGINE_BLOCK;
 }
 
 enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
