@@ -82,6 +82,8 @@ struct service_vm {
     uint32_t vcpus;
     uint32_t served; /* 1: the service VM has a window onto its RAM */
     uint32_t ram_count;
+    uint32_t logged;      /* 1: what is written to its RAM is to be told (SERVICE_CALL_DIRTY). Not under
+                             `sequence`: read it behind a full barrier after the writes */
     uint64_t window;      /* where its RAM lies in the service VM's guest-physical space */
     uint64_t window_size; /* bytes: all of its RAM, without holes; a multiple of 2 MiB */
     struct service_ram ram[SERVICE_MAX_REGIONS];

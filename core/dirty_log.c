@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "core/log.h"
+#include "core/service.h"
 #include "core/vm.h"
 
 #define BATCH 64u /* runs of pages that the CPUs are told of at once */
@@ -33,9 +34,12 @@ int dirty_log_start(struct vm *vm) {
         return -ENOMEM;
     memset(memory->dirty, 0xff, bytes);
     __atomic_store_n(&memory->logging, true, __ATOMIC_RELEASE);
+    service_guest_logged(vm, true);
     int error = arch_dirty_start(vm);
-    if (error)
+    if (error) {
+        service_guest_logged(vm, false);
         __atomic_store_n(&memory->logging, false, __ATOMIC_RELEASE);
+    }
     return error;
 }
 
@@ -43,6 +47,7 @@ void dirty_log_stop(struct vm *vm) {
     if (!vm->memory.logging)
         return;
     arch_dirty_stop(vm);
+    service_guest_logged(vm, false);
     __atomic_store_n(&vm->memory.logging, false, __ATOMIC_RELEASE);
 }
 

@@ -381,6 +381,14 @@ void service_guest_memory(struct vm *vm) {
     spin_unlock(&vm->memory.lock);
 }
 
+void service_guest_logged(struct vm *vm, bool logged) {
+    if (!service.vm || vm->service)
+        return;
+    __atomic_store_n(&service.board->vm[vm->id].logged, logged ? 1 : 0, __ATOMIC_SEQ_CST);
+    /* We set it, then look at the RAM; the service VM writes there, then looks at this. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 void service_guest_reset(struct vm *vm) {
     if (!service.vm || vm->service)
         return;

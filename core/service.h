@@ -49,6 +49,9 @@ void service_guest_reset(struct vm *vm);
 bool service_guest_settled(struct vm *vm);
 void service_guest_changed(struct vm *vm);
 void service_guest_memory(struct vm *vm);
+/* What is written to the guest's RAM is to be told from now on, or no longer. What the service VM wrote
+ * before it could know is visible when this returns. */
+void service_guest_logged(struct vm *vm, bool logged);
 
 /* ---- for devices (devices/service_pci.h) */
 /* Bit `bit` of device `number` rings. */

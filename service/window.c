@@ -110,8 +110,16 @@ static void *map(struct virtio_memory *memory, uint64_t gpa, uint64_t *contiguou
 
 /* ---- written pages */
 
+/* Whether anybody wants to know what was written so far: if not, who asks later finds all of it there. */
+static bool is_logged(const struct window *window) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&board->vm[number_of(window)].logged, __ATOMIC_RELAXED) != 0;
+}
+
 static void report(struct window *window) {
-    for (unsigned i = 0; i < window->run_count; i++) {
+    unsigned count = window->run_count && is_logged(window) ? window->run_count : 0;
+
+    for (unsigned i = 0; i < count; i++) {
         const struct run *run = &window->run[i];
         int error = service_call_dirty(number_of(window), run->first, run->end - run->first);
         if (error < 0)

@@ -342,6 +342,17 @@ static void test_guest_state(void **state) {
     assert_int_equal(devices_reset, 2);
 }
 
+static void test_logged(void **state) {
+    (void)state;
+    service_guest_logged(&guests[1], true); /* nobody to be told */
+    struct service_board *board = create();
+    service_guest_logged(&guests[1], true);
+    assert_true(board->vm[1].logged && !board->vm[0].logged);
+    service_guest_logged(&machine, true); /* not of itself */
+    service_guest_logged(&guests[1], false);
+    assert_false(board->vm[1].logged || board->vm[0].logged);
+}
+
 static void test_settled(void **state) {
     (void)state;
     struct service_board *board = create();
@@ -387,6 +398,7 @@ int main(void) {
         TEST(test_serves),
         TEST(test_holes),
         TEST(test_guest_state),
+        TEST(test_logged),
         TEST(test_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

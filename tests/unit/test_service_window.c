@@ -40,6 +40,7 @@ static int setup(void **state) {
     vm->window = WINDOW;
     vm->window_size = 4 * MIB;
     vm->ram_count = 2;
+    vm->logged = 1;
     vm->ram[0] = (struct service_ram){0, 3 * MIB, 0};
     vm->ram[1] = (struct service_ram){4096 * MIB, 1 * MIB, 3 * MIB};
     mapped = unmapped = 0;
@@ -302,13 +303,31 @@ static void test_dirty_refused(void **state) {
     assert_int_equal(calls_of(SERVICE_CALL_DIRTY), 1);
 }
 
+/* Nobody wants to know: no calls, and nothing that is told later. */
+static void test_dirty_unlogged(void **state) {
+    (void)state;
+    assert_ram(0, 0, 3 * MIB);
+    board->vm[3].logged = 0;
+    for (unsigned i = 0; i < 100; i++)
+        dirty(PAGE(2 * i), 1);
+    window_flush();
+    assert_int_equal(call_count, 0);
+    board->vm[3].logged = 1;
+    window_flush();
+    assert_int_equal(call_count, 0);
+    dirty(PAGE(3), 1);
+    window_flush();
+    assert_int_equal(call_count, 1);
+    assert_dirty(0, 3, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_translate),   TEST(test_change),     TEST(test_wrong),
-        TEST(test_come_and_go), TEST(test_no_room),    TEST(test_dirty),
-        TEST(test_dirty_parts), TEST(test_dirty_many), TEST(test_dirty_refused),
+        TEST(test_translate),     TEST(test_change),         TEST(test_wrong),       TEST(test_come_and_go),
+        TEST(test_no_room),       TEST(test_dirty),          TEST(test_dirty_parts), TEST(test_dirty_many),
+        TEST(test_dirty_refused), TEST(test_dirty_unlogged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
