@@ -77,7 +77,7 @@ static void watch(struct timer *timer) {
     uint32_t calls = __atomic_load_n(&service.calls, __ATOMIC_RELAXED);
     uint64_t used = sched_run_time(vcpu);
 
-    if (!service.ready_said && time_now() - service.vm->started > READY_TIME) {
+    if (!service.ready_said && time_now() - service.begun > READY_TIME) {
         log_error("the service VM is not ready after %u s: guests start without its devices",
                   (unsigned)(READY_TIME / 1000000000ull));
         service_say_ready();
@@ -277,6 +277,7 @@ void service_start(void (*ready)(void)) {
         return;
     }
     start_guests = ready;
+    service.begun = time_now();
     vm_start(service.vm);
     timer_arm(&service.watch, time_now() + WATCH_PERIOD);
 }

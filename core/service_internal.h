@@ -14,6 +14,8 @@ struct service {
     uint64_t board_physical;
     uint64_t memory; /* its own, guest-physical = host-physical */
     unsigned starts;
+    uint64_t begun; /* time_now() of the first start: guests do not wait longer for one that dies again and
+                       again */
     struct work ready_work;
     uint32_t ready_said;              /* guests may start */
     struct timer wake;                /* the end of SERVICE_CALL_WAIT */
