@@ -45,6 +45,16 @@ enum service_call {
     SERVICE_CALL_NOTE,      /* VM, address, length: a warning about a device of that guest */
     SERVICE_CALL_ENTROPY,   /* address, length (1 to SERVICE_MAX_ENTROPY): fills in random bytes; how many, 0:
                                there are none now. -ENODEV: this machine has no source of them */
+    SERVICE_CALL_PCI_CLAIM, /* function, its number in board.pci[]: it is the service VM's from now on, until
+                               that starts anew. Memory space on, mastering off, no interrupts; its BARs are
+                               mapped at their own addresses but for the pages of an MSI-X table. 0 (also if
+                               it was the service VM's already); -ENOENT; -EBUSY: it is somebody else's;
+                               -EINVAL: its BARs cannot be mapped, a line in the log says why */
+    SERVICE_CALL_PCI_MASTER,  /* function, 0 or 1: whether it may do DMA. -ENOENT: it was not claimed */
+    SERVICE_CALL_PCI_VECTORS, /* function, wanted (1 to SERVICE_PCI_VECTORS): how many interrupts it has from
+                                 now on, numbered from 0. 0: none come, it is to be polled. -ENOENT */
+    SERVICE_CALL_PCI_UNMASK,  /* function: its line interrupt, masked since it came, may come again. Does
+                                 nothing  where the function has messages. -ENOENT */
     SERVICE_CALL_END,
 };
 #define SERVICE_MAX_TEXT       200u
@@ -54,6 +64,7 @@ enum service_call {
 #define SERVICE_EVENT_DOORBELL 0x1u /* doorbell_devices has bits */
 #define SERVICE_EVENT_REQUEST  0x2u /* request_slots has bits */
 #define SERVICE_EVENT_VM       0x4u /* vms_changed has bits */
+#define SERVICE_EVENT_PCI      0x8u /* pci_interrupts has bits */
 
 #define SERVICE_MAX_VMS        32u
 #define SERVICE_MAX_VCPUS      16u
@@ -63,6 +74,8 @@ enum service_call {
 #define SERVICE_SLOTS          (SERVICE_MAX_VMS * SERVICE_MAX_VCPUS) /* slot = VM * SERVICE_MAX_VCPUS + vCPU */
 #define SERVICE_RECORD_SIZE    4096u
 #define SERVICE_NAME_SIZE      36u
+#define SERVICE_MAX_PCI        64u /* functions of the machine */
+#define SERVICE_PCI_VECTORS    32u /* of one function */
 
 /* A piece of a guest's RAM: window offset = guest-physical address - base + offset. */
 struct service_ram {
@@ -114,6 +127,20 @@ struct service_request {
 };
 enum service_request_state { SERVICE_REQUEST_NONE, SERVICE_REQUEST_OPEN, SERVICE_REQUEST_ANSWERED };
 
+/* A function of the machine's that the service VM may claim: network and mass storage, what no guest has been
+ * given. Found once, when the machine starts, by the hypervisor, which alone touches configuration space. */
+struct service_pci {
+    struct {
+        uint64_t address; /* guest-physical, once claimed: host-physical, for a CPU */
+        uint64_t
+            size; /* bytes; 0: there is no such memory BAR. A BAR of 64 bits is in the first of its two */
+    } bar[6];
+    uint16_t segment;
+    uint8_t bus;
+    uint8_t devfn;       /* slot << 3 | function */
+    uint8_t config[256]; /* as it was found, for IDs, class and capabilities */
+};
+
 /* Memory that both see, zeroed at the machine's start and kept when the service VM is started again. */
 struct service_board {
     uint32_t magic;   /* SERVICE_MAGIC */
@@ -139,6 +166,11 @@ struct service_board {
     uint32_t vm_settled[SERVICE_MAX_VMS]; /* written by the service VM: vm[n].resets once its devices have let
                                              go of that VM's memory from before */
     uint32_t device_token[SERVICE_MAX_DEVICES]; /* struct service_device's, 0: there is none */
+    uint32_t pci_count;
+    uint32_t pci_interrupts[SERVICE_MAX_PCI / 32]; /* bit n: function n; atomic */
+    uint32_t pci_vectors[SERVICE_MAX_PCI]; /* bit n: that function's vector n (0: its line) has come; atomic.
+                                              Taken after pci_interrupts */
+    struct service_pci pci[SERVICE_MAX_PCI];
     struct service_vm vm[SERVICE_MAX_VMS];
     struct service_request request[SERVICE_SLOTS];
     struct service_file file[SERVICE_MAX_FILES];
