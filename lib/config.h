@@ -94,14 +94,17 @@ enum config_cpu_model {
     CONFIG_CPU_HOST,
 };
 
+enum config_net_type { CONFIG_NET_VIRTIO = 0, CONFIG_NET_E1000 };
+
 /* A network card of a guest, netN. Strings of these structures lie in the tree. */
 struct config_net {
     const char *network_name;
+    uint32_t type;     /* enum config_net_type */
     uint32_t network;  /* index in config.networks */
     uint32_t number;   /* N */
     uint32_t mac_lock; /* 1: frames from another address than its own are dropped */
     uint32_t mtu;      /* bytes; CONFIG_MIN_MTU..CONFIG_MAX_MTU */
-    uint32_t queues;   /* pairs of queues, 1..CONFIG_MAX_QUEUES and at most the guest's vcpus */
+    uint32_t queues;   /* pairs of queues, 1..CONFIG_MAX_QUEUES and at most the guest's vcpus; E1000: 1 */
     uint8_t mac[6];    /* the config's, else made by config_make_mac(); unlike every other's in its network */
 };
 
@@ -198,7 +201,7 @@ struct config {
  */
 int config_read(const void *fdt, size_t size, enum config_arch arch, struct config *out);
 
-/* How many virtio devices a guest has. */
+/* How many devices of the service VM a guest has. */
 uint32_t config_devices(const struct config_guest *guest);
 
 /* How many disks of guests have an overlay. */

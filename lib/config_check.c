@@ -254,6 +254,11 @@ static void broken_rule(struct config_checker *c, const struct config_check_node
         config_check_complain(c, at_property(node, "memory", 0), "%s has two stores: \"file\" and \"memory\"",
                               node->called);
         break;
+    case CONFIG_RULE_QUEUES:
+        config_check_complain(c, at_property(node, "queues", 1),
+                              "%s has one pair of queues: more go with the type \"virtio-net\"",
+                              node->called);
+        break;
     case CONFIG_RULE_OVERLAY:
         config_check_complain(c, at_property(node, "overlay", 0),
                               "\"overlay\" is for what the guest writes, but %s is read-only", node->called);

@@ -122,9 +122,6 @@ void config_check_bad_value(struct config_checker *c, const struct config_check_
         config_check_complain(c, place, "\"%s\" must be %s: digits and K, M or G; found %s", property->name,
                               expected, found_text(kind, value, size, element, found));
         break;
-    case CONFIG_FAULT_LATER:
-        config_check_complain(c, place, "\"%s\" \"%.40s\" is not in this version", property->name, value);
-        break;
     case CONFIG_FAULT_POWER:
     case CONFIG_FAULT_MAC:
         config_check_complain(c, place, "\"%s\" must be %s; found %s", property->name, expected,

@@ -160,6 +160,15 @@ static void complete_guest_disk(struct completion *c, uint32_t guest_index, uint
     }
 }
 
+static bool has_virtio(const struct config_guest *guest) {
+    bool found = guest->disk_count != 0;
+
+    for (uint32_t i = 0; i < guest->net_count; i++) {
+        found = found || guest->nets[i].type == CONFIG_NET_VIRTIO;
+    }
+    return found;
+}
+
 static void complete_guest(struct completion *c, uint32_t index) {
     struct config_guest *guest = &c->config->guests[index];
 
@@ -171,8 +180,7 @@ static void complete_guest(struct completion *c, uint32_t index) {
         complete_guest_disk(c, index, i);
     }
     if (guest->entropy == CONFIG_UNSET) {
-        guest->entropy = 0;
-        guest->entropy = config_devices(guest) != 0;
+        guest->entropy = has_virtio(guest);
     }
 }
 

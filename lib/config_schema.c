@@ -17,8 +17,7 @@ static const char *const on_off[] = {"off", "on", NULL};
 static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const restarts[] = {"never", "on-crash", "always", NULL};
 static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
-static const char *const net_types[] = {"virtio-net", NULL};
-static const char *const net_types_later[] = {"e1000", NULL};
+static const char *const net_types[] = {"virtio-net", "e1000", NULL};
 static const char *const disk_types[] = {"virtio-blk", NULL};
 
 static const struct config_property guest_properties[] = {
@@ -122,8 +121,9 @@ static_assert(COUNT(guest_properties) == CONFIG_GUEST_PROPERTIES, "the guest's t
 static_assert(COUNT(guest_properties) <= 32, "a set of properties fits in 32 bits");
 
 static const struct config_property net_properties[] = {
-    {"type", .type = CONFIG_TYPE_CHOICE, .choices = net_types, .later = net_types_later,
-     .field = CONFIG_NO_FIELD, .meaning = "what kind of card the guest sees; `e1000` is not in this version"},
+    {"type", .type = CONFIG_TYPE_CHOICE, .choices = net_types, .field = offsetof(struct config_net, type),
+     .meaning = "what kind of card the guest sees; `e1000`, an Intel 82540EM, is for systems that know no "
+                "virtio"},
     {"network", .type = CONFIG_TYPE_LINK, .max = CONFIG_MAX_NAME, .flags = CONFIG_REQUIRED,
      .field = offsetof(struct config_net, network_name), .meaning = "the network that it is in"},
     {"mac", .type = CONFIG_TYPE_MAC, .otherwise = "made from host, guest and N",
@@ -135,7 +135,7 @@ static const struct config_property net_properties[] = {
      .field = offsetof(struct config_net, mtu), .meaning = "bytes of the largest packet"},
     {"queues", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_QUEUES, .preset = 1,
      .field = offsetof(struct config_net, queues),
-     .meaning = "pairs of queues, at most as many as the guest has virtual CPUs"},
+     .meaning = "pairs of queues, at most as many as the guest has virtual CPUs; not with `e1000`"},
 };
 
 static const struct config_property guest_disk_properties[] = {

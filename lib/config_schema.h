@@ -34,7 +34,6 @@ enum config_type {
 struct config_property {
     const char *name;
     const char *const *choices; /* of CHOICE; ends with NULL */
-    const char *const *later;   /* of CHOICE: choices that are not in this version; ends with NULL; or NULL */
     const char *preset_text;    /* value of NAME and TEXT if not given */
     const char *otherwise;      /* what is so if not given, as the reference says it; NULL: the preset */
     const char *meaning;        /* one line for the reference */
@@ -114,6 +113,7 @@ enum config_rule {
     CONFIG_RULE_OVER,       /* budget larger than period, also of the service VM */
     CONFIG_RULE_NO_STORE,   /* a disk with neither file nor memory */
     CONFIG_RULE_TWO_STORES, /* a disk with both */
+    CONFIG_RULE_QUEUES,     /* a guest's card that has one pair of queues, and is to have more */
     CONFIG_RULE_OVERLAY,    /* a guest's disk that is read-only and has an overlay */
     CONFIG_RULES,
 };
@@ -125,7 +125,6 @@ enum config_fault {
     CONFIG_FAULT_SEVERAL,   /* more than one where one belongs */
     CONFIG_FAULT_RANGE,     /* below min or above max */
     CONFIG_FAULT_CHOICE,    /* none of the choices */
-    CONFIG_FAULT_LATER,     /* a choice that is not in this version */
     CONFIG_FAULT_SIZE,      /* not a number with a suffix */
     CONFIG_FAULT_MULTIPLE,  /* a size that is no multiple of 4 KiB */
     CONFIG_FAULT_POWER,     /* a size that is not of the power */

@@ -90,11 +90,6 @@ static enum config_fault store_choice(const struct config_property *property, co
             return CONFIG_FAULT_NONE;
         }
     }
-    for (uint32_t i = 0; property->later != NULL && property->later[i] != NULL; i++) {
-        if (strcmp(property->later[i], text) == 0) {
-            return CONFIG_FAULT_LATER;
-        }
-    }
     return CONFIG_FAULT_CHOICE;
 }
 
@@ -308,6 +303,7 @@ bool config_breaks_rule(enum config_rule rule, const struct config_node *node, u
     const struct config_guest *guest;
     const struct config_service *service;
     const struct config_guest_disk *disk;
+    const struct config_net *net;
     bool budget = is_given(node, given, "budget"), period = is_given(node, given, "period");
     bool file = is_given(node, given, "file"), memory = is_given(node, given, "memory");
 
@@ -325,9 +321,11 @@ bool config_breaks_rule(enum config_rule rule, const struct config_node *node, u
     case CONFIG_KIND_GUEST_DISK:
         disk = record;
         return rule == CONFIG_RULE_OVERLAY && disk->read_only == 1 && disk->overlay == 1;
+    case CONFIG_KIND_NET:
+        net = record;
+        return rule == CONFIG_RULE_QUEUES && net->type == CONFIG_NET_E1000 && net->queues > 1;
     case CONFIG_KIND_HOST:
     case CONFIG_KIND_NETWORK:
-    case CONFIG_KIND_NET:
         break;
     }
     return false;

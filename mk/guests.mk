@@ -37,6 +37,18 @@ $(GUESTS)/initrd.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-cloud t
 	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-cloud.deb $(GUESTS)/initramfs $(GUEST_MODULES)
 	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 $(GUESTS)/initramfs $@
 
+# For the generic kernel, which has drivers of emulated cards.
+GENERIC_MODULES := e1000
+
+$(GUESTS)/initrd-generic.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-generic tools/make-initramfs.sh tools/guest-modules.sh \
+    $(INITRAMFS_FILES) mk/guests.mk | setup-image
+	@echo "  INITRD  $@"
+	@mkdir -p $(@D)
+	$(Q)rm -rf $(GUESTS)/initramfs-generic && mkdir $(GUESTS)/initramfs-generic
+	$(Q)cp -R tests/guests/initramfs/. $(GUESTS)/initramfs-generic/
+	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-generic.deb $(GUESTS)/initramfs-generic $(GENERIC_MODULES)
+	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 $(GUESTS)/initramfs-generic $@
+
 # For 32-bit kernels. The list of commands comes from the 64-bit busybox, which runs here.
 $(GUESTS)/initrd-686.gz: $(GUEST_CACHE)/busybox-i386 $(GUEST_CACHE)/busybox-amd64 tools/make-initramfs.sh \
     $(INITRAMFS_FILES) | setup-image
@@ -46,4 +58,4 @@ $(GUESTS)/initrd-686.gz: $(GUEST_CACHE)/busybox-i386 $(GUEST_CACHE)/busybox-amd6
 
 .PHONY: guests guests-all
 guests: $(GUESTS)/vmlinuz $(GUESTS)/vmlinuz-cloud $(GUESTS)/initrd.gz
-guests-all: guests $(GUESTS)/vmlinuz-generic $(GUESTS)/vmlinuz-686-pae $(GUESTS)/initrd-686.gz
+guests-all: guests $(GUESTS)/vmlinuz-generic $(GUESTS)/initrd-generic.gz $(GUESTS)/vmlinuz-686-pae $(GUESTS)/initrd-686.gz

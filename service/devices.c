@@ -11,6 +11,7 @@
 #include "service/call.h"
 #include "service/clock.h"
 #include "service/device.h"
+#include "service/e1000_device.h"
 #include "service/heap.h"
 #include "service/log.h"
 #include "service/overlays.h"
@@ -89,6 +90,23 @@ static int make_net(unsigned vm, unsigned index, const struct config_net *card) 
         error = device_add(&made->device, &made->net.device, vm, (FIRST_SLOT + index) << 3,
                            vm << 8 | (index + 1));
     return error;
+}
+
+static int make_e1000(unsigned vm, unsigned index, const struct config_net *card) {
+    if (!networks[card->network])
+        return -ENOMEM;
+    struct e1000_setup setup = {
+        .network = networks[card->network],
+        .locked = card->mac_lock != 0,
+        .mtu = (uint16_t)card->mtu,
+        .rate = config->networks[card->network].broadcast_limit,
+    };
+    memcpy(setup.mac, card->mac, sizeof(setup.mac));
+    return e1000_device_make(vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1), card->number, &setup);
+}
+
+static int make_card(unsigned vm, unsigned index, const struct config_net *card) {
+    return card->type == CONFIG_NET_E1000 ? make_e1000(vm, index, card) : make_net(vm, index, card);
 }
 
 static void make_networks(void) {
@@ -274,7 +292,7 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
         return;
     }
     for (unsigned i = 0; i < guest->net_count; i++)
-        complain(guest, "net", guest->nets[i].number, make_net(vm, index++, &guest->nets[i]));
+        complain(guest, "net", guest->nets[i].number, make_card(vm, index++, &guest->nets[i]));
     for (unsigned i = 0; i < guest->disk_count; i++)
         complain(guest, "disk", guest->disks[i].number, make_blk(vm, index++, guest, &guest->disks[i]));
     if (entropy && guest->entropy)
@@ -284,7 +302,7 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
 void devices_init(struct service_board *service_board, const struct config *service_config) {
     board = service_board;
     config = service_config;
-    device_init(board);
+    plain_device_init(board);
     make_networks();
     make_disks();
     bool entropy = find_entropy();
@@ -294,5 +312,5 @@ void devices_init(struct service_board *service_board, const struct config *serv
 }
 
 void devices_vm_changed(unsigned vm) {
-    device_vm_changed(vm);
+    plain_device_vm_changed(vm);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The virtio devices that the config gives to guests.
+// The devices that the config gives to guests.
 #ifndef SAGUARO_SERVICE_DEVICES_H
 #define SAGUARO_SERVICE_DEVICES_H
 

@@ -36,21 +36,21 @@ static uint32_t sum_add(uint32_t sum, const uint8_t *data, uint32_t size) {
     return sum_fold(sum);
 }
 
-/* Adds the rest of a frame from `offset` on, which begins at an even place of what is summed. */
-static uint32_t sum_frame(uint32_t sum, const struct frame *frame, uint32_t offset) {
+uint32_t offload_sum(uint32_t sum, const struct frame *frame, uint32_t offset, uint32_t end) {
     uint8_t piece[1024];
-    uint32_t size;
 
-    while ((size = frame_read(frame, offset, piece, sizeof(piece))) != 0) {
+    while (offset < end) {
+        uint32_t wanted = end - offset < sizeof(piece) ? end - offset : sizeof(piece);
+        uint32_t size = frame_read(frame, offset, piece, wanted);
+        if (size == 0)
+            break;
         sum = sum_add(sum, piece, size);
         offset += size;
     }
     return sum;
 }
 
-/* As it stands in a packet. 0 is written as 0xffff, which is the same number: for UDP 0 would say that there
- * is no checksum. */
-static void put_sum(uint8_t *at, uint32_t sum) {
+void offload_put_sum(uint8_t *at, uint32_t sum) {
     uint32_t value = ~sum_fold(sum) & 0xffff;
 
     frame_put16(at, value ? value : 0xffff);
@@ -226,7 +226,7 @@ static bool complete(struct offload_work *work, struct frame *out) {
     memcpy(work->head, work->original, work->original_size);
     make_frame(work, out, work->original_size, work->original_size, whole->size);
     /* The place itself holds the sum of the pseudo header. */
-    put_sum(work->head + place, sum_frame(0, out, start));
+    offload_put_sum(work->head + place, offload_sum(0, out, start, out->size));
     return true;
 }
 
@@ -294,7 +294,7 @@ bool offload_next(struct offload_work *work, struct frame *out) {
         out->offload.csum_offset = offload->csum_offset;
     } else {
         frame_put16(csum, 0);
-        put_sum(csum, sum_frame(sum, out, layout->transport));
+        offload_put_sum(csum, offload_sum(sum, out, layout->transport, out->size));
     }
     work->next += payload;
     work->number++;

@@ -32,6 +32,13 @@ int offload_check(struct frame *frame);
 /* Whether a receiver that can do `can` (OFFLOAD_*) takes the frame as it is. Only after offload_check(). */
 bool offload_passes(const struct frame *frame, unsigned can);
 
+/* Adds bytes [offset, end) of a frame to a sum in ones' complement (RFC 1071), of which they begin at an even
+ * place. */
+uint32_t offload_sum(uint32_t sum, const struct frame *frame, uint32_t offset, uint32_t end);
+/* Writes the sum as a packet's checksum. 0 is written as 0xffff, which is the same number: for UDP 0 would
+ * say that there is none. */
+void offload_put_sum(uint8_t *at, uint32_t sum);
+
 /* Work on one frame: makes of it one or several that a receiver takes. */
 struct offload_work {
     const struct frame *whole;

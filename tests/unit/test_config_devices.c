@@ -75,6 +75,7 @@ static void test_everything(void **state) {
     assert_int_equal(net->mac_lock, 0);
     assert_int_equal(net->mtu, 9000);
     assert_int_equal(net->queues, 4);
+    assert_int_equal(net->type, CONFIG_NET_VIRTIO);
     net++;
     assert_int_equal(net->number, 0);
     assert_int_equal(net->network, 0);
@@ -110,6 +111,7 @@ static void test_defaults(void **state) {
         {"", "networks { lan { }; }; disks { d { memory = \"1M\"; }; };", 0, 0, 0},
         {"entropy = \"yes\";", "", 1, 1, 1},
         {"net0 { network = \"lan\"; };", "networks { lan { }; };", 2, 1, 1},
+        {"net0 { type = \"e1000\"; network = \"lan\"; };", "networks { lan { }; };", 1, 0, 1},
         {"disk0 { disk = \"d\"; };", "disks { d { memory = \"1M\"; }; };", 2, 1, 1},
     };
 
@@ -242,10 +244,11 @@ static const struct row guest_rows[] = {
     {"net0 { network = \"a12345678901234567890123456789012\"; };",
      "6:18: error: \"network\" must be the name of a network; found a longer one"},
     {"net0 { network = <1>; };", "6:19: error: \"network\" must be the name of a network; found a number"},
-    {"net0 { network = \"lan\"; type = \"e1000\"; };",
-     "6:32: error: \"type\" \"e1000\" is not in this version"},
+    {"net0 { network = \"lan\"; type = \"e1000\"; };", NULL},
+    {"net0 { network = \"lan\"; type = \"e1000\"; queues = <2>; };",
+     "6:51: error: net0 of guest \"h\" has one pair of queues: more go with the type \"virtio-net\""},
     {"net0 { network = \"lan\"; type = \"rtl8139\"; };",
-     "6:32: error: \"type\" must be the string \"virtio-net\"; found \"rtl8139\""},
+     "6:32: error: \"type\" must be one of \"virtio-net\", \"e1000\"; found \"rtl8139\""},
     {"net0 { network = \"lan\"; queues = <2>; };", NULL},
     {"net0 { network = \"lan\"; queues = <3>; };",
      "6:35: error: \"queues\" (3) must not be more than the guest's \"vcpus\" (2)"},

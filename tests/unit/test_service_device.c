@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A virtio device between the loop, the transport and the hypervisor: how it is made, found again after a
 // restart, its doorbells, registers and interrupts, its record, and a VM that starts anew.
-// unit-sources: service/device.c service/loop.c service/clock.c service/log.c
+// unit-sources: service/device.c service/plain_device.c service/loop.c service/clock.c service/log.c
 #include <errno.h>
 #include "tests/unit/service_fixture.h"
 #include "service/device.h"
@@ -64,7 +64,7 @@ bool window_mapped(unsigned vm) {
 }
 
 static void hook_vm(unsigned vm) {
-    device_vm_changed(vm);
+    plain_device_vm_changed(vm);
 }
 static void hook(void) {}
 static const struct loop_hooks hooks = {hook_vm, hook};
@@ -91,7 +91,7 @@ static void restart(void) {
     calls_reset();
     call_result = 17; /* the number of the next device */
     loop_init(board, &hooks);
-    device_init(board);
+    plain_device_init(board);
     virtio.queue_count = 3;
     device.before = device_before;
     device.run = device_run;
@@ -227,7 +227,7 @@ static void test_restart(void **state) {
     assert_int_equal(calls_of(SERVICE_CALL_DEVICE), 0); /* it is there */
     assert_int_equal(described, 0);
     assert_int_equal(started, 1);
-    assert_int_equal(device.number, 17);
+    assert_int_equal(device.plain.number, 17);
     assert_int_equal(virtio.record->magic, VIRTIO_RECORD_MAGIC);
     ring_all();
     assert_int_equal(notified, 7);
@@ -241,14 +241,14 @@ static void test_restart(void **state) {
 static void test_vm_anew(void **state) {
     (void)state;
     assert_int_equal(add(), 0);
-    device_vm_changed(3);
+    plain_device_vm_changed(3);
     assert_int_equal(resets, 0);
     board->vm[3].resets++;
-    device_vm_changed(2);
+    plain_device_vm_changed(2);
     assert_int_equal(resets, 0);
-    device_vm_changed(3);
+    plain_device_vm_changed(3);
     assert_int_equal(resets, 1);
-    device_vm_changed(3);
+    plain_device_vm_changed(3);
     assert_int_equal(resets, 1);
     /* Which is known after a restart. */
     board->device_token[17] = 0x301;
@@ -256,7 +256,7 @@ static void test_vm_anew(void **state) {
     restart();
     assert_int_equal(add(), 0);
     assert_int_equal(virtio.record->magic, VIRTIO_RECORD_MAGIC);
-    device_vm_changed(3);
+    plain_device_vm_changed(3);
     assert_int_equal(resets, 0);
 }
 

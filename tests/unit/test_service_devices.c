@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
 // overlays over a restart, and where random numbers come from.
-// unit-sources: service/devices.c service/device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
+// unit-sources: service/devices.c service/device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
 #include "tests/unit/service_fixture.h"
 #include "tests/unit/config_fixture.h"
 #include "service/devices.h"
@@ -204,6 +204,59 @@ static void test_all(void **state) {
     assert_int_equal(board->vm_settled[4], 6);
 }
 
+static uint64_t ask(unsigned device, uint32_t offset, bool write, uint32_t value) {
+    board->request[3] = (struct service_request){.device = (uint16_t)device,
+                                                 .offset = offset,
+                                                 .size = 4,
+                                                 .write = write,
+                                                 .value = value,
+                                                 .state = SERVICE_REQUEST_OPEN};
+    board->request_slots[0] = 1u << 3;
+    board->events = SERVICE_EVENT_REQUEST;
+    loop_turn();
+    return board->request[3].value;
+}
+
+/* An emulated card: its place among the others, its registers over a restart and a start of its VM. */
+static void test_e1000(void **state) {
+    (void)state;
+    configure(HEAD "networks { lan { }; }; guests { a { kernel = \"k\"; memory = \"1M\";"
+                   "net1 { network = \"lan\"; mac = \"52:54:00:00:00:01\"; };"
+                   "net0 { network = \"lan\"; type = \"e1000\"; mac = \"52:54:00:00:00:02\"; }; }; }; };");
+    add_vm(4, "a");
+    start();
+    assert_int_equal(made_count, 3);
+    check_made(0, 4, 1, VIRTIO_ID_NET);
+    check_made(2, 4, 3, VIRTIO_ID_ENTROPY);
+    assert_int_equal(made[1].devfn, 2 << 3);
+    assert_memory_equal(made[1].config, "\x86\x80\x0e\x10", 4);
+    assert_int_equal(made[1].config[0x3d], 1);
+    assert_int_equal(made[1].region[0].kind, SERVICE_REGION_REQUEST);
+    assert_int_equal(made[1].region[1].kind, SERVICE_REGION_NONE);
+    assert_int_equal(calls_of(SERVICE_CALL_LOG), 0);
+    assert_int_equal(ask(1, 0x5400, false, 0), 0x00005452); /* RAL */
+    ask(1, 0x2800, true, 0x12340);                          /* RDBAL */
+    ask(1, 0x00d0, true, 0x04);                             /* IMS */
+    start();
+    assert_int_equal(made_count, 3);
+    assert_int_equal(ask(1, 0x2800, false, 0), 0x12340);
+    call_count = 0;
+    ask(1, 0x00c8, true, 0x04); /* ICS */
+    assert_int_equal(calls[0].number, SERVICE_CALL_LINE);
+    assert_int_equal(calls[0].a, 1);
+    assert_int_equal(calls[0].b, 1);
+    /* A ring that is nowhere: the guest's log says so, once. */
+    ask(1, 0x3808, true, 0x80); /* TDLEN */
+    ask(1, 0x0400, true, 0x02); /* TCTL */
+    ask(1, 0x3818, true, 1);    /* TDT */
+    ask(1, 0x3818, true, 2);
+    assert_int_equal(calls_of(SERVICE_CALL_NOTE), 1);
+    assert_non_null(said("net0: the ring of transmit descriptors is not in RAM"));
+    board->vm[4].resets = 6;
+    devices_vm_changed(4);
+    assert_int_equal(ask(1, 0x2800, false, 0), 0);
+}
+
 /* A device keeps its place whatever becomes of the others. */
 static void test_left_out(void **state) {
     (void)state;
@@ -339,7 +392,8 @@ static void test_entropy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_all), TEST(test_left_out), TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
+        TEST(test_all),      TEST(test_e1000),      TEST(test_left_out),
+        TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
