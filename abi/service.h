@@ -55,16 +55,29 @@ enum service_call {
                                  now on, numbered from 0. 0: none come, it is to be polled. -ENOENT */
     SERVICE_CALL_PCI_UNMASK,  /* function: its line interrupt, masked since it came, may come again. Does
                                  nothing  where the function has messages. -ENOENT */
+
+    /* Virtio consoles. -ENOENT: the VM has none. */
+    /* VM, 0 or 1: whether its driver takes what the user types; 0 from each of its resets on. */
+    SERVICE_CALL_CONSOLE_OPEN,
+    /* VM, address, length (1 to SERVICE_MAX_CONSOLE): what it prints; how many bytes were taken. If not all:
+     * SERVICE_EVENT_CONSOLE comes once there is room. */
+    SERVICE_CALL_CONSOLE_WRITE,
+    /* VM, address, room (1 to SERVICE_MAX_CONSOLE): fills in what was typed; how many bytes. If there is no
+     * more: SERVICE_EVENT_CONSOLE comes when there is. */
+    SERVICE_CALL_CONSOLE_READ,
     SERVICE_CALL_END,
 };
 #define SERVICE_MAX_TEXT       200u
 #define SERVICE_MAX_ENTROPY    256u
+#define SERVICE_MAX_CONSOLE    256u
 
 /* board.events; set by the hypervisor, taken (exchanged for 0) by the service VM before it looks. */
 #define SERVICE_EVENT_DOORBELL 0x1u /* doorbell_devices has bits */
 #define SERVICE_EVENT_REQUEST  0x2u /* request_slots has bits */
 #define SERVICE_EVENT_VM       0x4u /* vms_changed has bits */
 #define SERVICE_EVENT_PCI      0x8u /* pci_interrupts has bits */
+/* consoles has bits */
+#define SERVICE_EVENT_CONSOLE  0x10u
 
 #define SERVICE_MAX_VMS        32u
 #define SERVICE_MAX_VCPUS      16u
@@ -170,6 +183,7 @@ struct service_board {
     uint32_t pci_interrupts[SERVICE_MAX_PCI / 32]; /* bit n: function n; atomic */
     uint32_t pci_vectors[SERVICE_MAX_PCI]; /* bit n: that function's vector n (0: its line) has come; atomic.
                                               Taken after pci_interrupts */
+    uint32_t consoles; /* bit n: for VM n's virtio console there is input, or room again; atomic */
     struct service_pci pci[SERVICE_MAX_PCI];
     struct service_vm vm[SERVICE_MAX_VMS];
     struct service_request request[SERVICE_SLOTS];

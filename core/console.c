@@ -223,6 +223,22 @@ void console_panic(void) {
     prompt.drawn = tail.hidden = false;
 }
 
+size_t console_room(void) {
+    size_t room = SIZE_MAX;
+    bool locked = !console_in_panic();
+    if (locked)
+        spin_lock(&lock);
+    for (struct list *node = devices.next; node != &devices; node = node->next) {
+        struct console_device *device = container_of(node, struct console_device, link);
+        size_t here = device->room != NULL ? device->room(device) : SIZE_MAX;
+        if (here < room)
+            room = here;
+    }
+    if (locked)
+        spin_unlock(&lock);
+    return room;
+}
+
 /* The device that is being added; guarded by the lock. */
 static struct console_device *newcomer;
 

@@ -18,6 +18,7 @@ struct console_device {
     void (*write)(struct console_device *device, const char *text, size_t length);
     void (*flush)(struct console_device
                       *device); /* waits until all is out; used before the machine stops. May be NULL */
+    size_t (*room)(struct console_device *device); /* bytes that write() takes without waiting. NULL: all */
 };
 /* Adds a device; it is shown the log so far. */
 void console_add_device(struct console_device *device);
@@ -25,6 +26,8 @@ void console_add_device(struct console_device *device);
 /* Writes to every host device; '\n' becomes CR LF. Any CPU, but no exception or NMI handler: these log. */
 void console_write(const char *text, size_t length);
 void console_flush(void);
+/* How many bytes can be written now without waiting for a device; SIZE_MAX: no device has a limit. */
+size_t console_room(void);
 /* From now on no lock is taken: the machine is stopping. */
 void console_panic(void);
 bool console_in_panic(void);
@@ -71,23 +74,29 @@ int console_attach(struct vm *vm);
 void console_detach(void);
 struct vm *console_attached(void);
 
-/* The guest's side. A console device of the guest's machine (its UART, later virtio) attaches itself as the
- * input's receiver. */
+/* The guest's side. A console device of the guest's machine attaches itself as the input's receiver: its
+ * UART, and its virtio console, which comes before the UART as long as it is open. The output of both is
+ * shown. */
 struct console_receiver {
     /* Takes bytes typed by the user; returns how many it could take now. It calls console_guest_ready() when
      * it can take more. Called on the boot CPU, without locks. */
     size_t (*input)(void *device, const uint8_t *bytes, size_t count);
     void *device;
+    bool (*open)(void *device); /* a virtio console's. Any CPU; console_guest_ready() after each change */
 };
 /* Makes vm->console, before the machine's parts are created. 0 or -ENOMEM. */
 int console_guest_create(struct vm *vm);
 void console_guest_destroy(struct vm *vm);
 /* NULL: nobody takes input. */
 void console_guest_attach(struct vm *vm, const struct console_receiver *receiver);
+/* The virtio console, for good, before the guest runs. */
+void console_guest_attach_virtio(struct vm *vm, const struct console_receiver *receiver);
 /* Any CPU, also with the device's lock held. */
 void console_guest_ready(struct vm *vm);
 /* Bytes that the guest printed. Any CPU. */
 void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count);
+/* The same on its virtio console: lines of its own for who is not attached. */
+void console_guest_output_virtio(struct vm *vm, const uint8_t *bytes, size_t count);
 /* Shows an incomplete last line: the guest has ended. */
 void console_guest_flush(struct vm *vm);
 /* Calls `print` for the guest's last `count` lines, oldest first, as text without control characters; out of

@@ -33,19 +33,22 @@ struct line {
     enum escape escape;
 };
 
+/* What the guest prints on. */
+enum port { PORT_UART, PORT_VIRTIO, PORTS };
+
 struct vm_console {
     struct vm *vm;
-    struct spinlock lock; /* the ring, the line, the rate; taken before the host consoles */
+    struct spinlock lock; /* the ring, the lines, the rate; taken before the host consoles */
     uint8_t *ring;
     uint32_t ring_next; /* where the next byte goes */
     uint32_t ring_used;
-    struct line line;
+    struct line line[PORTS];
     uint64_t rate_time; /* when `rate_left` was right */
     uint32_t rate_left; /* bytes */
     uint32_t withheld;  /* lines */
 
     /* Input: boot CPU only, but for looks at pending_count. */
-    struct console_receiver receiver;
+    struct console_receiver receiver[PORTS];
     struct work ready;
     uint8_t pending[PENDING_MAX];
     uint32_t pending_first;
@@ -157,11 +160,11 @@ static void show_line(struct vm_console *console, const char *text, unsigned len
     console_end();
 }
 
-static void show_pending_line(struct vm_console *console) {
-    struct line *line = &console->line;
+static void show_pending_line(struct vm_console *console, struct line *line) {
     if (line->length != 0)
         show_line(console, line->text, line->length);
     line_reset(line);
+    line->escape = ESCAPE_NONE;
 }
 
 static void ring_add(struct vm_console *console, const uint8_t *bytes, size_t count) {
@@ -179,10 +182,11 @@ static void ring_add(struct vm_console *console, const uint8_t *bytes, size_t co
         console->ring_used + count < RING_SIZE ? console->ring_used + (uint32_t)count : RING_SIZE;
 }
 
-void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count) {
+static void output(struct vm *vm, enum port port, const uint8_t *bytes, size_t count) {
     struct vm_console *console = vm->console;
     if (console == NULL)
         return;
+    struct line *line = &console->line[port];
     bool shown = false;
     spin_lock(&console->lock);
     ring_add(console, bytes, count);
@@ -193,9 +197,9 @@ void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count) {
         shown = true;
     } else {
         for (size_t i = 0; i < count; i++) {
-            if (line_add(&console->line, bytes[i])) {
-                show_line(console, console->line.text, console->line.length);
-                line_reset(&console->line);
+            if (line_add(line, bytes[i])) {
+                show_line(console, line->text, line->length);
+                line_reset(line);
                 shown = true;
             }
         }
@@ -205,13 +209,21 @@ void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count) {
         log_show();
 }
 
+void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count) {
+    output(vm, PORT_UART, bytes, count);
+}
+
+void console_guest_output_virtio(struct vm *vm, const uint8_t *bytes, size_t count) {
+    output(vm, PORT_VIRTIO, bytes, count);
+}
+
 void console_guest_flush(struct vm *vm) {
     struct vm_console *console = vm->console;
     if (console == NULL)
         return;
     spin_lock(&console->lock);
-    show_pending_line(console);
-    console->line.escape = ESCAPE_NONE;
+    for (unsigned port = 0; port < PORTS; port++)
+        show_pending_line(console, &console->line[port]);
     spin_unlock(&console->lock);
     log_show();
 }
@@ -278,8 +290,10 @@ int console_attach(struct vm *vm) {
         back -= part;
     }
     console_end();
-    line_reset(&console->line);
-    console->line.escape = ESCAPE_NONE;
+    for (unsigned port = 0; port < PORTS; port++) {
+        line_reset(&console->line[port]);
+        console->line[port].escape = ESCAPE_NONE;
+    }
     __atomic_store_n(&attached, vm, __ATOMIC_RELAXED);
     spin_unlock(&console->lock);
     log_show();
@@ -344,15 +358,29 @@ static bool input_take(uint8_t *byte) {
     return any;
 }
 
+/* Who gets the guest's input now; NULL: nobody. */
+static const struct console_receiver *receiver_of(const struct vm_console *console) {
+    const struct console_receiver *virtio = &console->receiver[PORT_VIRTIO];
+    const struct console_receiver *uart = &console->receiver[PORT_UART];
+    if (virtio->input != NULL && virtio->open(virtio->device))
+        return virtio;
+    return uart->input != NULL ? uart : NULL;
+}
+
 /* Hands the guest what it can take. */
 static void pending_pump(struct vm_console *console) {
-    while (console->pending_count != 0 && console->receiver.input != NULL) {
+    while (console->pending_count != 0) {
+        const struct console_receiver *receiver = receiver_of(console);
+        if (receiver == NULL)
+            break;
         uint32_t part = PENDING_MAX - console->pending_first;
         if (part > console->pending_count)
             part = console->pending_count;
-        size_t taken = console->receiver.input(console->receiver.device,
-                                               console->pending + console->pending_first, part);
-        if (taken == 0 || taken > part)
+        size_t taken = receiver->input(receiver->device, console->pending + console->pending_first, part);
+        if (taken > part)
+            break;
+        /* One that was closed meanwhile takes none: then they are the other's. */
+        if (taken == 0 && receiver_of(console) == receiver)
             break;
         console->pending_first = (console->pending_first + (uint32_t)taken) % PENDING_MAX;
         __atomic_store_n(&console->pending_count, console->pending_count - (uint32_t)taken, __ATOMIC_RELAXED);
@@ -370,7 +398,7 @@ void console_guest_ready(struct vm *vm) {
 }
 
 static void guest_input(struct vm_console *console, uint8_t byte) {
-    if (console->receiver.input == NULL)
+    if (receiver_of(console) == NULL)
         return;
     if (console->pending_count == PENDING_MAX) {
         console_write("\a", 1); /* the guest does not read: the key is lost, and the user hears of it */
@@ -431,6 +459,12 @@ void console_guest_attach(struct vm *vm, const struct console_receiver *receiver
     struct vm_console *console = vm->console;
     if (console == NULL)
         return;
-    console->receiver = receiver != NULL ? *receiver : (struct console_receiver){.input = NULL};
+    console->receiver[PORT_UART] = receiver != NULL ? *receiver : (struct console_receiver){.input = NULL};
     console_guest_ready(vm);
+}
+
+void console_guest_attach_virtio(struct vm *vm, const struct console_receiver *receiver) {
+    struct vm_console *console = vm->console;
+    if (console != NULL)
+        console->receiver[PORT_VIRTIO] = *receiver;
 }

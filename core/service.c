@@ -187,7 +187,7 @@ static int show_disks(const struct config *config) {
 /* Whether anything of the guest's config is the service VM's to serve. */
 bool service_serves(const struct vm *vm) {
     const struct config_guest *guest = vm->config;
-    return guest->net_count || guest->disk_count || guest->entropy;
+    return guest->net_count || guest->disk_count || guest->entropy || guest->virtio_console;
 }
 
 int service_show_guests(void) {
@@ -199,9 +199,14 @@ int service_show_guests(void) {
         struct service_vm *entry = &service.board->vm[i];
         snprintf(entry->name, sizeof(entry->name), "%s", vm->name);
         entry->vcpus = vm->vcpu_count;
+        int error = vm->config->virtio_console ? service_console_create(vm) : 0;
+        if (error) {
+            log_error("guest %s: its virtio console cannot be made (%d)", vm->name, error);
+            return error;
+        }
         if (!service_serves(vm))
             continue;
-        int error = show(at, vm->memory.size, &vm->memory, 0, true);
+        error = show(at, vm->memory.size, &vm->memory, 0, true);
         if (error) {
             log_error("guest %s: the service VM cannot be shown its memory (%d)", vm->name, error);
             return error;

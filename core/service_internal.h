@@ -41,6 +41,16 @@ void service_event(uint32_t events);
 void service_say_ready(void);
 /* Each device of the guest, or all of the service VM's, as after its machine's reset. */
 void service_devices_reset(const struct vm *vm);
+/* What a guest with a virtio console has of it here (core/service_console.c): bytes on the way between the
+ * service VM and the operator's console. 0 or -ENOMEM. */
+int service_console_create(struct vm *vm);
+/* The guest's machine is reset: what the user types is not for that console, until it is opened. Nothing
+ * happens if the guest has none. */
+void service_console_close(const struct vm *vm);
+/* SERVICE_CALL_CONSOLE_*, each argument checked. */
+int32_t service_console_open(uint32_t vm, uint32_t open);
+int32_t service_console_write(uint32_t vm, uint32_t address, uint32_t length);
+int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room);
 /* The service VM was started again: rings all doorbells, asks again what waits for an answer. */
 void service_ask_again(void);
 

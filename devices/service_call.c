@@ -239,6 +239,7 @@ void service_doorbell(unsigned number, unsigned bit) {
 /* ---- resets */
 
 void service_devices_reset(const struct vm *vm) {
+    service_console_close(vm);
     for (uint32_t i = 0; i < SERVICE_MAX_DEVICES; i++) {
         struct service_function *function = NULL;
         spin_lock(&service.lock);
@@ -251,7 +252,7 @@ void service_devices_reset(const struct vm *vm) {
 }
 
 void service_ask_again(void) {
-    uint32_t events = SERVICE_EVENT_VM;
+    uint32_t events = SERVICE_EVENT_VM | SERVICE_EVENT_CONSOLE;
 
     for (uint32_t i = 0; i < SERVICE_MAX_DEVICES; i++) {
         service.board->device_token[i] = service.token[i];
@@ -271,6 +272,7 @@ void service_ask_again(void) {
         }
     }
     __atomic_store_n(&service.board->vms_changed, UINT32_MAX, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&service.board->consoles, UINT32_MAX, __ATOMIC_SEQ_CST);
     __atomic_fetch_or(&service.board->events, events, __ATOMIC_SEQ_CST);
 }
 
@@ -303,6 +305,12 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
         return call_note(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_ENTROPY:
         return call_entropy(arguments[0], arguments[1]);
+    case SERVICE_CALL_CONSOLE_OPEN:
+        return service_console_open(arguments[0], arguments[1]);
+    case SERVICE_CALL_CONSOLE_WRITE:
+        return service_console_write(arguments[0], arguments[1], arguments[2]);
+    case SERVICE_CALL_CONSOLE_READ:
+        return service_console_read(arguments[0], arguments[1], arguments[2]);
     default:
         return -ENOSYS;
     }

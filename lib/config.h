@@ -146,6 +146,7 @@ struct config_guest {
     uint32_t apic_virtualization; /* 1: the CPU delivers interrupts by itself, where it can */
     uint32_t tsc_khz;             /* CONFIG_MIN_TSC..CONFIG_MAX_TSC, or 0: the machine's own */
     uint32_t entropy;             /* 1: has a virtio source of entropy */
+    uint32_t virtio_console;      /* 1: has a virtio console */
     uint32_t net_count;
     uint32_t disk_count;
     struct config_net nets[CONFIG_MAX_NETS]; /* in the order of the config, each with a number of its own */

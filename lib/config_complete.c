@@ -31,7 +31,7 @@ static void report(struct completion *c, const struct config_link *link) {
 }
 
 uint32_t config_devices(const struct config_guest *guest) {
-    return guest->net_count + guest->disk_count + guest->entropy;
+    return guest->net_count + guest->disk_count + guest->entropy + guest->virtio_console;
 }
 
 uint32_t config_overlays(const struct config *config) {
@@ -161,7 +161,7 @@ static void complete_guest_disk(struct completion *c, uint32_t guest_index, uint
 }
 
 static bool has_virtio(const struct config_guest *guest) {
-    bool found = guest->disk_count != 0;
+    bool found = guest->disk_count != 0 || guest->virtio_console == 1;
 
     for (uint32_t i = 0; i < guest->net_count; i++) {
         found = found || guest->nets[i].type == CONFIG_NET_VIRTIO;

@@ -107,8 +107,10 @@ static const struct config_property guest_properties[] = {
                               .otherwise = "\"yes\" if the guest has another virtio device",
                               .field = offsetof(struct config_guest, entropy),
                               .meaning = "whether the guest has a source of random numbers (virtio-rng)"},
-    [CONFIG_GUEST_VIRTIO_CONSOLE] = {"virtio-console", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
-                                     .meaning = "whether the guest has a virtio console"},
+    [CONFIG_GUEST_VIRTIO_CONSOLE] = {"virtio-console", .type = CONFIG_TYPE_CHOICE, .choices = yes_no,
+                                     .field = offsetof(struct config_guest, virtio_console),
+                                     .meaning = "whether the guest has a virtio console (hvc0), which the "
+                                                "monitor shows as well"},
     [CONFIG_GUEST_BALLOON] = {"balloon", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                               .meaning = "whether the guest can give memory back (virtio-balloon)"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,

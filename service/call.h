@@ -62,4 +62,19 @@ static inline int service_call_entropy(uint8_t *bytes, uint32_t size) {
     return service_call(SERVICE_CALL_ENTROPY, arch_physical(bytes), size, 0, 0);
 }
 
+/* Whether the driver of VM `vm`'s virtio console takes input. */
+static inline int service_call_console_open(unsigned vm, bool open) {
+    return service_call(SERVICE_CALL_CONSOLE_OPEN, vm, open, 0, 0);
+}
+
+/* How many of `size` bytes, 1 to SERVICE_MAX_CONSOLE, were taken. */
+static inline int service_call_console_write(unsigned vm, const uint8_t *bytes, uint32_t size) {
+    return service_call(SERVICE_CALL_CONSOLE_WRITE, vm, arch_physical(bytes), size, 0);
+}
+
+/* How many bytes were filled in, up to `size`, 1 to SERVICE_MAX_CONSOLE. */
+static inline int service_call_console_read(unsigned vm, uint8_t *bytes, uint32_t size) {
+    return service_call(SERVICE_CALL_CONSOLE_READ, vm, arch_physical(bytes), size, 0);
+}
+
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The devices of all guests, as the config says: networks and cards, disks and what lies between a disk and
-// its guest (partition, overlay), and sources of random numbers.
+// its guest (partition, overlay), sources of random numbers, consoles.
 #include "service/devices.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include "service/arch.h"
 #include "service/call.h"
 #include "service/clock.h"
+#include "service/console.h"
 #include "service/device.h"
 #include "service/e1000_device.h"
 #include "service/heap.h"
@@ -297,12 +298,16 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
         complain(guest, "disk", guest->disks[i].number, make_blk(vm, index++, guest, &guest->disks[i]));
     if (entropy && guest->entropy)
         complain(guest, "entropy", 0, make_rng(vm, index));
+    index += guest->entropy;
+    if (guest->virtio_console)
+        complain(guest, "console", 0, console_make(vm, FIRST_SLOT + index));
 }
 
 void devices_init(struct service_board *service_board, const struct config *service_config) {
     board = service_board;
     config = service_config;
     plain_device_init(board);
+    console_init();
     make_networks();
     make_disks();
     bool entropy = find_entropy();

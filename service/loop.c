@@ -173,6 +173,11 @@ static void run_work(void) {
 
 /* ---- the turn */
 
+static void consoles(void) {
+    for (uint32_t bits = take(&board->consoles); bits; bits &= bits - 1)
+        hooks->console((unsigned)__builtin_ctz(bits));
+}
+
 static void vms_changed(void) {
     for (uint32_t bits = take(&board->vms_changed); bits; bits &= bits - 1)
         hooks->vm_changed((unsigned)__builtin_ctz(bits));
@@ -188,6 +193,8 @@ void loop_turn(void) {
         answer_all();
     if (events & SERVICE_EVENT_DOORBELL)
         ring_all();
+    if (events & SERVICE_EVENT_CONSOLE)
+        consoles();
     run_timers();
     run_work();
     hooks->turn_end();

@@ -37,6 +37,7 @@ struct loop_work {
 struct loop_hooks {
     void (*vm_changed)(unsigned vm); /* the board says other things of this VM */
     void (*turn_end)(void);          /* before each sleep, and at the end of each turn without one */
+    void (*console)(unsigned vm);    /* for its virtio console there is input, or room for output */
 };
 
 /* Neither devices nor timers nor work are known after this. The board is mapped, and stays. */

@@ -7,6 +7,7 @@
 #include "service/arch.h"
 #include "service/call.h"
 #include "service/clock.h"
+#include "service/console.h"
 #include "service/devices.h"
 #include "service/heap.h"
 #include "service/log.h"
@@ -59,6 +60,7 @@ static void vm_changed(unsigned vm) {
 
 static const struct loop_hooks hooks = {
     .vm_changed = vm_changed,
+    .console = console_event,
     .turn_end = window_flush,
 };
 

@@ -178,10 +178,16 @@ static void reset(struct virtio_device *device) {
     console->sending = false;
     console->input_first = console->input_count = 0;
     bytes_put32(device->record->own + OWN_SENT, 0);
+    if (console->opened)
+        console->opened(console->context, false);
 }
 
+/* Its one port is open as soon as there is a driver. */
 static void start(struct virtio_device *device) {
-    virtio_console_run(console_of(device));
+    struct virtio_console *console = console_of(device);
+    if (console->opened)
+        console->opened(console->context, true);
+    virtio_console_run(console);
 }
 
 static void notify(struct virtio_device *device, unsigned index) {

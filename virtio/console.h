@@ -16,6 +16,10 @@ struct virtio_console {
     void *context;
     /* Has more to do than it may do at once: call virtio_console_run() soon, not from here. */
     void (*again)(struct virtio_console *console);
+    /* The driver has opened the port, or is gone. Set after virtio_console_init(); NULL: nobody wants to
+     * know.
+     */
+    void (*opened)(void *context, bool open);
     uint16_t columns, rows;
     uint32_t input_first, input_count; /* in `input`, a ring */
     uint8_t input[VIRTIO_CONSOLE_INPUT];

@@ -128,6 +128,16 @@ static void uart_write(struct console_device *device, const char *text, size_t l
     release(taken);
 }
 
+static size_t uart_room(struct console_device *device) {
+    (void)device;
+    if (disabled)
+        return SIZE_MAX;
+    bool taken = take();
+    size_t room = RING - (ring_head - ring_tail);
+    release(taken);
+    return room;
+}
+
 static void uart_flush(struct console_device *device) {
     (void)device;
     if (disabled)
@@ -138,7 +148,7 @@ static void uart_flush(struct console_device *device) {
     release(taken);
 }
 
-static struct console_device device = {.write = uart_write, .flush = uart_flush};
+static struct console_device device = {.write = uart_write, .flush = uart_flush, .room = uart_room};
 
 void ns16550_emergency(const char *text, size_t length) {
     if (!port || disabled)

@@ -128,3 +128,23 @@ def test_service_restart(boot_ppc, ppc_files, web):
         with machine.console(guest):
             assert machine.shell(f"ping -c 3 -W 10 {other}")[0] == 0
             assert machine.shell(BAD) == (1, "")
+
+
+def test_virtio_console(boot_ppc, ppc_files):
+    """A shell on hvc0 beside the serial port: both directions, long output, a restart of the service VM."""
+    machine = boot_ppc(config({"web": linux("web", 'virtio-console = "yes";', "console=hvc0")}), ppc_files, memory="512M")
+    machine.wait_ready("web", timeout=RUN_TIME)
+    machine.send("\r")
+    machine.prompt()
+    with machine.console("web"):
+        machine.expect("web:/# ", RUN_TIME)
+        assert machine.shell("tty")[1].strip() == "/dev/hvc0"
+        assert "by-serial-port" in machine.shell("echo by-serial-port >/dev/ttyS0; sleep 1")[1]
+        text = machine.shell("seq 1 3000", RUN_TIME)[1]
+        assert text.split() == [str(number) for number in range(1, 3001)], text[-400:]
+    machine.command("service restart")
+    machine.expect(r"service: start 2,")
+    machine.prompt()
+    with machine.console("web"):
+        assert machine.shell("tty")[1].strip() == "/dev/hvc0"
+        assert machine.shell(BAD) == (1, "")

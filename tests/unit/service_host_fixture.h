@@ -36,7 +36,8 @@ static uint8_t blob[4 * K4];
 static char text[1024]; /* the log, and what the service VM crashed of */
 static struct config_guest asked;
 static int create_error;
-static unsigned woken, readies, asked_again, devices_reset, started, restarts, crashes;
+static unsigned woken, readies, asked_again, devices_reset, started, restarts, crashes, consoles_made;
+static int console_error;
 static struct work *queued;
 static uint64_t run_time;
 
@@ -127,6 +128,11 @@ void service_devices_reset(const struct vm *vm) {
     assert_ptr_equal(vm, &guests[1]);
     devices_reset++;
 }
+int service_console_create(struct vm *vm) {
+    assert_true(vm->config->virtio_console);
+    consoles_made++;
+    return console_error;
+}
 void service_ask_again(void) {
     asked_again++;
     service.board->events |= SERVICE_EVENT_VM;
@@ -202,6 +208,8 @@ static inline int setup(void **state) {
     memset(&image, 0, sizeof(image));
     text[0] = 0;
     woken = readies = asked_again = devices_reset = started = restarts = crashes = 0;
+    consoles_made = 0;
+    console_error = 0;
     create_error = parse_result = 0;
     queued = NULL;
     run_time = 0;

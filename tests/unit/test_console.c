@@ -574,6 +574,106 @@ static void test_slow_guest(void **state) {
     teardown();
 }
 
+/* --- a guest's virtio console --- */
+
+static void print_virtio(struct vm *vm, const char *text) {
+    console_guest_output_virtio(vm, (const uint8_t *)text, strlen(text));
+}
+
+static bool virtio_open, virtio_closes;
+static uint8_t virtio_taken[512];
+static size_t virtio_count;
+
+static bool virtio_is_open(void *device) {
+    assert_ptr_equal(device, virtio_taken);
+    return virtio_open;
+}
+
+static size_t virtio_receive(void *device, const uint8_t *bytes, size_t count) {
+    assert_ptr_equal(device, virtio_taken);
+    virtio_open = virtio_open && !virtio_closes;
+    if (!virtio_open)
+        return 0;
+    memcpy(virtio_taken + virtio_count, bytes, count);
+    virtio_count += count;
+    return count;
+}
+
+static const struct console_receiver virtio = {
+    .input = virtio_receive, .device = virtio_taken, .open = virtio_is_open};
+
+static void test_two_ports(void **state) {
+    (void)state;
+    setup();
+    /* Lines of their own for who is not attached. */
+    print(&web, "ua");
+    print_virtio(&web, "vir\x1b[");
+    print(&web, "rt\n");
+    print_virtio(&web, "1mtio\n");
+    assert_string_equal(captured, "[web] uart\r\n[web] virtio\r\n");
+    print(&web, "u");
+    print_virtio(&web, "v");
+    capture_clear();
+    console_guest_flush(&web);
+    assert_string_equal(captured, "[web] u\r\n[web] v\r\n");
+    struct vm none = {.name = "none"};
+    console_guest_attach_virtio(&none, &virtio);
+    /* Both, as they come; keys to the one that is open. */
+    console_guest_attach(&web, &receiver);
+    console_guest_attach_virtio(&web, &virtio);
+    room = 1000;
+    taken_count = virtio_count = 0;
+    assert_int_equal(console_attach(&web), 0);
+    capture_clear();
+    print(&web, "a");
+    print_virtio(&web, "b");
+    assert_string_equal(captured, "ab");
+    type("one");
+    expect_taken("one");
+    virtio_open = true;
+    type("two");
+    expect_taken("");
+    assert_memory_equal(virtio_taken, "two", 3);
+    virtio_open = false;
+    type("three");
+    expect_taken("three");
+    virtio_open = virtio_closes = true; /* just when it is to take something */
+    type("3");
+    expect_taken("3");
+    virtio_closes = false;
+    /* What nobody could take goes to who comes. */
+    room = 0;
+    type("four");
+    virtio_open = true;
+    console_guest_ready(&web);
+    run();
+    assert_memory_equal(virtio_taken + 3, "four", 4);
+    /* One without a UART. */
+    console_guest_attach(&web, NULL);
+    virtio_open = false;
+    type("6");
+    virtio_open = true;
+    console_guest_ready(&web);
+    run();
+    assert_int_equal(virtio_count, 7); /* nobody was there */
+    virtio_open = false;
+    console_detach();
+    teardown();
+}
+
+static size_t room_of(struct console_device *device) {
+    (void)device;
+    return 77;
+}
+
+static void test_room(void **state) {
+    (void)state;
+    assert_true(console_room() == SIZE_MAX);
+    capture_device.room = room_of;
+    assert_int_equal(console_room(), 77);
+    capture_device.room = NULL;
+}
+
 static void test_no_memory(void **state) {
     (void)state;
     struct vm vm = {.name = "v"};
@@ -594,6 +694,7 @@ int main(void) {
         cmocka_unit_test(test_rate),           cmocka_unit_test(test_replay),
         cmocka_unit_test(test_attach),         cmocka_unit_test(test_slow_guest),
         cmocka_unit_test(test_attached_line),  cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_two_ports),      cmocka_unit_test(test_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,6 +165,7 @@ static void test_by_interrupt(void **state) {
     device->write(device, "0123456789abcdefghijklmnopqrstuvwxyz", 36);
     sent("0123456789abcdef");
     assert_int_equal(uart.ier, 3);
+    assert_int_equal(device->room(device), 4096 - 20);
     device->write(device, "!", 1); /* behind the rest */
     sent("0123456789abcdef");
     fifo_empty();
@@ -172,6 +173,7 @@ static void test_by_interrupt(void **state) {
     fifo_empty();
     sent("0123456789abcdefghijklmnopqrstuvwxyz!");
     assert_int_equal(uart.ier, 1); /* all is given away: it needs no interrupt */
+    assert_int_equal(device->room(device), 4096);
 }
 
 static void test_input(void **state) {
@@ -257,6 +259,7 @@ static void test_polled(void **state) {
 static void test_disabled(void **state) {
     (void)state;
     ns16550_disable();
+    assert_true(device->room(device) == SIZE_MAX); /* nothing is waited for */
     uart.sent_count = 0;
     assert_false(ns16550_present());
     device->write(device, "x", 1);

@@ -200,6 +200,17 @@ static void test_not_shown(void **state) {
     assert_int_equal(service.board->vm[1].served, 0);
 }
 
+static void test_console_not_made(void **state) {
+    (void)state;
+    guest_configs[2].virtio_console = 1;
+    create();
+    assert_int_equal(service_show_guests(), 0);
+    assert_int_equal(consoles_made, 1);
+    console_error = -ENOMEM;
+    assert_int_equal(service_show_guests(), -ENOMEM);
+    assert_true(logged("guest guest2: its virtio console cannot be made (-12)"));
+}
+
 /* ---- guests */
 
 static void test_windows(void **state) {
@@ -238,7 +249,8 @@ static void test_windows(void **state) {
 static void test_serves(void **state) {
     (void)state;
     struct config_guest *guest = &guest_configs[0];
-    uint32_t *const reasons[] = {&guest->net_count, &guest->disk_count, &guest->entropy};
+    uint32_t *const reasons[] = {&guest->net_count, &guest->disk_count, &guest->entropy,
+                                 &guest->virtio_console};
     assert_false(service_serves(&guests[0]));
     for (unsigned i = 0; i < array_count(reasons); i++) {
         *reasons[i] = 1;
@@ -394,6 +406,7 @@ int main(void) {
         TEST(test_no_heap),
         TEST(test_long_config),
         TEST(test_not_shown),
+        TEST(test_console_not_made),
         TEST(test_windows),
         TEST(test_serves),
         TEST(test_holes),

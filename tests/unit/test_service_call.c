@@ -107,6 +107,12 @@ void service_say_ready(void) {
     readies++;
 }
 
+static unsigned closed;
+void service_console_close(const struct vm *vm) {
+    assert_ptr_equal(vm, &vms[0]);
+    closed++;
+}
+
 static int create_result;
 static struct service_device created;
 static char functions[SERVICE_MAX_DEVICES];
@@ -138,6 +144,24 @@ int service_pci_line(struct service_function *f, bool level) {
     got[0] = (uint32_t)((char *)f - functions);
     got[1] = level;
     return 0;
+}
+
+int32_t service_console_open(uint32_t vm, uint32_t open) {
+    got[0] = vm;
+    got[1] = open;
+    return 11;
+}
+int32_t service_console_write(uint32_t vm, uint32_t address, uint32_t length) {
+    got[0] = vm;
+    got[1] = address;
+    got[2] = length;
+    return 12;
+}
+int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room) {
+    got[0] = vm;
+    got[1] = address;
+    got[2] = room;
+    return 13;
 }
 
 static int32_t call(uint32_t number, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
@@ -278,6 +302,7 @@ static void test_devices(void **state) {
     assert_int_equal(call(SERVICE_CALL_LINE, UINT32_MAX, 0, 0, 0), -ENODEV);
     service_devices_reset(&vms[0]);
     assert_true(resets[0] == 0 && resets[1] == 1);
+    assert_int_equal(closed, 1);
     for (uint32_t i = 2; i < SERVICE_MAX_DEVICES; i++) {
         device(100 + i, 1);
         assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), (int32_t)i);
@@ -322,6 +347,16 @@ static void test_entropy(void **state) {
     assert_int_equal(call(SERVICE_CALL_ENTROPY, MEMORY, SERVICE_MAX_ENTROPY + 1, 0, 0), -EINVAL);
     assert_int_equal(call(SERVICE_CALL_ENTROPY, MEMORY, UINT32_MAX, 0, 0), -EINVAL);
     assert_int_equal(entropy_asked, 0);
+}
+
+static void test_consoles(void **state) {
+    (void)state;
+    assert_int_equal(call(SERVICE_CALL_CONSOLE_OPEN, 1, 2, 3, 4), 11);
+    assert_true(got[0] == 1 && got[1] == 2);
+    assert_int_equal(call(SERVICE_CALL_CONSOLE_WRITE, 4, 5, 6, 7), 12);
+    assert_true(got[0] == 4 && got[1] == 5 && got[2] == 6);
+    assert_int_equal(call(SERVICE_CALL_CONSOLE_READ, 7, 8, 9, 10), 13);
+    assert_true(got[0] == 7 && got[1] == 8 && got[2] == 9);
 }
 
 #define SLOT (1 * SERVICE_MAX_VCPUS + 1)
@@ -425,7 +460,9 @@ static void test_again(void **state) {
     memset(&board, 0x55, sizeof(board));
     board.events = 0;
     service_ask_again();
-    assert_int_equal(board.events, SERVICE_EVENT_DOORBELL | SERVICE_EVENT_REQUEST | SERVICE_EVENT_VM);
+    assert_int_equal(board.events, SERVICE_EVENT_DOORBELL | SERVICE_EVENT_REQUEST | SERVICE_EVENT_VM |
+                                       SERVICE_EVENT_CONSOLE);
+    assert_int_equal(board.consoles, UINT32_MAX);
     assert_int_equal(board.device_token[0], 11);
     assert_int_equal(board.device_token[1], 0);
     assert_int_equal(board.doorbell[0], UINT32_MAX);
@@ -438,11 +475,11 @@ static void test_again(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_texts, setup),           cmocka_unit_test_setup(test_wait, setup),
-        cmocka_unit_test_setup(test_devices, setup),         cmocka_unit_test_setup(test_dirty, setup),
-        cmocka_unit_test_setup(test_requests, setup),        cmocka_unit_test_setup(test_doorbells, setup),
-        cmocka_unit_test_setup(test_again, setup),           cmocka_unit_test_setup(test_entropy, setup),
-        cmocka_unit_test_setup(test_request_at_once, setup),
+        cmocka_unit_test_setup(test_texts, setup),    cmocka_unit_test_setup(test_wait, setup),
+        cmocka_unit_test_setup(test_devices, setup),  cmocka_unit_test_setup(test_dirty, setup),
+        cmocka_unit_test_setup(test_requests, setup), cmocka_unit_test_setup(test_doorbells, setup),
+        cmocka_unit_test_setup(test_again, setup),    cmocka_unit_test_setup(test_entropy, setup),
+        cmocka_unit_test_setup(test_consoles, setup), cmocka_unit_test_setup(test_request_at_once, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
 // overlays over a restart, and where random numbers come from.
+// unit-sources: service/console.c virtio/console.c
 // unit-sources: service/devices.c service/device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
 #include "tests/unit/service_fixture.h"
 #include "tests/unit/config_fixture.h"
@@ -86,7 +87,7 @@ static void nothing_of(unsigned vm) {
     (void)vm;
 }
 static void nothing(void) {}
-static const struct loop_hooks hooks = {nothing_of, nothing};
+static const struct loop_hooks hooks = {nothing_of, nothing, nothing_of};
 
 /* A run begins; the config was read before. */
 static void start(void) {
@@ -388,11 +389,37 @@ static void test_entropy(void **state) {
     assert_int_equal(rng_runs, 2);
 }
 
+/* Behind the others; in that place whether the machine has random numbers or not. */
+static void test_console(void **state) {
+    (void)state;
+    configure(HEAD
+              "guests { a { kernel = \"k\"; memory = \"1M\"; virtio-console = \"yes\"; };"
+              "         b { kernel = \"k\"; memory = \"1M\"; virtio-console = \"yes\"; entropy = \"no\"; };"
+              "         c { kernel = \"k\"; memory = \"1M\"; virtio-console = \"no\"; }; }; };");
+    add_vm(3, "a");
+    add_vm(0, "b");
+    add_vm(1, "c");
+    start();
+    assert_int_equal(made_count, 3);
+    check_made(0, 3, 1, VIRTIO_ID_ENTROPY);
+    check_made(1, 3, 2, VIRTIO_ID_CONSOLE);
+    check_made(2, 0, 1, VIRTIO_ID_CONSOLE);
+    assert_true(calls_of(SERVICE_CALL_CONSOLE_OPEN) >= 2);
+    for (unsigned i = 0; i < call_count; i++)
+        assert_true(calls[i].number != SERVICE_CALL_CONSOLE_OPEN || !calls[i].b);
+    memset(board->device_token, 0, sizeof(board->device_token));
+    made_count = 0;
+    source = -ENODEV;
+    start();
+    assert_int_equal(made_count, 2);
+    check_made(0, 3, 2, VIRTIO_ID_CONSOLE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_all),      TEST(test_e1000),      TEST(test_left_out),
+        TEST(test_all),      TEST(test_e1000),      TEST(test_left_out), TEST(test_console),
         TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,10 @@ static void hook_vm(unsigned vm) {
 static void hook_end(void) {
     tell("end ");
 }
-static const struct loop_hooks hooks = {hook_vm, hook_end};
+static void hook_console(unsigned vm) {
+    tell("console%u ", vm);
+}
+static const struct loop_hooks hooks = {hook_vm, hook_end, hook_console};
 
 static void on_call(uint32_t number) {
     if (number == SERVICE_CALL_WAIT)
@@ -172,6 +175,20 @@ static void test_requests_refused(void **state) {
     assert_int_equal(calls_of(SERVICE_CALL_LOG), 1);
 }
 
+static void test_consoles(void **state) {
+    (void)state;
+    board->consoles = 1u << 31 | 2;
+    loop_turn();
+    assert_story("end wait "); /* without the event nobody looks */
+    board->events = SERVICE_EVENT_CONSOLE;
+    loop_turn();
+    assert_story("console1 console31 end wait ");
+    assert_int_equal(board->consoles, 0);
+    board->events = SERVICE_EVENT_CONSOLE;
+    loop_turn();
+    assert_story("end wait ");
+}
+
 static void test_order(void **state) {
     (void)state;
     ring(5, 1);
@@ -306,8 +323,15 @@ static void test_find(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_idle),  TEST(test_doorbells), TEST(test_requests), TEST(test_requests_refused),
-        TEST(test_order), TEST(test_timers),    TEST(test_work),     TEST(test_timers_set_timers),
+        TEST(test_idle),
+        TEST(test_doorbells),
+        TEST(test_requests),
+        TEST(test_requests_refused),
+        TEST(test_order),
+        TEST(test_consoles),
+        TEST(test_timers),
+        TEST(test_work),
+        TEST(test_timers_set_timers),
         TEST(test_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

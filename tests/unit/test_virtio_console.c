@@ -238,6 +238,25 @@ static void test_size(void **state) {
     assert_int_equal(device->features_offered, VIRTIO_VERSION_1 | 5);
 }
 
+static char openings[16];
+static void opened(void *context, bool open) {
+    assert_ptr_equal(context, printed);
+    strcat(openings, open ? "o" : "c");
+}
+
+static void test_opened(void **state) {
+    (void)state;
+    openings[0] = 0;
+    make();
+    console.opened = opened;
+    mock_start(&console.device, VIRTIO_VERSION_1, 2);
+    assert_string_equal(openings, "o");
+    post_tx(0, 4);
+    mock_notify(&console.device, TX);
+    mock_reset(&console.device);
+    assert_string_equal(openings, "oc");
+}
+
 static void test_wrong(void **state) {
     (void)state;
     struct mock_buffer *of = mock_buffer(TX);
@@ -263,7 +282,7 @@ int main(void) {
         cmocka_unit_test_setup(test_restart, set_up),   cmocka_unit_test_setup(test_bounded, set_up),
         cmocka_unit_test_setup(test_input, set_up),     cmocka_unit_test_setup(test_input_full, set_up),
         cmocka_unit_test_setup(test_emergency, set_up), cmocka_unit_test_setup(test_size, set_up),
-        cmocka_unit_test_setup(test_wrong, set_up),
+        cmocka_unit_test_setup(test_wrong, set_up),     cmocka_unit_test_setup(test_opened, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
