@@ -131,6 +131,36 @@ uint64_t arch_pci_memory(struct vm *vm, uint32_t address);
 uint64_t arch_pci_value(uint64_t value, unsigned size);
 int arch_msi(struct vm *vm, uint64_t address, uint32_t data);
 
+/*
+ * The machine's own PCI (devices/host_pci.h).
+ * arch_host_pci_buses(): the `index`th range of buses that configuration space is reached for, below a
+ * segment's root. 0; -ENOENT: there are no more. arch_host_pci_read(), _write(): configuration space, at an
+ * `offset` below 256 that is aligned to `size`, 1, 2 or 4 bytes. All ones where nothing answers. Any CPU.
+ * arch_host_pci_memory(): whether addresses are a device's alone: no RAM, nothing that the hypervisor or the
+ * firmware keeps for itself.
+ * arch_device_map(): maps registers for the hypervisor, uncached, for good. NULL: no room, or not possible.
+ * arch_host_message(): an interrupt of its own for `handler`, for good, which a function raises by a write of
+ * *data to *address; it comes to the CPU that calls. 0; -ENOSPC: all are taken; -ENOTSUP. arch_host_pin():
+ * the same for interrupt pin `pin` (1..4) of a function on a root bus: it is level-triggered and masked, also
+ * from when it comes until arch_host_pin_unmask(). Functions may share one; the first handler for it is kept.
+ * The line's number; -ENOTSUP: it is not known where the pin leads to. A handler runs with interrupts off and
+ * no lock held.
+ */
+struct host_pci_buses {
+    uint16_t segment;
+    uint8_t first, last;
+};
+int arch_host_pci_buses(unsigned index, struct host_pci_buses *buses);
+uint32_t arch_host_pci_read(uint16_t segment, uint8_t bus, uint8_t devfn, unsigned offset, unsigned size);
+void arch_host_pci_write(uint16_t segment, uint8_t bus, uint8_t devfn, unsigned offset, unsigned size,
+                         uint32_t value);
+bool arch_host_pci_memory(uint64_t physical, uint64_t size);
+void *arch_device_map(uint64_t physical, uint64_t size);
+int arch_host_message(void (*handler)(void *context), void *context, uint64_t *address, uint32_t *data);
+int arch_host_pin(uint16_t segment, uint8_t bus, uint8_t devfn, unsigned pin, void (*handler)(void *context),
+                  void *context);
+void arch_host_pin_unmask(int line);
+
 /* Fills in random bytes from the machine's own source, on any CPU: how many, fewer than `size` or none if the
  * source has no more now; -ENODEV: there is none, then or at any time. */
 int arch_entropy(uint8_t *bytes, unsigned size);

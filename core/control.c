@@ -151,6 +151,7 @@ void control_log(unsigned count, void (*print)(const char *line)) {
 static void leave(const char *what) {
     vm_print_summary();
     log_info("%s by command", what);
+    service_leave();
     console_flush();
 }
 

@@ -60,6 +60,9 @@ unsigned control_cpu_count(void);
 /* 0 or -ENOENT. */
 int control_cpu_info(unsigned number, struct control_cpu *info);
 
+/* A line for each PCI function of the machine. */
+void control_devices(void (*print)(const char *line));
+
 void control_memory(struct memory_statistics *out);
 /* The newest `count` lines of the log. */
 void control_log(unsigned count, void (*print)(const char *line));

@@ -144,7 +144,7 @@ static int foreign_find(const struct guest_memory *memory, uint64_t gpa, struct 
         place->offset = UINT64_MAX;
         place->physical = foreign->physical + within;
         place->contiguous = foreign->size - within;
-        place->kind = foreign->writable ? GUEST_SHOWN : GUEST_SHOWN_READ;
+        place->kind = guest_foreign_kind(foreign);
         if (foreign->of != NULL) {
             place->physical =
                 foreign->of->block[within >> LARGE_PAGE_SHIFT] + (within & (LARGE_PAGE_SIZE - 1));
@@ -263,7 +263,7 @@ int guest_read(struct vm *vm, uint64_t gpa, void *buffer, size_t size) {
         return -EFAULT;
     while (size != 0) {
         struct place place;
-        if (memory_find(&vm->memory, gpa, &place) != 0)
+        if (memory_find(&vm->memory, gpa, &place) != 0 || place.kind == GUEST_SHOWN_DEVICE)
             return -EFAULT;
         uint64_t room = page_room(place.physical);
         size_t part = size < room ? size : (size_t)room;
@@ -342,7 +342,7 @@ int guest_compare_exchange(struct vm *vm, uint64_t gpa, unsigned size, void *exp
 
 void *guest_page(struct vm *vm, uint64_t gpa) {
     struct place place;
-    if (memory_find(&vm->memory, gpa & ~(PAGE_SIZE - 1), &place) != 0)
+    if (memory_find(&vm->memory, gpa & ~(PAGE_SIZE - 1), &place) != 0 || place.kind == GUEST_SHOWN_DEVICE)
         return NULL;
     return arch_window_map(place.physical);
 }

@@ -13,6 +13,7 @@ enum guest_region_kind {
     GUEST_ROM,   /* read and execute; a guest's writes trap and are dropped or go to the bus */
     GUEST_SHOWN, /* not the VM's own (struct guest_foreign): read and write, by its CPUs alone */
     GUEST_SHOWN_READ,
+    GUEST_SHOWN_DEVICE, /* the same for a device's registers: uncached, and never touched by the hypervisor */
 };
 
 struct guest_region {
@@ -31,7 +32,12 @@ struct guest_foreign {
     const struct guest_memory *of; /* whose RAM, from its offset 0 on; NULL: physical memory */
     uint64_t physical;
     bool writable;
+    bool device; /* a device's registers, not memory: uncached. Implies `writable` */
 };
+
+static inline enum guest_region_kind guest_foreign_kind(const struct guest_foreign *foreign) {
+    return foreign->device ? GUEST_SHOWN_DEVICE : foreign->writable ? GUEST_SHOWN : GUEST_SHOWN_READ;
+}
 
 /*
  * The backing is `size` bytes of host frames: 1 GiB and 2 MiB blocks where they can be had, recorded for each
@@ -51,7 +57,7 @@ struct guest_memory {
     bool logging;                                  /* writes are noted in `dirty`; see core/dirty_log.h */
     uint64_t *dirty;               /* a bit for each 4 KiB of backing; NULL as long as there was no log */
     uint64_t *taken;               /* of the same size: what a collection is giving out */
-    struct guest_foreign *foreign; /* NULL: none. Does not change while the VM runs */
+    struct guest_foreign *foreign; /* NULL: none. Changes while no vCPU of the VM is in its guest */
     uint32_t foreign_count;
     uint32_t foreign_room;
     /* Set by the architecture, may be NULL: `present` says whether the region is there now (what it covers is
@@ -66,9 +72,12 @@ int guest_memory_create(struct vm *vm, uint64_t size);
 int guest_memory_create_below(struct vm *vm, unsigned shift, uint64_t limit, uint64_t *physical);
 void guest_memory_destroy(struct vm *vm);
 /* Shows other memory at [base, base + size), read-only or writable, never executable: `of`'s RAM, or physical
- * memory if it is NULL. While the VM is off. The range is free so far. 0, -EINVAL, -ENOMEM, or what changed()
- * said. */
+ * memory if it is NULL. While the VM is off, or by its only vCPU. The range is free so far. 0, -EINVAL,
+ * -ENOMEM, or what changed() said. */
 int guest_memory_show(struct vm *vm, const struct guest_foreign *foreign);
+/* Takes away what was shown at `base`, all of it. While the VM is off, or by its only vCPU. 0, -ENOENT, or
+ * what changed() said: it may still be mapped then. */
+int guest_memory_hide(struct vm *vm, uint64_t base);
 /* Zeroes all RAM, as power-on would. */
 void guest_memory_scrub(struct vm *vm);
 

@@ -108,6 +108,16 @@ int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {
     return change(vm, base, base + size, NULL);
 }
 
+static int tell_foreign(struct vm *vm, const struct guest_foreign *foreign, bool present) {
+    const struct guest_region region = {
+        .base = foreign->base, .size = foreign->size, .kind = guest_foreign_kind(foreign)};
+
+    spin_lock(&vm->memory.lock);
+    int error = tell(vm, &region, present);
+    spin_unlock(&vm->memory.lock);
+    return error;
+}
+
 int guest_memory_show(struct vm *vm, const struct guest_foreign *foreign) {
     struct guest_memory *memory = &vm->memory;
     uint64_t end = foreign->base + foreign->size;
@@ -134,13 +144,21 @@ int guest_memory_show(struct vm *vm, const struct guest_foreign *foreign) {
         memory->foreign_room = room;
     }
     memory->foreign[memory->foreign_count++] = *foreign;
-    if (memory->changed == NULL)
-        return 0;
-    const struct guest_region region = {.base = foreign->base,
-                                        .size = foreign->size,
-                                        .kind = foreign->writable ? GUEST_SHOWN : GUEST_SHOWN_READ};
-    spin_lock(&memory->lock);
-    int error = memory->changed(vm, &region, true);
-    spin_unlock(&memory->lock);
+    int error = tell_foreign(vm, foreign, true);
+    if (error != 0)
+        guest_memory_hide(vm, foreign->base);
     return error;
+}
+
+int guest_memory_hide(struct vm *vm, uint64_t base) {
+    struct guest_memory *memory = &vm->memory;
+    uint32_t i = 0;
+
+    while (i < memory->foreign_count && memory->foreign[i].base != base)
+        i++;
+    if (i == memory->foreign_count)
+        return -ENOENT;
+    const struct guest_foreign gone = memory->foreign[i];
+    memory->foreign[i] = memory->foreign[--memory->foreign_count];
+    return tell_foreign(vm, &gone, false);
 }

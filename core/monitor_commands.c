@@ -220,6 +220,23 @@ static void run_cpus(const char *text, int value) {
     }
 }
 
+static unsigned device_count;
+
+static void print_device(const char *line) {
+    if (device_count++ == 0)
+        monitor_print("%-12s %-9s %-15s %-11s %s\n", "ADDRESS", "ID", "CLASS", "OWNER", "INTERRUPTS");
+    monitor_print("%s\n", line);
+}
+
+static void run_devices(const char *text, int value) {
+    (void)text;
+    (void)value;
+    device_count = 0;
+    control_devices(print_device);
+    if (device_count == 0)
+        monitor_print("this machine has no PCI functions that are known\n");
+}
+
 static void run_reboot(const char *text, int value) {
     (void)text;
     (void)value;
@@ -268,6 +285,8 @@ const struct monitor_command monitor_commands[] = {
     {"mem", ARGUMENT_NONE, false, "mem", "shows the use of memory", "", run_mem},
     {"cpus", ARGUMENT_NONE, false, "cpus", "shows the host's CPUs and what they run",
      "IDLE is for the time since the command was last given.\n", run_cpus},
+    {"devices", ARGUMENT_NONE, false, "devices", "lists the machine's PCI functions and who has them",
+     "INTERRUPTS are those that a function can have.\n", run_devices},
     {"reboot", ARGUMENT_NONE, false, "reboot", "restarts the machine; running guests are cut off", "",
      run_reboot},
     {"poweroff", ARGUMENT_NONE, false, "poweroff", "switches the machine off; running guests are cut off", "",

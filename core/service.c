@@ -118,15 +118,21 @@ static int show_config(const void *blob, size_t size) {
     return show(service.board->config, PAGE_SIZE << order, NULL, service.board->config, false);
 }
 
-/* Above all that is shown at its own address so far. */
-static uint64_t free_place(void) {
-    uint64_t at = WINDOWS;
+static uint64_t round_up(uint64_t address) {
+    return (address + LARGE_PAGE_SIZE - 1) & ~(LARGE_PAGE_SIZE - 1);
+}
+
+/* For `size` bytes, above all that is shown so far, and where no register of a device will be. */
+static uint64_t free_place(uint64_t size) {
+    uint64_t at = WINDOWS, end;
 
     for (uint32_t i = 0; i < service.vm->memory.foreign_count; i++) {
         const struct guest_foreign *foreign = &service.vm->memory.foreign[i];
         if (foreign->base + foreign->size > at)
-            at = (foreign->base + foreign->size + LARGE_PAGE_SIZE - 1) & ~(LARGE_PAGE_SIZE - 1);
+            at = round_up(foreign->base + foreign->size);
     }
+    while (service_host_overlap(at, size, &end))
+        at = round_up(end);
     return at;
 }
 
@@ -161,7 +167,7 @@ static int show_memory(const char *prefix, const char *name, uint64_t size) {
         return -ENOMEM;
     guest_memory_scrub(holder);
     struct service_file *entry = add_file(prefix, name, size);
-    entry->address = free_place();
+    entry->address = free_place(holder->memory.size);
     entry->dma = UINT64_MAX;
     return show(entry->address, holder->memory.size, &holder->memory, 0, true);
 }
@@ -169,6 +175,8 @@ static int show_memory(const char *prefix, const char *name, uint64_t size) {
 static int show_disks(const struct config *config) {
     for (unsigned i = 0; i < config->disk_count; i++) {
         const struct config_disk *disk = &config->disks[i];
+        if (disk->device)
+            continue;
         int error = disk->file ? show_file(disk) : show_memory(":", disk->name, disk->memory);
         if (error) {
             log_error("disk %s: %s", disk->name,
@@ -193,7 +201,6 @@ bool service_serves(const struct vm *vm) {
 int service_show_guests(void) {
     if (!service.vm)
         return 0;
-    uint64_t at = free_place();
     for (unsigned i = 0; i < vm_count(); i++) {
         struct vm *vm = vm_get(i);
         struct service_vm *entry = &service.board->vm[i];
@@ -206,6 +213,7 @@ int service_show_guests(void) {
         }
         if (!service_serves(vm))
             continue;
+        uint64_t at = free_place(vm->memory.size);
         error = show(at, vm->memory.size, &vm->memory, 0, true);
         if (error) {
             log_error("guest %s: the service VM cannot be shown its memory (%d)", vm->name, error);
@@ -214,11 +222,21 @@ int service_show_guests(void) {
         entry->served = 1;
         entry->window = at;
         entry->window_size = vm->memory.size;
-        at += vm->memory.size;
         service_guest_memory(vm);
     }
     service.board->vm_count = vm_count();
     return 0;
+}
+
+/* Whether the config names any device of the machine's. */
+static bool wants_pci(const struct config *config) {
+    for (unsigned i = 0; i < config->network_count; i++)
+        if (config->networks[i].uplink)
+            return true;
+    for (unsigned i = 0; i < config->disk_count; i++)
+        if (config->disks[i].device)
+            return true;
+    return false;
 }
 
 static int make(const struct config *config, const void *blob, size_t size) {
@@ -242,6 +260,8 @@ static int make(const struct config *config, const void *blob, size_t size) {
     error = show(service.board_physical, board->size, NULL, service.board_physical, true);
     if (!error)
         error = show_config(blob, size);
+    if (wants_pci(config))
+        service_host_offer();
     if (!error)
         error = show_disks(config);
     return error;
@@ -292,7 +312,17 @@ unsigned service_starts(void) {
 }
 
 int service_restart(void) {
-    return service.vm ? vm_reset(service.vm) : -ENODEV;
+    if (!service.vm)
+        return -ENODEV;
+    return service_rest() ? -EBUSY : vm_reset(service.vm);
+}
+
+uint64_t service_rest(void) {
+    return service_host_rest();
+}
+
+void service_leave(void) {
+    service_host_release(true);
 }
 
 /* ---- its image */
@@ -338,6 +368,7 @@ int service_load(struct vm *vm, uint64_t *entry, uint64_t *board) {
     service.wake_at = 0;
     timer_cancel(&service.wake);
     service.board->starts = ++service.starts;
+    service_host_show();
     __atomic_store_n(&service.board->events, 0, __ATOMIC_RELEASE);
     service_ask_again();
     return 0;
@@ -418,6 +449,8 @@ bool service_guest_settled(struct vm *vm) {
 }
 
 void service_guest_changed(struct vm *vm) {
+    if (vm->service && vm->state == VM_OFF)
+        service_host_release(false);
     if (!service.vm || vm->service)
         return;
     struct service_vm *entry = &service.board->vm[vm->id];

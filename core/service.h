@@ -22,7 +22,7 @@ void service_start(void (*ready)(void));
 struct vm *service_vm(void);
 /* How often it was started. */
 unsigned service_starts(void);
-/* Ends its run; it starts again at once. 0, -ENODEV. */
+/* Ends its run; it starts again at once. 0, -ENODEV, -EBUSY: it is being started. */
 int service_restart(void);
 
 /* ---- for the architecture */
@@ -42,7 +42,7 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
 /* ---- for the scheduler and for VMs' lives */
 /* Something is there that ends SERVICE_CALL_WAIT. */
 bool service_has_event(void);
-/* A guest's machine is reset; has changed its state; shows other memory. */
+/* A guest's machine is reset; has changed its state (also the service VM's own); shows other memory. */
 void service_guest_reset(struct vm *vm);
 /* Whether the service VM has let go of the guest's memory since service_guest_reset(), or does not do so in a
  * second. */
@@ -52,6 +52,11 @@ void service_guest_memory(struct vm *vm);
 /* What is written to the guest's RAM is to be told from now on, or no longer. What the service VM wrote
  * before it could know is visible when this returns. */
 void service_guest_logged(struct vm *vm, bool logged);
+
+/* ns until it may start again: the machine's functions that it had are being reset. */
+uint64_t service_rest(void);
+/* The machine is about to be switched off or reset: no function does DMA for the service VM any more. */
+void service_leave(void);
 
 /* ---- for devices (devices/service_pci.h) */
 /* Bit `bit` of device `number` rings. */

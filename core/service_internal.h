@@ -54,4 +54,22 @@ int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room);
 /* The service VM was started again: rings all doorbells, asks again what waits for an answer. */
 void service_ask_again(void);
 
+/* ---- the machine's PCI functions (devices/service_host_pci.c) */
+/* Offers it network cards and mass storage, once, before anything is shown at an address of our choice. */
+void service_host_offer(void);
+/* Whether a BAR of what was offered lies in [base, base + size); *end is where its last page ends. */
+bool service_host_overlap(uint64_t base, uint64_t size, uint64_t *end);
+/* Writes them into the board, at each of its starts. */
+void service_host_show(void);
+/* It has ended: all that it claimed is stopped, DMA first, and is nobody's. `last`: the machine ends, too; it
+ * may still run, but gets nothing more. On the boot CPU. */
+void service_host_release(bool last);
+/* ns until those that were reset may be used again. */
+uint64_t service_host_rest(void);
+/* The calls; results as abi/service.h says. */
+int32_t service_host_claim(uint32_t number);
+int32_t service_host_master(uint32_t number, uint32_t on);
+int32_t service_host_vectors(uint32_t number, uint32_t wanted);
+int32_t service_host_unmask(uint32_t number);
+
 #endif

@@ -373,6 +373,7 @@ void vm_check_idle(void) {
     log_info("every guest has stopped: %s",
              idle_action == CONFIG_IDLE_POWEROFF ? "powering off" : "rebooting");
     vm_print_summary();
+    service_leave();
     if (idle_action == CONFIG_IDLE_POWEROFF)
         arch_power_off();
     arch_reboot();
@@ -436,13 +437,16 @@ static void ended(struct work *work) {
     }
     if (vm->end == VM_END_RESTART || time_now() - vm->started >= RESTART_SETTLED)
         vm->restarts = 0;
-    if (vm->restarts++ == 0) {
+    uint64_t wait = vm->service ? service_rest() : 0;
+    if (vm->restarts++ == 0 && !wait) {
         begin(vm);
         return;
     }
     /* 1, 2, 4 ... seconds: a guest that dies at once does not take the machine's time. */
-    uint64_t wait = vm->restarts - 2 < 6 ? SECOND << (vm->restarts - 2) : RESTART_WAIT_MAX;
-    log_info("guest %s: starts again in %u s", vm->name, (unsigned)(wait / SECOND));
+    if (vm->restarts > 1) {
+        wait = vm->restarts - 2 < 6 ? SECOND << (vm->restarts - 2) : RESTART_WAIT_MAX;
+        log_info("guest %s: starts again in %u s", vm->name, (unsigned)(wait / SECOND));
+    }
     vm->restarting = true;
     timer_arm(&vm->restart_timer, time_now() + wait);
 }

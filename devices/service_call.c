@@ -311,6 +311,14 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
         return service_console_write(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_CONSOLE_READ:
         return service_console_read(arguments[0], arguments[1], arguments[2]);
+    case SERVICE_CALL_PCI_CLAIM:
+        return service_host_claim(arguments[0]);
+    case SERVICE_CALL_PCI_MASTER:
+        return service_host_master(arguments[0], arguments[1]);
+    case SERVICE_CALL_PCI_VECTORS:
+        return service_host_vectors(arguments[0], arguments[1]);
+    case SERVICE_CALL_PCI_UNMASK:
+        return service_host_unmask(arguments[0]);
     default:
         return -ENOSYS;
     }

@@ -21,7 +21,8 @@
 #define CONFIG_MAX_DEVICES      256u /* virtio devices of all guests together */
 #define CONFIG_MAX_QUEUES       8u   /* pairs of queues of one network card */
 #define CONFIG_MAX_PARTITION    128u
-#define CONFIG_MAX_SERIAL       20u      /* bytes of a disk's serial number */
+#define CONFIG_MAX_SERIAL       20u      /* bytes of a disk's serial number that a guest sees */
+#define CONFIG_MAX_DEVICE       64u      /* bytes of the serial number of a disk of the machine */
 #define CONFIG_MAX_BROADCASTS   1000000u /* a second */
 #define CONFIG_MIN_MTU          68u      /* bytes */
 #define CONFIG_MAX_MTU          9000u    /* bytes */
@@ -167,14 +168,19 @@ struct config_service {
 /* A network that cards of guests are in. */
 struct config_network {
     const char *name;         /* as a guest's, unlike every other network's */
+    const char *uplink;       /* the machine's card that is in it, too: its MAC or PCI address, unlike every
+                                 other network's; NULL: none */
     uint32_t broadcast_limit; /* frames to all that a card may send in a second; 0: no limit */
 };
 
-/* A disk that guests use; it has a file or lies in memory. */
+/* A disk that guests use; it has a file, lies in memory, or is one of the machine's. */
 struct config_disk {
     const char *name;   /* as a guest's, unlike every other disk's */
-    const char *file;   /* file name; its content is what the disk holds at first; NULL: empty, in memory */
-    uint64_t memory;    /* bytes; a multiple of 4 KiB; CONFIG_MIN_DISK..CONFIG_MAX_MEMORY; 0: it has a file */
+    const char *file;   /* file name; its content is what the disk holds at first; NULL: it has none */
+    uint64_t memory;    /* bytes; a multiple of 4 KiB; CONFIG_MIN_DISK..CONFIG_MAX_MEMORY; empty at first;
+                           0: it does not lie in memory alone */
+    const char *device; /* the machine's disk: its PCI address or its serial number, unlike every other
+                           disk's; NULL: it has a file or memory */
     uint32_t read_only; /* 1: nobody writes it */
     uint32_t shared;    /* 1: several guests may write it at a time */
 };
@@ -251,6 +257,24 @@ int config_parse_size(const char *text, uint64_t *bytes);
 
 /* Reads a card's address, as "52:54:00:12:34:56". -EINVAL: it is none, or a group's, or all zero. */
 int config_parse_mac(const char *text, uint8_t mac[6]);
+
+/* Where a function of the machine is. */
+struct config_pci {
+    uint16_t segment;
+    uint8_t bus;
+    uint8_t devfn; /* slot << 3 | function */
+};
+
+/* Reads a PCI address, as "00:03.0" or "0000:00:03.0", all digits hexadecimal. -EINVAL: it is none. */
+int config_parse_pci(const char *text, struct config_pci *address);
+
+/* Whether a network's uplink may be called so: a card's address or a PCI address. */
+bool config_uplink_valid(const char *text);
+/* Whether a disk's device may be called so: a serial number without spaces at its ends, or a PCI address.
+ * What looks like an address has to be one. */
+bool config_device_valid(const char *text);
+/* Whether two uplinks, or two devices, are called the same, however that is written. */
+bool config_same_device(const char *a, const char *b);
 
 /* The address of a card that has none in the config: the same each time, locally administered, unicast. */
 void config_make_mac(const char *host_name, const char *guest_name, uint32_t number, uint8_t mac[6]);

@@ -219,6 +219,17 @@ static void check_images(struct config_checker *c, const struct config_check_nod
     }
 }
 
+/* More than one store: the first two of them are named. */
+static void check_stores(struct config_checker *c, const struct config_check_node *node) {
+    const void *fdt = c->source->fdt;
+    bool file = config_property_offset(fdt, node->offset, "file") >= 0;
+    bool memory = config_property_offset(fdt, node->offset, "memory") >= 0;
+    const char *second = file && memory ? "memory" : "device";
+
+    config_check_complain(c, at_property(node, second, 0), "%s has two stores: \"%s\" and \"%s\"",
+                          node->called, file ? "file" : "memory", second);
+}
+
 static void broken_rule(struct config_checker *c, const struct config_check_node *node,
                         enum config_rule rule) {
     const struct config_guest *guest = node->record;
@@ -245,14 +256,11 @@ static void broken_rule(struct config_checker *c, const struct config_check_node
                               (unsigned)(is_guest ? guest->period : c->config->service.period));
         break;
     case CONFIG_RULE_NO_STORE:
-        if (config_property_offset(c->source->fdt, node->offset, "device") < 0) { /* else that is said */
-            config_check_complain(c, config_check_at_node(node->offset),
-                                  "%s has no store: give one of \"file\", \"memory\"", node->called);
-        }
+        config_check_complain(c, config_check_at_node(node->offset),
+                              "%s has no store: give one of \"file\", \"memory\", \"device\"", node->called);
         break;
     case CONFIG_RULE_TWO_STORES:
-        config_check_complain(c, at_property(node, "memory", 0), "%s has two stores: \"file\" and \"memory\"",
-                              node->called);
+        check_stores(c, node);
         break;
     case CONFIG_RULE_QUEUES:
         config_check_complain(c, at_property(node, "queues", 1),

@@ -141,6 +141,29 @@ static void check_file(struct config_checker *c, const struct config_link *link)
         file->name, is_disk ? c->config->disks[file->disk].name : c->config->guests[file->guest].name);
 }
 
+static struct config_place record_place(const struct config_checker *c, const char *list, uint32_t index,
+                                        const char *property) {
+    int node = config_record_offset(c->source->fdt, list, index);
+
+    return (struct config_place){
+        .node = node, .property = config_property_offset(c->source->fdt, node, property), .element = 1};
+}
+
+static void check_same(struct config_checker *c, const struct config_link *link) {
+    const struct config *config = c->config;
+    bool uplink = link->fault == CONFIG_LINK_UPLINK;
+    const char *list = uplink ? "networks" : "disks", *property = uplink ? "uplink" : "device";
+    char where[POSITION];
+
+    config_check_complain(
+        c, record_place(c, list, link->item, property), "\"%.64s\" is the %s of %s \"%s\", at %s, too",
+        uplink ? config->networks[link->item].uplink : config->disks[link->item].device, property,
+        uplink ? "network" : "disk",
+        uplink ? config->networks[link->other_item].name : config->disks[link->other_item].name,
+        config_place_text(c->source, record_place(c, list, link->other_item, property), where,
+                          sizeof(where)));
+}
+
 void config_check_link(void *context, const struct config_link *link) {
     struct config_checker *c = context;
 
@@ -162,6 +185,10 @@ void config_check_link(void *context, const struct config_link *link) {
         break;
     case CONFIG_LINK_FILE:
         check_file(c, link);
+        break;
+    case CONFIG_LINK_UPLINK:
+    case CONFIG_LINK_DEVICE:
+        check_same(c, link);
         break;
     case CONFIG_LINK_DEVICES:
         config_check_complain(

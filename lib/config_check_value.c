@@ -124,6 +124,7 @@ void config_check_bad_value(struct config_checker *c, const struct config_check_
         break;
     case CONFIG_FAULT_POWER:
     case CONFIG_FAULT_MAC:
+    case CONFIG_FAULT_DEVICE:
         config_check_complain(c, place, "\"%s\" must be %s; found %s", property->name, expected,
                               found_text(kind, value, size, element, found));
         break;

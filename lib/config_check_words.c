@@ -105,6 +105,15 @@ const char *config_expected(const struct config_property *property, char buffer[
     case CONFIG_TYPE_MAC:
         snprintf(buffer, CONFIG_WORDS, "a card's address as \"52:54:00:12:34:56\"");
         break;
+    case CONFIG_TYPE_UPLINK:
+        snprintf(buffer, CONFIG_WORDS,
+                 "a card's address as \"52:54:00:12:34:56\" or a PCI address as \"0000:00:03.0\"");
+        break;
+    case CONFIG_TYPE_DEVICE:
+        snprintf(buffer, CONFIG_WORDS,
+                 "a disk's serial number of 1 to %u bytes or a PCI address as \"0000:00:03.0\"",
+                 (unsigned)property->max);
+        break;
     case CONFIG_TYPE_MODULES:
         snprintf(buffer, CONFIG_WORDS, "up to %u strings \"FILE ARGUMENTS\"", (unsigned)property->max);
         break;

@@ -257,6 +257,35 @@ static int check_file(void *context, const struct config_file *file) {
     return 1;
 }
 
+/* A card is in one network, a disk of the machine is one disk: two switches, or two writers that do not know
+ * of each other, would use it. */
+static void check_same_uplinks(struct completion *c, uint32_t index) {
+    const struct config_network *networks = c->config->networks;
+
+    for (uint32_t other = 0; networks[index].uplink != NULL && other < index; other++) {
+        const struct config_link link = {.fault = CONFIG_LINK_UPLINK, .item = index, .other_item = other};
+
+        if (networks[other].uplink != NULL &&
+            config_same_device(networks[index].uplink, networks[other].uplink)) {
+            report(c, &link);
+            return;
+        }
+    }
+}
+
+static void check_same_devices(struct completion *c, uint32_t index) {
+    const struct config_disk *disks = c->config->disks;
+
+    for (uint32_t other = 0; disks[index].device != NULL && other < index; other++) {
+        const struct config_link link = {.fault = CONFIG_LINK_DEVICE, .item = index, .other_item = other};
+
+        if (disks[other].device != NULL && config_same_device(disks[index].device, disks[other].device)) {
+            report(c, &link);
+            return;
+        }
+    }
+}
+
 /* All overlays share one piece of memory. */
 static void check_overlay_memory(struct completion *c) {
     const struct config *config = c->config;
@@ -316,6 +345,10 @@ unsigned config_complete(struct config *config, void (*found)(void *context, con
         if (config->disks[i].file != NULL) {
             config_walk_files(config, check_file, &check);
         }
+        check_same_devices(&completion, i);
+    }
+    for (uint32_t i = 0; i < config->network_count; i++) {
+        check_same_uplinks(&completion, i);
     }
     check_overlay_memory(&completion);
     count_devices(&completion);

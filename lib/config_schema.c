@@ -206,7 +206,8 @@ static const struct config_property service_properties[] = {
 };
 
 static const struct config_property network_properties[] = {
-    {"uplink", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
+    {"uplink", .type = CONFIG_TYPE_UPLINK, .otherwise = "none",
+     .field = offsetof(struct config_network, uplink),
      .meaning = "the card of the machine that joins the network to the world"},
     {"broadcast-limit", .type = CONFIG_TYPE_NUMBER, .max = CONFIG_MAX_BROADCASTS, .preset = 1000,
      .field = offsetof(struct config_network, broadcast_limit),
@@ -223,15 +224,16 @@ static const struct config_node networks_nodes[] = {
 };
 
 static const struct config_property disk_properties[] = {
-    {"file", .type = CONFIG_TYPE_FILE, .otherwise = "one of the two stores",
+    {"file", .type = CONFIG_TYPE_FILE, .otherwise = "one of the three stores",
      .field = offsetof(struct config_disk, file),
      .meaning = "store: a file that is read into memory at the start, a multiple of 512 bytes; what is "
                 "written is lost with the machine's power"},
     {"memory", .type = CONFIG_TYPE_SIZE, .min = CONFIG_MIN_DISK, .max = CONFIG_MAX_MEMORY,
-     .ppc_max = CONFIG_PPC_MAX_MEMORY, .otherwise = "one of the two stores",
+     .ppc_max = CONFIG_PPC_MAX_MEMORY, .otherwise = "one of the three stores",
      .field = offsetof(struct config_disk, memory),
      .meaning = "store: memory of that size, a multiple of 4K, empty at the start"},
-    {"device", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD, .meaning = "store: a disk of the machine"},
+    {"device", .type = CONFIG_TYPE_DEVICE, .max = CONFIG_MAX_DEVICE, .otherwise = "one of the three stores",
+     .field = offsetof(struct config_disk, device), .meaning = "store: a disk of the machine"},
     {"read-only", .type = CONFIG_TYPE_CHOICE, .choices = yes_no,
      .field = offsetof(struct config_disk, read_only), .meaning = "whether no guest can write it"},
     {"shared", .type = CONFIG_TYPE_CHOICE, .choices = yes_no, .field = offsetof(struct config_disk, shared),
@@ -376,6 +378,8 @@ void config_set_presets(const struct config_node *node, enum config_arch arch, v
         case CONFIG_TYPE_LINK:
         case CONFIG_TYPE_TEXT:
         case CONFIG_TYPE_FILE:
+        case CONFIG_TYPE_UPLINK:
+        case CONFIG_TYPE_DEVICE:
             *(const char **)field = property.preset_text;
             break;
         case CONFIG_TYPE_MAC: /* all zero in a fresh record: config_complete() makes one */

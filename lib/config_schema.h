@@ -17,6 +17,8 @@ enum config_type {
     CONFIG_TYPE_CPUS,    /* cells 0..max, each once; uint64_t with their bits */
     CONFIG_TYPE_FILE,    /* a file name; const char * */
     CONFIG_TYPE_MAC,     /* a card's address as text; uint8_t[6] */
+    CONFIG_TYPE_UPLINK,  /* a card's address or a PCI address as text; const char * */
+    CONFIG_TYPE_DEVICE,  /* a disk's serial number, 1..max bytes, or a PCI address; const char * */
     CONFIG_TYPE_MODULES, /* 1..max strings "FILE ARGUMENTS"; const char *[] and module_count of the guest */
 };
 
@@ -111,8 +113,8 @@ enum config_rule {
     CONFIG_RULE_PERIOD,     /* budget without period, also of the service VM */
     CONFIG_RULE_BUDGET,     /* period without budget, also of the service VM */
     CONFIG_RULE_OVER,       /* budget larger than period, also of the service VM */
-    CONFIG_RULE_NO_STORE,   /* a disk with neither file nor memory */
-    CONFIG_RULE_TWO_STORES, /* a disk with both */
+    CONFIG_RULE_NO_STORE,   /* a disk with none of file, memory and device */
+    CONFIG_RULE_TWO_STORES, /* a disk with more than one of them */
     CONFIG_RULE_QUEUES,     /* a guest's card that has one pair of queues, and is to have more */
     CONFIG_RULE_OVERLAY,    /* a guest's disk that is read-only and has an overlay */
     CONFIG_RULES,
@@ -129,6 +131,7 @@ enum config_fault {
     CONFIG_FAULT_MULTIPLE,  /* a size that is no multiple of 4 KiB */
     CONFIG_FAULT_POWER,     /* a size that is not of the power */
     CONFIG_FAULT_MAC,       /* not a card's address */
+    CONFIG_FAULT_DEVICE,    /* not a name of a card or disk of the machine */
     CONFIG_FAULT_LENGTH,    /* empty where something must be, or too long, or too many */
     CONFIG_FAULT_CHARACTER, /* a byte that may not be in it */
     CONFIG_FAULT_PATH,      /* config_path_problem() says why */
@@ -200,12 +203,15 @@ enum config_link_fault {
     CONFIG_LINK_OVERLAY, /* diskN has an overlay, and there is no memory for overlays */
     CONFIG_LINK_ROOM,    /* there is too little memory for so many overlays */
     CONFIG_LINK_FILE,    /* a disk's file is named elsewhere, too, and may be written */
+    CONFIG_LINK_UPLINK,  /* a network: the other one has the same uplink */
+    CONFIG_LINK_DEVICE,  /* a disk: the other one has the same device */
     CONFIG_LINK_DEVICES, /* a guest: with its devices there are too many */
 };
 
 struct config_link {
     enum config_link_fault fault;
-    uint32_t guest, item;             /* indexes: of the guest, and of its net or disk */
+    uint32_t guest, item;             /* indexes: of the guest, and of its net or disk; UPLINK, DEVICE: of the
+                                         network or disk */
     uint32_t other_guest, other_item; /* of the other one */
     uint32_t disk;                    /* FILE: index of the disk */
     const struct config_file *file;   /* FILE: the other place */

@@ -115,6 +115,12 @@ static enum config_fault check_text(const struct config_property *property, cons
     return is_printable(text) ? CONFIG_FAULT_NONE : CONFIG_FAULT_CHARACTER;
 }
 
+static enum config_fault check_device(const struct config_property *property, const char *text) {
+    enum config_fault fault = text[0] == '\0' ? CONFIG_FAULT_LENGTH : check_text(property, text);
+
+    return fault == CONFIG_FAULT_NONE && !config_device_valid(text) ? CONFIG_FAULT_DEVICE : fault;
+}
+
 static enum config_fault store_size(const struct config_property *property, const char *text,
                                     uint64_t *field) {
     uint64_t bytes;
@@ -197,6 +203,12 @@ static enum config_fault store_strings(const struct config_property *property, c
         break;
     case CONFIG_TYPE_FILE:
         fault = config_path_problem(text) != NULL ? CONFIG_FAULT_PATH : CONFIG_FAULT_NONE;
+        break;
+    case CONFIG_TYPE_UPLINK:
+        fault = config_uplink_valid(text) ? CONFIG_FAULT_NONE : CONFIG_FAULT_DEVICE;
+        break;
+    case CONFIG_TYPE_DEVICE:
+        fault = check_device(property, text);
         break;
     default:
         return CONFIG_FAULT_TYPE;
@@ -305,7 +317,8 @@ bool config_breaks_rule(enum config_rule rule, const struct config_node *node, u
     const struct config_guest_disk *disk;
     const struct config_net *net;
     bool budget = is_given(node, given, "budget"), period = is_given(node, given, "period");
-    bool file = is_given(node, given, "file"), memory = is_given(node, given, "memory");
+    int stores =
+        is_given(node, given, "file") + is_given(node, given, "memory") + is_given(node, given, "device");
 
     switch ((enum config_kind)node->kind) {
     case CONFIG_KIND_GUEST:
@@ -316,8 +329,8 @@ bool config_breaks_rule(enum config_rule rule, const struct config_node *node, u
         service = &((const struct config *)record)->service;
         return budget_breaks_rule(rule, budget, period, service->budget, service->period);
     case CONFIG_KIND_DISK:
-        return rule == CONFIG_RULE_NO_STORE ? !file && !memory
-                                            : rule == CONFIG_RULE_TWO_STORES && file && memory;
+        return (rule == CONFIG_RULE_NO_STORE && stores == 0) ||
+               (rule == CONFIG_RULE_TWO_STORES && stores > 1);
     case CONFIG_KIND_GUEST_DISK:
         disk = record;
         return rule == CONFIG_RULE_OVERLAY && disk->read_only == 1 && disk->overlay == 1;

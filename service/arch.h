@@ -21,6 +21,8 @@ uint32_t arch_physical(const void *address);
  * never for execution. Our address of its first byte; it lies together. NULL: no room, or no memory for
  * tables. What shares a page with it may be mapped with it. */
 void *arch_map(uint64_t physical, uint64_t size, bool writable);
+/* The same for registers of a device: uncached, in order, writable. Stays. */
+void *arch_map_device(uint64_t physical, uint64_t size);
 /* Takes away what arch_map() returned for that size. For what shares no page with another mapping. */
 void arch_unmap(void *address, uint64_t size);
 

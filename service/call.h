@@ -77,4 +77,24 @@ static inline int service_call_console_read(unsigned vm, uint8_t *bytes, uint32_
     return service_call(SERVICE_CALL_CONSOLE_READ, vm, arch_physical(bytes), size, 0);
 }
 
+/* ---- a function of the machine's, `function` its number in board.pci[] */
+
+/* 0, also if it is ours already; -ENOENT, -EBUSY, -EINVAL. */
+static inline int service_call_pci_claim(unsigned function) {
+    return service_call(SERVICE_CALL_PCI_CLAIM, function, 0, 0, 0);
+}
+
+static inline int service_call_pci_master(unsigned function, bool on) {
+    return service_call(SERVICE_CALL_PCI_MASTER, function, on, 0, 0);
+}
+
+/* How many interrupts it has from now on; 0: it is to be polled. */
+static inline int service_call_pci_vectors(unsigned function, unsigned wanted) {
+    return service_call(SERVICE_CALL_PCI_VECTORS, function, wanted, 0, 0);
+}
+
+static inline int service_call_pci_unmask(unsigned function) {
+    return service_call(SERVICE_CALL_PCI_UNMASK, function, 0, 0, 0);
+}
+
 #endif

@@ -14,6 +14,7 @@
 #include "service/device.h"
 #include "service/e1000_device.h"
 #include "service/heap.h"
+#include "service/hostdisks.h"
 #include "service/log.h"
 #include "service/overlays.h"
 #include "virtio/blk.h"
@@ -46,7 +47,7 @@ struct rng_device {
 static struct service_board *board;
 static const struct config *config;
 static struct ether_switch *networks[CONFIG_MAX_NETWORKS];
-static struct disk_memory *disks[CONFIG_MAX_DISKS]; /* NULL: it could not be made */
+static struct disk *disks[CONFIG_MAX_DISKS]; /* NULL: it could not be made */
 
 /* ---- networks */
 
@@ -119,6 +120,10 @@ static void make_networks(void) {
     }
 }
 
+struct ether_switch *devices_network(unsigned index) {
+    return index < CONFIG_MAX_NETWORKS ? networks[index] : NULL;
+}
+
 /* ---- disks */
 
 static bool blk_work(struct device *device) {
@@ -152,13 +157,17 @@ static int make_disk(unsigned number) {
         return -ENOMEM;
     int error = disk_memory_init(made, data, file->size, disk->read_only != 0);
     if (!error)
-        disks[number] = made;
+        disks[number] = &made->disk;
     return error;
 }
 
 static void make_disks(void) {
     memset(disks, 0, sizeof(disks));
     for (unsigned i = 0; i < config->disk_count; i++) {
+        if (config->disks[i].device) { /* what is wrong with it was said when it was looked for */
+            disks[i] = hostdisks_get(i);
+            continue;
+        }
         int error = make_disk(i);
         if (error)
             service_log(LOG_ERROR, "disk %s cannot be used: error %d", config->disks[i].name, -error);
@@ -198,7 +207,7 @@ static int make_blk(unsigned vm, unsigned index, const struct config_guest *gues
         return -ENOMEM;
     if (!disks[disk->disk])
         return -ENOENT;
-    struct disk *which = &disks[disk->disk]->disk;
+    struct disk *which = disks[disk->disk];
     snprintf(made->device.name, sizeof(made->device.name), "disk%u", (unsigned)disk->number);
     int error = choose_partition(made, disk, &which);
     if (error)

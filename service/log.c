@@ -34,6 +34,43 @@ void service_log(enum service_log_level level, const char *format, ...) {
         (void)service_call_log(level, text, length);
 }
 
+/* ---- lists */
+
+void log_list_begin(struct log_list *list, enum service_log_level level, const char *format, ...) {
+    va_list arguments;
+
+    list->level = level;
+    list->items = 0;
+    va_start(arguments, format);
+    list->used = format_text(list->text, format, arguments);
+    va_end(arguments);
+}
+
+void log_list_add(struct log_list *list, const char *format, ...) {
+    char item[SERVICE_MAX_TEXT + 1];
+    const char *before = list->items ? ", " : " ";
+    va_list arguments;
+
+    va_start(arguments, format);
+    size_t length = format_text(item, format, arguments);
+    va_end(arguments);
+    if (list->items && list->used + 2 + length > SERVICE_MAX_TEXT) {
+        service_log(list->level, "%s,", list->text);
+        list->used = 0;
+        before = "and ";
+    }
+    int more = snprintf(list->text + list->used, sizeof(list->text) - list->used, "%s%s", before, item);
+    if (more > 0)
+        list->used += (size_t)more;
+    if (list->used > SERVICE_MAX_TEXT)
+        list->used = SERVICE_MAX_TEXT;
+    list->items++;
+}
+
+void log_list_end(struct log_list *list) {
+    service_log(list->level, "%s%s", list->text, list->items ? "" : " none");
+}
+
 void service_note(unsigned vm, const char *format, ...) {
     char text[SERVICE_MAX_TEXT + 1];
     va_list arguments;

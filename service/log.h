@@ -5,6 +5,8 @@
 #define SAGUARO_SERVICE_LOG_H
 
 #include <stdarg.h>
+#include <stddef.h>
+#include "abi/service.h"
 
 enum service_log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
@@ -12,6 +14,19 @@ enum service_log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 void service_log(enum service_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Lines of higher levels are dropped from now on. At first all are let through. */
 void service_log_limit(enum service_log_level level);
+
+/* A line that lists things, with ", " between them; what does not fit goes on in further lines. */
+struct log_list {
+    enum service_log_level level;
+    size_t used;
+    unsigned items;
+    char text[SERVICE_MAX_TEXT + 1];
+};
+void log_list_begin(struct log_list *list, enum service_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void log_list_add(struct log_list *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The line goes out, with "none" if nothing was added. */
+void log_list_end(struct log_list *list);
 
 /* A warning about a device of VM `vm`, for that guest's log. */
 void service_note(unsigned vm, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -10,23 +10,29 @@
 #include "service/clock.h"
 #include "service/log.h"
 
-#define NEVER UINT64_MAX
+#define NEVER     UINT64_MAX
+/* Without a call of the hypervisor, which takes a program that never waits for a dead one. */
+#define MAX_TURNS 256u
 
 static struct service_board *board;
 static const struct loop_hooks *hooks;
 static struct loop_device *devices[SERVICE_MAX_DEVICES];
+static struct loop_pci *functions[SERVICE_MAX_PCI];
 static struct loop_timer *timers; /* the first is due first */
 static uint64_t now;              /* when timers were looked at last */
 static struct loop_work *work_first, **work_last = &work_first;
+static unsigned turns; /* since the last SERVICE_CALL_WAIT */
 
 void loop_init(struct service_board *service_board, const struct loop_hooks *loop_hooks) {
     board = service_board;
     hooks = loop_hooks;
     memset(devices, 0, sizeof(devices));
+    memset(functions, 0, sizeof(functions));
     timers = NULL;
     now = 0;
     work_first = NULL;
     work_last = &work_first;
+    turns = 0;
 }
 
 /* ---- devices */
@@ -67,6 +73,25 @@ static void ring_all(void) {
     for (unsigned i = 0; i < SERVICE_MAX_DEVICES / 32; i++)
         for (uint32_t bits = take(&board->doorbell_devices[i]); bits; bits &= bits - 1)
             ring(32 * i + (unsigned)__builtin_ctz(bits));
+}
+
+/* ---- functions of the machine's */
+
+void loop_attach_pci(unsigned number, struct loop_pci *pci) {
+    functions[number] = pci;
+}
+
+static void interrupt(unsigned number) {
+    uint32_t vectors = __atomic_exchange_n(&board->pci_vectors[number], 0, __ATOMIC_SEQ_CST);
+
+    if (functions[number] && vectors)
+        functions[number]->interrupt(functions[number], vectors);
+}
+
+static void interrupt_all(void) {
+    for (unsigned i = 0; i < SERVICE_MAX_PCI / 32; i++)
+        for (uint32_t bits = take(&board->pci_interrupts[i]); bits; bits &= bits - 1)
+            interrupt(32 * i + (unsigned)__builtin_ctz(bits));
 }
 
 /* ---- requests */
@@ -193,14 +218,17 @@ void loop_turn(void) {
         answer_all();
     if (events & SERVICE_EVENT_DOORBELL)
         ring_all();
+    if (events & SERVICE_EVENT_PCI)
+        interrupt_all();
     if (events & SERVICE_EVENT_CONSOLE)
         consoles();
     run_timers();
     run_work();
     hooks->turn_end();
-    if (work_first)
+    if (work_first && ++turns < MAX_TURNS)
         return;
-    board->wake_at = timers ? timers->at : NEVER;
+    turns = 0;
+    board->wake_at = work_first ? clock_now() : timers ? timers->at : NEVER;
     service_call_wait();
 }
 

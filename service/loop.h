@@ -26,6 +26,12 @@ struct loop_timer {
     struct loop_timer *next;
 };
 
+/* A function of the machine's, as the hypervisor's events name it. */
+struct loop_pci {
+    /* Bit n: interrupt n has come since the last call; not 0. */
+    void (*interrupt)(struct loop_pci *pci, uint32_t vectors);
+};
+
 /* Something that has more to do. */
 struct loop_work {
     void (*run)(struct loop_work *work); /* it is not queued any more, and may be queued again */
@@ -40,7 +46,7 @@ struct loop_hooks {
     void (*console)(unsigned vm);    /* for its virtio console there is input, or room for output */
 };
 
-/* Neither devices nor timers nor work are known after this. The board is mapped, and stays. */
+/* Neither devices nor functions nor timers nor work are known after this. The board is mapped, and stays. */
 void loop_init(struct service_board *board, const struct loop_hooks *hooks);
 
 /* Device `number` (SERVICE_CALL_DEVICE's result, or where its token is in the board) is this one from now
@@ -49,12 +55,15 @@ void loop_attach(unsigned number, struct loop_device *device);
 /* The number of the device that has this token in the board; -ENOENT: there is none. */
 int loop_find(uint32_t token);
 
+/* Function `number`, below SERVICE_MAX_PCI, of the board is this one from now on; NULL: none. */
+void loop_attach_pci(unsigned number, struct loop_pci *pci);
+
 /* A timer that is set already is moved. */
 void loop_set_timer(struct loop_timer *timer, uint64_t at);
 void loop_cancel_timer(struct loop_timer *timer);
 
 /* Has the work run in the next turn, after other events, once. Nothing if it is queued. The loop does not
- * sleep as long as there is work. */
+ * sleep as long as there is work; it only shows the hypervisor now and then that it turns. */
 void loop_queue(struct loop_work *work);
 
 /* One turn; it sleeps at its end if there is nothing more to do. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service VM's program: takes the board, its memory and the config, makes the guests' devices, and then
-// runs the event loop for good.
+// The service VM's program: takes the board, its memory and the config, starts the machine's devices
+// that it is given, makes the guests' devices, and then runs the event loop for good.
 #include <stddef.h>
 #include <string.h>
 #include "lib/config.h"
@@ -10,9 +10,12 @@
 #include "service/console.h"
 #include "service/devices.h"
 #include "service/heap.h"
+#include "service/host_pci.h"
+#include "service/hostdisks.h"
 #include "service/log.h"
 #include "service/loop.h"
 #include "service/overlays.h"
+#include "service/uplinks.h"
 #include "service/window.h"
 
 static struct service_board *board;
@@ -72,7 +75,10 @@ void service_main(uint64_t address, void *heap, size_t size) {
     take_overlays();
     window_init(board);
     loop_init(board, &hooks);
+    host_pci_init(board);
+    hostdisks_init(&config);
     devices_init(board, &config);
+    uplinks_init(&config);
     service_log(LOG_INFO, "start %u, %u KiB of memory free", (unsigned)board->starts,
                 (unsigned)(heap_available() >> 10));
     int error = service_call_ready();

@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/sched.h"
 #include "core/timer.h"
+#include "devices/host_pci.h"
 #include "drivers/serial/ns16550.h"
 
 #define WHY_SIZE 160
@@ -103,6 +104,7 @@ _Noreturn void start_c(uint32_t tree) {
         ns16550_disable();
     start_interrupts(machine, uart);
     smp_start();
+    host_pci_init();
     selftest_run();
     core_start(platform_boot_info());
     sched_loop();

@@ -3,10 +3,12 @@
 #include "arch/x86/host_ioapic.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "arch/x86/host_acpi.h"
 #include "arch/x86/host_apic.h"
 #include "arch/x86/host_map.h"
+#include "core/atomic.h"
 #include "core/log.h"
 
 #define SELECT              0x00u
@@ -26,6 +28,7 @@ struct ioapic {
 
 static struct ioapic ioapics[ACPI_MAX_IOAPICS];
 static unsigned ioapic_count;
+static struct spinlock ioapic_lock; /* the registers are reached in two steps */
 
 static uint32_t ioapic_read(struct ioapic *ioapic, uint32_t index) {
     *(volatile uint32_t *)(ioapic->registers + SELECT) = index;
@@ -59,11 +62,37 @@ void host_ioapic_init(void) {
     }
 }
 
+/* The I/O APIC that has a line, and the line's entry; NULL: none. */
+static struct ioapic *find(uint32_t gsi, uint32_t *entry) {
+    for (unsigned i = 0; i < ioapic_count; i++) {
+        struct ioapic *ioapic = &ioapics[i];
+        if (gsi < ioapic->gsi_base || gsi - ioapic->gsi_base >= ioapic->lines)
+            continue;
+        *entry = REG_REDIRECT + 2 * (gsi - ioapic->gsi_base);
+        return ioapic;
+    }
+    return NULL;
+}
+
+static int route(uint32_t gsi, uint32_t low) {
+    uint32_t id = host_apic_id(), entry;
+    struct ioapic *ioapic = find(gsi, &entry);
+
+    if (!ioapic)
+        return -ENODEV;
+    if (id > 254)
+        return -ENOTSUP;
+    spin_lock(&ioapic_lock);
+    ioapic_write(ioapic, entry + 1, id << 24);
+    ioapic_write(ioapic, entry, low);
+    spin_unlock(&ioapic_lock);
+    return 0;
+}
+
 int host_ioapic_route_isa(unsigned irq, unsigned vector) {
     const struct acpi_madt *madt = host_acpi_madt();
     uint32_t gsi = irq;
     uint32_t low = vector;
-    uint32_t id = host_apic_id();
 
     if (!madt)
         return -ENODEV;
@@ -74,16 +103,21 @@ int host_ioapic_route_isa(unsigned irq, unsigned vector) {
         low = vector | (madt->override[i].level ? REDIRECT_LEVEL : 0) |
               (madt->override[i].active_low ? REDIRECT_ACTIVE_LOW : 0);
     }
-    if (id > 254)
-        return -ENOTSUP;
-    for (unsigned i = 0; i < ioapic_count; i++) {
-        struct ioapic *ioapic = &ioapics[i];
-        if (gsi < ioapic->gsi_base || gsi - ioapic->gsi_base >= ioapic->lines)
-            continue;
-        uint32_t entry = REG_REDIRECT + 2 * (gsi - ioapic->gsi_base);
-        ioapic_write(ioapic, entry + 1, id << 24);
-        ioapic_write(ioapic, entry, low);
-        return 0;
-    }
-    return -ENODEV;
+    return route(gsi, low);
+}
+
+int host_ioapic_route_level(unsigned gsi, unsigned vector) {
+    return route(gsi, vector | REDIRECT_LEVEL | REDIRECT_ACTIVE_LOW | REDIRECT_MASKED);
+}
+
+void host_ioapic_mask(unsigned gsi, bool masked) {
+    uint32_t entry;
+    struct ioapic *ioapic = find(gsi, &entry);
+
+    if (!ioapic)
+        return;
+    spin_lock(&ioapic_lock);
+    uint32_t low = ioapic_read(ioapic, entry) & ~REDIRECT_MASKED;
+    ioapic_write(ioapic, entry, low | (masked ? REDIRECT_MASKED : 0));
+    spin_unlock(&ioapic_lock);
 }

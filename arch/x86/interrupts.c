@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// External interrupts: dispatch, idle sleep, and the 8259 pair, which is only silenced.
+// External interrupts: dispatch, idle sleep, vectors for messages, and the 8259 pair, which is only silenced.
 #include "arch/x86/interrupts.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include "arch/x86/host_apic.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/x86_cpu.h"
+#include "core/atomic.h"
 #include "core/log.h"
 
 static void (*handlers[256])(void);
@@ -15,6 +17,27 @@ void interrupt_install(unsigned vector, void (*handler)(void)) {
     handlers[vector] = handler;
 }
 
+static struct {
+    void (*handler)(void *context);
+    void *context;
+} messages[VECTOR_TIMER - VECTOR_MESSAGE];
+static unsigned message_count;
+static struct spinlock message_lock;
+
+int interrupt_allocate(void (*handler)(void *context), void *context) {
+    int vector = -ENOSPC;
+
+    spin_lock(&message_lock);
+    if (message_count < VECTOR_TIMER - VECTOR_MESSAGE) {
+        vector = (int)(VECTOR_MESSAGE + message_count);
+        messages[message_count].context = context;
+        messages[message_count].handler = handler;
+        message_count++;
+    }
+    spin_unlock(&message_lock);
+    return vector;
+}
+
 void interrupt_dispatch(unsigned vector) {
     static struct log_limit limit = {.burst = 2};
 
@@ -22,6 +45,11 @@ void interrupt_dispatch(unsigned vector) {
         return; /* no EOI: nothing is in service (Intel SDM vol. 3, 10.9) */
     if (vector >= VECTOR_PIC && vector < VECTOR_PIC + 16)
         return; /* the masked 8259s can only raise spurious ones */
+    if (vector >= VECTOR_MESSAGE && vector < VECTOR_TIMER && messages[vector - VECTOR_MESSAGE].handler) {
+        messages[vector - VECTOR_MESSAGE].handler(messages[vector - VECTOR_MESSAGE].context);
+        host_apic_eoi();
+        return;
+    }
     host_apic_eoi();
     if (handlers[vector]) {
         handlers[vector]();

@@ -9,6 +9,10 @@
  * off; the local APIC is told the end of interrupt before it is called. */
 void interrupt_install(unsigned vector, void (*handler)(void));
 
+/* A vector of its own for `handler`, for good. The local APIC is told the end of interrupt after the call: a
+ * level-triggered one can be masked by it. The vector, or -ENOSPC. */
+int interrupt_allocate(void (*handler)(void *context), void *context);
+
 /* From trap_dispatch(). */
 void interrupt_dispatch(unsigned vector);
 

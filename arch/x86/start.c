@@ -22,6 +22,7 @@
 #include "core/console.h"
 #include "core/log.h"
 #include "core/timer.h"
+#include "devices/host_pci.h"
 #include "drivers/serial/ns16550.h"
 
 #define MAX_RANGES 64
@@ -154,6 +155,7 @@ _Noreturn void start_c(uint64_t handover) {
     if (!boot_cpu.engine_status)
         boot_cpu.engine_status = arch_engine_cpu_init();
     smp_start();
+    host_pci_init();
     selftest_run();
     hypervisor_main();
 }

@@ -18,6 +18,7 @@
 /* Interrupt vectors. The 8259s are moved to PIC_VECTOR and masked; what they still raise is spurious. */
 #define VECTOR_PIC         0x20u /* sixteen */
 #define VECTOR_UART        0x31u
+#define VECTOR_MESSAGE     0x40u /* up to VECTOR_TIMER: handed out by interrupt_allocate() */
 #define VECTOR_TIMER       0xe0u
 #define VECTOR_KICK        0xf0u
 #define VECTOR_SPURIOUS    0xffu

@@ -43,8 +43,10 @@ static int memory_changed(struct vm *vm, const struct guest_region *region, bool
     unsigned rights = PAGING_READ | PAGING_USER;
     if (region->kind == GUEST_RAM || region->kind == GUEST_ROM)
         rights |= PAGING_EXECUTE;
-    if (region->kind == GUEST_RAM || region->kind == GUEST_SHOWN)
+    if (region->kind == GUEST_RAM || region->kind == GUEST_SHOWN || region->kind == GUEST_SHOWN_DEVICE)
         rights |= PAGING_WRITE;
+    if (region->kind == GUEST_SHOWN_DEVICE)
+        rights |= PAGING_UNCACHED;
 
     if (!present)
         return paging_unmap(nested, region->base, region->size);

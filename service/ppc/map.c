@@ -33,7 +33,7 @@ void map_init(uint32_t memory, uint32_t size) {
     memory_size = size;
     if (size > IMAGE_END - MEMORY_BASE)
         (void)ranges_add(&ranges, IMAGE_END, memory + (IMAGE_END - MEMORY_BASE),
-                         size - (IMAGE_END - MEMORY_BASE), true);
+                         size - (IMAGE_END - MEMORY_BASE), true, false);
 }
 
 bool map_fill(uint32_t address) {
@@ -43,9 +43,9 @@ bool map_fill(uint32_t address) {
         return false;
     entry_first[next] = page.address;
     entry_last[next] = page.address + ((1024u << 2 * page.tsize) - 1);
-    entry_write(next, MAS1_V | MAS1_TSIZE(page.tsize), page.address | MAS2_M,
-                (uint32_t)page.physical | MAS3_SR | (page.writable ? MAS3_SW : 0),
-                (uint32_t)(page.physical >> 32));
+    entry_write(
+        next, MAS1_V | MAS1_TSIZE(page.tsize), page.address | (page.device ? MAS2_I | MAS2_G : MAS2_M),
+        (uint32_t)page.physical | MAS3_SR | (page.writable ? MAS3_SW : 0), (uint32_t)(page.physical >> 32));
     next = next + 1 < TLB1_ENTRIES ? next + 1 : TLB1_FIRST_FREE;
     return true;
 }
@@ -54,7 +54,7 @@ uint32_t arch_physical(const void *address) {
     return (uint32_t)address - MEMORY_BASE + memory_start;
 }
 
-void *arch_map(uint64_t physical, uint64_t size, bool writable) {
+static void *map(uint64_t physical, uint64_t size, bool writable, bool device) {
     uint64_t first = physical & ~(uint64_t)(PAGE - 1);
     uint64_t whole = (physical - first + size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
     uint64_t memory_end = (uint64_t)MEMORY_BASE + memory_size;
@@ -64,9 +64,17 @@ void *arch_map(uint64_t physical, uint64_t size, bool writable) {
     uint32_t at = ranges_place(&ranges, first, whole, MAP_LOW, MEMORY_BASE);
     if (!at && memory_end < MAP_HIGH)
         at = ranges_place(&ranges, first, whole, (uint32_t)memory_end, MAP_HIGH);
-    if (!at || !ranges_add(&ranges, at, first, whole, writable))
+    if (!at || !ranges_add(&ranges, at, first, whole, writable, device))
         return NULL;
     return (void *)(at + (uint32_t)(physical - first));
+}
+
+void *arch_map(uint64_t physical, uint64_t size, bool writable) {
+    return map(physical, size, writable, false);
+}
+
+void *arch_map_device(uint64_t physical, uint64_t size) {
+    return map(physical, size, true, true);
 }
 
 void arch_unmap(void *address, uint64_t size) {

@@ -18,7 +18,8 @@ static const struct range *find(const struct ranges *ranges, uint32_t first, uin
     return NULL;
 }
 
-bool ranges_add(struct ranges *ranges, uint32_t first, uint64_t physical, uint64_t size, bool writable) {
+bool ranges_add(struct ranges *ranges, uint32_t first, uint64_t physical, uint64_t size, bool writable,
+                bool device) {
     for (unsigned i = 0; i < MAX_RANGES; i++) {
         struct range *range = &ranges->range[i];
         if (range->last)
@@ -27,6 +28,7 @@ bool ranges_add(struct ranges *ranges, uint32_t first, uint64_t physical, uint64
         range->last = (uint32_t)(first + size - 1);
         range->physical = physical;
         range->writable = writable;
+        range->device = device;
         return true;
     }
     return false;
@@ -83,6 +85,7 @@ bool ranges_page(const struct ranges *ranges, uint32_t address, struct range_pag
         page->physical = physical;
         page->tsize = tsize;
         page->writable = range->writable;
+        page->device = range->device;
         return true;
     }
     return false;

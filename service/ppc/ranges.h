@@ -7,12 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MAX_RANGES 128u /* our memory, board, config, files, windows */
+#define MAX_RANGES 128u /* our memory, board, config, files, windows, registers of devices */
 
 struct range {
     uint64_t physical;
     uint32_t first, last; /* addresses of the first and the last byte of whole 4 KiB pages; last 0: unused */
     bool writable;
+    bool device; /* registers, not memory */
 };
 
 struct ranges {
@@ -24,11 +25,12 @@ struct range_page {
     uint64_t physical;
     uint32_t address;
     unsigned tsize;
-    bool writable;
+    bool writable, device;
 };
 
 /* Adds [first, first + size); all are multiples of 4 KiB, nothing lies there yet. False: too many. */
-bool ranges_add(struct ranges *ranges, uint32_t first, uint64_t physical, uint64_t size, bool writable);
+bool ranges_add(struct ranges *ranges, uint32_t first, uint64_t physical, uint64_t size, bool writable,
+                bool device);
 /* An address inside [low, high) for `size` bytes of `physical`, where the largest pages fit that there is
  * room for. 0: there is none. */
 uint32_t ranges_place(const struct ranges *ranges, uint64_t physical, uint64_t size, uint32_t low,

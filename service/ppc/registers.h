@@ -50,7 +50,9 @@
 #define MAS1_IPROT         0x40000000
 #define MAS1_TS            0x00001000
 #define MAS1_TSIZE(n)      ((n) << 8) /* 4^n KiB */
+#define MAS2_I             0x00000008 /* uncached */
 #define MAS2_M             0x00000004 /* coherent */
+#define MAS2_G             0x00000002 /* guarded: no access ahead of time */
 #define MAS3_SX            0x00000010
 #define MAS3_SW            0x00000004
 #define MAS3_SR            0x00000001

@@ -18,6 +18,7 @@
 
 #define PAGE_PRESENT    0x001
 #define PAGE_WRITE      0x002
+#define PAGE_UNCACHED   0x018 /* PCD and PWT: entry 3 of the PAT, as it is after a reset */
 #define PAGE_LARGE      0x080
 #define PAGE_NX_HIGH    0x80000000 /* bit 63, in the upper half of an entry */
 

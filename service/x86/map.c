@@ -72,9 +72,9 @@ static uint64_t *entry_of(uint64_t address, unsigned level, bool make) {
     return &table[INDEX(address, level)];
 }
 
-void *arch_map(uint64_t physical, uint64_t size, bool writable) {
+/* `rights`: PAGE_WRITE, PAGE_UNCACHED. */
+static void *map(uint64_t physical, uint64_t size, uint64_t rights) {
     uint64_t first = physical & ~(SMALL - 1), end = (physical + size + SMALL - 1) & ~(SMALL - 1);
-    uint64_t rights = PAGE_PRESENT | NX | (writable ? PAGE_WRITE : 0u);
 
     if (!size || !physical || size > LIMIT || physical > LIMIT - size - SMALL)
         return NULL;
@@ -90,13 +90,21 @@ void *arch_map(uint64_t physical, uint64_t size, bool writable) {
             entry = entry_of(at, 0, true);
         }
         if (*entry & PAGE_PRESENT)
-            *entry |= rights & PAGE_WRITE;
+            *entry |= rights;
         else
-            *entry = at | rights | (large ? PAGE_LARGE : 0u);
+            *entry = at | PAGE_PRESENT | NX | rights | (large ? PAGE_LARGE : 0u);
         drop(at);
         at += large ? LARGE : SMALL;
     }
     return (void *)physical;
+}
+
+void *arch_map(uint64_t physical, uint64_t size, bool writable) {
+    return map(physical, size, writable ? PAGE_WRITE : 0u);
+}
+
+void *arch_map_device(uint64_t physical, uint64_t size) {
+    return map(physical, size, PAGE_WRITE | PAGE_UNCACHED);
 }
 
 void arch_unmap(void *address, uint64_t size) {

@@ -145,8 +145,8 @@ def test_log(machine):
 
 def test_help_and_mistakes(machine):
     answer = machine.monitor("help")
-    for command in ("vms", "console", "start", "stop", "reset", "pause", "resume", "writes", "log", "mem", "cpus", "reboot", "poweroff",
-                    "help"):
+    for command in ("vms", "console", "start", "stop", "reset", "pause", "resume", "writes", "log", "mem", "cpus", "devices", "reboot",
+                    "poweroff", "help"):
         assert re.search(rf"^  {command}\b.* {{2,}}\w|^  {command}[ A-Z\[\]]* \w", answer, re.M), command
     assert machine.monitor("help stop").startswith("stop NAME - ")
     assert machine.monitor("vsm") == 'no command "vsm"; did you mean "vms"?\n'

@@ -100,8 +100,25 @@ static void target_service(const struct config *config, enum config_arch arch) {
             service->overlay_memory >= config_overlays(config) * CONFIG_MIN_OVERLAY);
     require(config->network_count <= CONFIG_MAX_NETWORKS && config->disk_count <= CONFIG_MAX_DISKS);
     for (uint32_t i = 0; i < config->disk_count; i++) {
-        require((config->disks[i].file == NULL) == (config->disks[i].memory != 0));
-        require(config->disks[i].memory % 4096 == 0);
+        const struct config_disk *disk = &config->disks[i];
+
+        require((disk->file != NULL) + (disk->memory != 0) + (disk->device != NULL) == 1);
+        require(disk->memory % 4096 == 0);
+        require(disk->device == NULL ||
+                (config_device_valid(disk->device) && strlen(disk->device) <= CONFIG_MAX_DEVICE));
+        for (uint32_t other = 0; disk->device != NULL && other < i; other++) {
+            require(config->disks[other].device == NULL ||
+                    !config_same_device(disk->device, config->disks[other].device));
+        }
+    }
+    for (uint32_t i = 0; i < config->network_count; i++) {
+        const char *uplink = config->networks[i].uplink;
+
+        require(uplink == NULL || config_uplink_valid(uplink));
+        for (uint32_t other = 0; uplink != NULL && other < i; other++) {
+            require(config->networks[other].uplink == NULL ||
+                    !config_same_device(uplink, config->networks[other].uplink));
+        }
     }
 }
 

@@ -102,4 +102,27 @@ static __attribute__((unused)) int fixture_check(const char *text) {
     return fixture_check_for(CONFIG_ARCH_X86, text);
 }
 
+/* Checks a text, and reads it, which has to come to the same: `error` is the one error from the line number
+ * on; NULL: the config is right. */
+static __attribute__((unused)) void fixture_expect(enum config_arch arch, const char *text,
+                                                   const char *error) {
+    static struct config config;
+    char expected[512];
+    int result = fixture_check_for(arch, text);
+
+    /* The reader is of the same mind. */
+    assert_int_equal(config_read(fixture.blob, sizeof(fixture.blob), arch, &config), result);
+    if (error == NULL) {
+        if (result != 0) {
+            fail_msg("%s: %s", text, fixture.errors);
+        }
+        return;
+    }
+    snprintf(expected, sizeof(expected), "t.dts:%s\n", error);
+    if (result != -EINVAL || fixture.report.count != 1 ||
+        strncmp(fixture.errors, expected, strlen(expected)) != 0) {
+        fail_msg("%s\nexpected: %sfound %u: %s", text, expected, fixture.report.count, fixture.errors);
+    }
+}
+
 #endif

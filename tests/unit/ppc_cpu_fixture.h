@@ -33,6 +33,7 @@ uint64_t test_time;
 #define ROM_HOST    0x300000000ull
 #define HEAP_HOST   0x1f0000000ull /* physical address of the hypervisor's heap pages */
 #define DEVICE_BASE 0xfe0000000ull
+#define SHOWN_BASE  0xfd0000000ull /* a page of a device's registers, at their own address */
 
 struct real_entry {
     uint32_t mas1, mas2, mas3, mas7;
@@ -86,6 +87,8 @@ static inline uint64_t host_of(uint64_t gpa) {
 static inline bool host_is_vms(uint64_t physical, uint64_t size, bool write) {
     if (fixture.heap_page && physical == HEAP_HOST && size == 4096)
         return true;
+    if (physical == SHOWN_BASE && size == 4096)
+        return true;
     if (physical >= ROM_HOST && physical + size <= ROM_HOST + ROM_SIZE)
         return !write;
     for (uint64_t at = physical; at < physical + size; at += 4096) {
@@ -104,6 +107,15 @@ int guest_memory_translate(struct vm *which, uint64_t gpa, uint64_t *physical, u
                            enum guest_region_kind *kind) {
     bool rom = gpa >= ROM_BASE && gpa < (uint64_t)ROM_BASE + ROM_SIZE;
     FIXTURE_CHECK(which == vm());
+    if (gpa >= SHOWN_BASE && gpa - SHOWN_BASE < 4096) {
+        if (physical)
+            *physical = gpa;
+        if (contiguous)
+            *contiguous = 4096 - (gpa - SHOWN_BASE);
+        if (kind)
+            *kind = GUEST_SHOWN_DEVICE;
+        return 0;
+    }
     if (gpa >= RAM_SIZE && !rom)
         return -EFAULT;
     if (physical)

@@ -36,6 +36,8 @@ static uint8_t blob[4 * K4];
 static char text[1024]; /* the log, and what the service VM crashed of */
 static struct config_guest asked;
 static int create_error;
+static unsigned offered, shown, released, last_released;
+static uint64_t rest, bar_base, bar_end; /* what the machine's functions are at */
 static unsigned woken, readies, asked_again, devices_reset, started, restarts, crashes, consoles_made;
 static int console_error;
 static struct work *queued;
@@ -137,6 +139,24 @@ void service_ask_again(void) {
     asked_again++;
     service.board->events |= SERVICE_EVENT_VM;
 }
+void service_host_offer(void) {
+    offered++;
+}
+bool service_host_overlap(uint64_t base, uint64_t size, uint64_t *end) {
+    *end = bar_end;
+    return base < bar_end && bar_base < base + size;
+}
+void service_host_show(void) {
+    assert_true(service.starts != 0);
+    shown++;
+}
+void service_host_release(bool last) {
+    released++;
+    last_released += last;
+}
+uint64_t service_host_rest(void) {
+    return rest;
+}
 void arch_service_clock(uint64_t *base, uint64_t *multiplier) {
     *base = 0x123456789;
     *multiplier = 0xabcdef;
@@ -211,6 +231,8 @@ static inline int setup(void **state) {
     consoles_made = 0;
     console_error = 0;
     create_error = parse_result = 0;
+    offered = shown = released = last_released = 0;
+    rest = bar_base = bar_end = 0;
     queued = NULL;
     run_time = 0;
     test_time = 100 * SECOND;

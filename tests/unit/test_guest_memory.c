@@ -421,11 +421,14 @@ static void test_compare_exchange(void **state) {
 
 static struct guest_region shown_region;
 static unsigned shown_calls;
+static bool shown_expected = true;
 static int shown_error;
 
 static int shown_hook(struct vm *of, const struct guest_region *region, bool present) {
     assert_ptr_equal(of, &vm);
-    assert_true(present);
+    assert_int_equal(present, shown_expected);
+    if (shown_error)
+        shown_expected = false;                                        /* it is taken back */
     assert_int_equal(of->memory.lock.next - of->memory.lock.owner, 1); /* with the lock */
     shown_region = *region;
     shown_calls++;
@@ -535,6 +538,29 @@ static void test_show(void **state) {
     shown_error = -ENOMEM;
     assert_int_equal(show(16 * MIB, K4, NULL, apart, true), -ENOMEM);
     shown_error = 0;
+    assert_int_equal(guest_memory_translate(&vm, 16 * MIB, NULL, NULL, NULL), -EFAULT);
+
+    /* Registers: for its CPUs alone. It can all be taken away again. */
+    shown_expected = true;
+    const struct guest_foreign registers = {
+        .base = 16 * MIB, .size = K4, .physical = apart, .writable = true, .device = true};
+    assert_int_equal(guest_memory_show(&vm, &registers), 0);
+    assert_int_equal(shown_region.kind, GUEST_SHOWN_DEVICE);
+    is_shown(16 * MIB, apart, K4, GUEST_SHOWN_DEVICE);
+    assert_int_equal(guest_read(&vm, 16 * MIB, bytes, 4), -EFAULT);
+    assert_int_equal(guest_read(&vm, 16 * MIB - 2, bytes, 4), -EFAULT);
+    assert_int_equal(guest_write(&vm, 16 * MIB, bytes, 4), -EFAULT);
+    assert_null(guest_page(&vm, 16 * MIB));
+    shown_expected = false;
+    assert_int_equal(guest_memory_hide(&vm, 16 * MIB + K4), -ENOENT);
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(guest_memory_hide(&vm, 8 * MIB + i * K4), 0);
+    assert_int_equal(guest_memory_hide(&vm, 16 * MIB), 0);
+    assert_int_equal(shown_region.base, 16 * MIB);
+    assert_int_equal(guest_memory_hide(&vm, 16 * MIB), -ENOENT);
+    assert_int_equal(guest_memory_translate(&vm, 8 * MIB, NULL, NULL, NULL), -EFAULT);
+    for (unsigned i = 50; i < 100; i++)
+        is_shown(8 * MIB + i * K4, apart + i * K4, K4, i & 1 ? GUEST_SHOWN : GUEST_SHOWN_READ);
     assert_int_equal(vm.memory.lock.next, vm.memory.lock.owner);
 
     /* What it is shown is not its own: it is there still when the VM is gone. */

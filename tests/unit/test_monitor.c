@@ -90,6 +90,11 @@ int control_cpu_info(unsigned number, struct control_cpu *info) {
     *info = cpus[number];
     return 0;
 }
+static unsigned devices;
+void control_devices(void (*print)(const char *line)) {
+    for (unsigned i = 0; i < devices; i++)
+        print("0000:00:02.0 1af4:1041 Ethernet card   service VM  MSI-X 3");
+}
 void control_memory(struct memory_statistics *out) {
     *out = (struct memory_statistics){.total = 1ull << 30,
                                       .free = 600ull << 20,
@@ -474,6 +479,11 @@ static void test_host(void **state) {
     assert_non_null(strstr(command("cpus"), "online      0 %"));
     cpus[1].self = false;
     assert_non_null(strstr(command("cpus"), "offline     0 %  -\n"));
+    devices = 0;
+    assert_string_equal(command("devices"), "this machine has no PCI functions that are known\n");
+    devices = 1;
+    assert_string_equal(command("devices"), "ADDRESS      ID        CLASS           OWNER       INTERRUPTS\n"
+                                            "0000:00:02.0 1af4:1041 Ethernet card   service VM  MSI-X 3\n");
     assert_string_equal(command("log"), "[    0.000000] a line\n");
     command("log 7");
     command("log 100000");

@@ -80,6 +80,12 @@ static void test_memory(void **context) {
     state0()->tlb0[8][0].mas2 |= MAS2_W | MAS2_I | MAS2_G | MAS2_E;
     assert_int_equal(fill(vcpu0(), 0x10008000, TLB_READ), SHADOW_FILLED);
     assert_int_equal(real_find(vcpu0(), 0x10008000)->mas2, 0x10008000 | MAS2_M | MAS2_G | MAS2_E);
+    /* Registers that it is shown: uncached and guarded whatever it says, and no code. */
+    map0(state0(), 0, 0x10009000, SHOWN_BASE, RIGHTS_ALL, 0);
+    assert_int_equal(fill(vcpu0(), 0x10009004, TLB_EXECUTE), SHADOW_DEVICE);
+    assert_int_equal(fill(vcpu0(), 0x10009004, TLB_WRITE), SHADOW_FILLED);
+    assert_maps(vcpu0(), 0x10009004, SHOWN_BASE + 4, MAS3_UR | MAS3_UW);
+    assert_int_equal(real_find(vcpu0(), 0x10009000)->mas2, 0x10009000 | MAS2_I | MAS2_G);
 }
 
 /* With the log of written pages running a page can be written once its first write has been noted. */

@@ -89,6 +89,8 @@ static void test_disks(void **state) {
     add_disk("far", "far.img", 0);
     add_disk("swap", NULL, 2 * MIB);
     add_disk("b", "b.img", 0);
+    add_disk("nvme", NULL, 0); /* the machine's: it takes no memory and no place in the board */
+    config.disks[config.disk_count - 1].device = "01:00.0";
     struct service_board *board = create();
     static const char *const names[] = {"disk.img", ":scratch", "far.img", ":swap", "b.img"};
     static const uint64_t sizes[] = {2 * K4 + 100, 3 * MIB, 3 * K4, 2 * MIB, K4};
@@ -244,6 +246,38 @@ static void test_windows(void **state) {
         assert_int_equal(kind, GUEST_SHOWN);
     }
     assert_int_equal(guest_memory_translate(&machine, at, NULL, NULL, NULL), -EFAULT);
+}
+
+/* Windows and memory of disks keep out of the way of registers. */
+static void test_registers(void **state) {
+    (void)state;
+    bar_base = 4 * GIB + 3 * MIB;
+    bar_end = bar_base + K4;
+    add_disk("spare", NULL, MIB);
+    struct service_board *board = create();
+    assert_int_equal(service_show_guests(), 0);
+    assert_int_equal(board->file[0].address, 4 * GIB);
+    assert_int_equal(board->vm[1].window, 4 * GIB + 4 * MIB);
+    assert_int_equal(board->vm[2].window, 4 * GIB + 10 * MIB);
+}
+
+/* It is offered the machine's functions if the config names one. */
+static void test_offered(void **state) {
+    (void)state;
+    config.network_count = 2;
+    add_disk("spare", NULL, MIB);
+    create();
+    assert_int_equal(offered, 0);
+    assert_int_equal(teardown(state) | setup(state), 0);
+    config.network_count = 2;
+    config.networks[1].uplink = "52:54:00:12:34:56";
+    create();
+    assert_int_equal(offered, 1);
+    assert_int_equal(teardown(state) | setup(state), 0);
+    add_disk("spare", NULL, 0);
+    config.disks[0].device = "serial:1";
+    assert_int_equal(create()->file_count, 0); /* it holds itself what it holds */
+    assert_int_equal(offered, 1);
 }
 
 static void test_serves(void **state) {
@@ -408,6 +442,8 @@ int main(void) {
         TEST(test_not_shown),
         TEST(test_console_not_made),
         TEST(test_windows),
+        TEST(test_registers),
+        TEST(test_offered),
         TEST(test_serves),
         TEST(test_holes),
         TEST(test_guest_state),

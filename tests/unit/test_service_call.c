@@ -66,6 +66,25 @@ int arch_entropy(uint8_t *bytes, unsigned size) {
     memset(bytes, 0xab, size);
     return entropy_result;
 }
+static uint32_t pci[3]; /* what was called of the machine's functions, last: number, argument, which */
+static int32_t pci_called(uint32_t number, uint32_t argument, uint32_t which) {
+    pci[0] = number;
+    pci[1] = argument;
+    pci[2] = which;
+    return (int32_t)which;
+}
+int32_t service_host_claim(uint32_t number) {
+    return pci_called(number, 0, 1);
+}
+int32_t service_host_master(uint32_t number, uint32_t on) {
+    return pci_called(number, on, 2);
+}
+int32_t service_host_vectors(uint32_t number, uint32_t wanted) {
+    return pci_called(number, wanted, 3);
+}
+int32_t service_host_unmask(uint32_t number) {
+    return pci_called(number, 0, 4);
+}
 static uint64_t marked_at, marked_size;
 int guest_mark_backing(struct vm *vm, uint64_t offset, uint64_t size) {
     assert_ptr_equal(vm, &vms[1]);
@@ -259,6 +278,18 @@ static void test_wait(void **state) {
     assert_int_equal(readies, 1);
     assert_int_equal(call(SERVICE_CALL_BASE - 1, 0, 0, 0, 0), -ENOSYS);
     assert_int_equal(call(SERVICE_CALL_END, 0, 0, 0, 0), -ENOSYS);
+}
+
+static void test_functions(void **state) {
+    (void)state;
+    assert_int_equal(call(SERVICE_CALL_PCI_CLAIM, 7, 9, 0, 0), 1);
+    assert_true(pci[0] == 7 && pci[1] == 0);
+    assert_int_equal(call(SERVICE_CALL_PCI_MASTER, UINT32_MAX, 2, 0, 0), 2);
+    assert_true(pci[0] == UINT32_MAX && pci[1] == 2);
+    assert_int_equal(call(SERVICE_CALL_PCI_VECTORS, 5, UINT32_MAX, 0, 0), 3);
+    assert_true(pci[0] == 5 && pci[1] == UINT32_MAX);
+    assert_int_equal(call(SERVICE_CALL_PCI_UNMASK, 4, 9, 0, 0), 4);
+    assert_int_equal(pci[0], 4);
 }
 
 static struct service_device *device(uint32_t token, uint16_t vm) {
@@ -475,11 +506,12 @@ static void test_again(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_texts, setup),    cmocka_unit_test_setup(test_wait, setup),
-        cmocka_unit_test_setup(test_devices, setup),  cmocka_unit_test_setup(test_dirty, setup),
-        cmocka_unit_test_setup(test_requests, setup), cmocka_unit_test_setup(test_doorbells, setup),
-        cmocka_unit_test_setup(test_again, setup),    cmocka_unit_test_setup(test_entropy, setup),
-        cmocka_unit_test_setup(test_consoles, setup), cmocka_unit_test_setup(test_request_at_once, setup),
+        cmocka_unit_test_setup(test_texts, setup),     cmocka_unit_test_setup(test_wait, setup),
+        cmocka_unit_test_setup(test_functions, setup), cmocka_unit_test_setup(test_devices, setup),
+        cmocka_unit_test_setup(test_dirty, setup),     cmocka_unit_test_setup(test_requests, setup),
+        cmocka_unit_test_setup(test_doorbells, setup), cmocka_unit_test_setup(test_again, setup),
+        cmocka_unit_test_setup(test_entropy, setup),   cmocka_unit_test_setup(test_request_at_once, setup),
+        cmocka_unit_test_setup(test_consoles, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,9 +8,11 @@
 #include "service/devices.h"
 #include "service/clock.h"
 #include "service/heap.h"
+#include "service/hostdisks.h"
 #include "service/loop.h"
 #include "service/overlays.h"
 #include "service/window.h"
+#include "virtio/disk_memory.h"
 #include "virtio/rng.h"
 
 #define HEAD     "/dts-v1/; / { compatible = \"saguaro,host\"; "
@@ -47,6 +49,12 @@ struct virtio_memory *window_memory(unsigned vm) {
     static struct virtio_memory memory = {.map = window_map};
     assert_true(vm < SERVICE_MAX_VMS);
     return &memory;
+}
+
+/* The machine's disk that disk `n` of the config is; NULL: none. */
+static struct disk *hostdisk[CONFIG_MAX_DISKS];
+struct disk *hostdisks_get(unsigned index) {
+    return hostdisk[index];
 }
 
 /* A source of random numbers for a guest: what it is given, and how often it is run. */
@@ -294,6 +302,30 @@ static void test_left_out(void **state) {
     check_made(1, 0, 7, VIRTIO_ID_ENTROPY);
 }
 
+/* Disks of the machine's: one that could be found and one that could not. */
+static void test_machine_disks(void **state) {
+    static struct disk_memory memory;
+
+    (void)state;
+    configure(HEAD
+              "networks { lan { }; dmz { }; };"
+              "disks { none { device = \"QM1\"; }; ssd { device = \"01:00.0\"; }; };"
+              "guests { a { kernel = \"k\"; memory = \"1M\"; entropy = \"no\"; disk0 { disk = \"none\"; };"
+              "             disk1 { disk = \"ssd\"; }; }; }; };");
+    add_vm(0, "a");
+    assert_int_equal(disk_memory_init(&memory, contents, sizeof(contents), false), 0);
+    hostdisk[1] = &memory.disk;
+    start();
+    hostdisk[1] = NULL;
+    assert_null(said("disk none cannot be used")); /* whoever looked for it has said so */
+    assert_non_null(said("guest a: disk0 cannot be made"));
+    assert_int_equal(made_count, 1);
+    check_made(0, 0, 2, VIRTIO_ID_BLOCK);
+    assert_true(devices_network(0) && devices_network(1) && devices_network(0) != devices_network(1));
+    assert_null(devices_network(2));
+    assert_null(devices_network(CONFIG_MAX_NETWORKS));
+}
+
 /* Each overlay has the same number in each run. */
 static void test_overlays(void **state) {
     const uint32_t *tables;
@@ -420,7 +452,7 @@ static void test_console(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_all),      TEST(test_e1000),      TEST(test_left_out), TEST(test_console),
-        TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
+        TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),  TEST(test_machine_disks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,14 +189,70 @@ static void test_consoles(void **state) {
     assert_story("end wait ");
 }
 
+/* ---- interrupts of the machine's functions */
+
+static void interrupt_0(struct loop_pci *pci, uint32_t vectors) {
+    (void)pci;
+    tell("pci0(%x) ", (unsigned)vectors);
+}
+static void interrupt_63(struct loop_pci *pci, uint32_t vectors) {
+    (void)pci;
+    tell("pci63(%x) ", (unsigned)vectors);
+    /* Another one comes meanwhile: it is not lost. */
+    if (vectors == 8) {
+        board->pci_vectors[63] |= 2;
+        board->pci_interrupts[1] |= 1u << 31;
+        board->events |= SERVICE_EVENT_PCI;
+    }
+}
+
+static void interrupt(unsigned number, uint32_t vectors) {
+    board->pci_vectors[number] |= vectors;
+    board->pci_interrupts[number / 32] |= 1u << number % 32;
+    board->events |= SERVICE_EVENT_PCI;
+}
+
+static void test_interrupts(void **state) {
+    struct loop_pci first = {interrupt_0}, last = {interrupt_63};
+
+    (void)state;
+    loop_attach_pci(0, &first);
+    loop_attach_pci(63, &last);
+    interrupt(0, 0x80000001);
+    interrupt(63, 8);
+    interrupt(5, 1); /* nobody's */
+    loop_turn();
+    assert_story("pci0(80000001) pci63(8) end wait ");
+    assert_int_equal(board->pci_vectors[0] | board->pci_vectors[5] | board->pci_interrupts[0], 0);
+    loop_turn();
+    assert_story("pci63(2) end wait ");
+    /* A bit without a vector: it was taken with the one before. */
+    interrupt(0, 0);
+    loop_turn();
+    assert_story("end wait ");
+    /* Without the event they are not looked at. */
+    board->pci_vectors[0] = 1;
+    board->pci_interrupts[0] = 1;
+    loop_turn();
+    assert_story("end wait ");
+    loop_attach_pci(0, NULL);
+    interrupt(0, 1);
+    loop_turn();
+    assert_story("end wait ");
+    assert_int_equal(board->pci_vectors[0], 0);
+}
+
 static void test_order(void **state) {
     (void)state;
     ring(5, 1);
     request(0, (struct service_request){.device = 5, .size = 2});
     board->vms_changed = 0x80000001;
     board->events |= SERVICE_EVENT_VM;
+    struct loop_pci first = {interrupt_0};
+    loop_attach_pci(0, &first);
+    interrupt(0, 4);
     loop_turn();
-    assert_story("vm0 vm31 read100(0,0,2) answer(42) bell100(1) end wait ");
+    assert_story("vm0 vm31 read100(0,0,2) answer(42) bell100(1) pci0(4) end wait ");
     assert_int_equal(board->vms_changed, 0);
 }
 
@@ -303,6 +359,20 @@ static void test_work(void **state) {
     assert_story("bell100(1) work1 end ");
     loop_turn();
     assert_story("work1 end wait ");
+    /* Work without an end: the hypervisor sees now and then that the loop turns, and it does not sleep. */
+    counter = 7000;
+    a.turns = 1000;
+    loop_queue(&a.work);
+    for (unsigned i = 0; i < 600; i++) {
+        loop_turn();
+        if (strstr(story, "wait"))
+            assert_story("work1 end wait(7000) ");
+        story[0] = 0;
+    }
+    assert_in_range(calls_of(SERVICE_CALL_WAIT), 3, 4); /* one of them above */
+    a.turns = 0;
+    loop_turn();
+    story[0] = 0;
     /* What work queues has its turn in the next one. */
     b.other = &a;
     loop_queue(&b.work);
@@ -333,6 +403,7 @@ int main(void) {
         TEST(test_work),
         TEST(test_timers_set_timers),
         TEST(test_find),
+        TEST(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,17 +48,22 @@ static void test_pages(void **state) {
 
     (void)state;
     assert_false(ranges_page(&ranges, 0, &page));
-    assert_true(ranges_add(&ranges, 0xc0400000, 0x8400000, 12 * MIB, true));
+    assert_true(ranges_add(&ranges, 0xc0400000, 0x8400000, 12 * MIB, true, false));
     assert_int_equal(walk(0xc0400000, 0x8400000, 12 * MIB), 3);
     assert_true(ranges_page(&ranges, 0xc0400000, &page) && page.writable && page.tsize == 6);
     assert_false(ranges_page(&ranges, 0xc03fffff, &page));
     assert_false(ranges_page(&ranges, 0xc1000000, &page));
     /* Above 4 GiB, read-only, up to the end of the address space. */
-    assert_true(ranges_add(&ranges, 0xfffff000, 0xfedcba000ull, 4096, false));
+    assert_true(ranges_add(&ranges, 0xfffff000, 0xfedcba000ull, 4096, false, false));
     assert_int_equal(walk(0xfffff000, 0xfedcba000ull, 4096), 1);
     assert_true(ranges_page(&ranges, 0xffffffff, &page) && !page.writable);
+    /* Registers. */
+    assert_true(ranges_add(&ranges, 0x30000000, 0xfe0000000ull, 0x20000, true, true));
+    assert_int_equal(walk(0x30000000, 0xfe0000000ull, 0x20000), 2);
+    assert_true(ranges_page(&ranges, 0x30012345, &page) && page.device && page.writable);
+    assert_true(ranges_page(&ranges, 0xc0400000, &page) && !page.device);
     /* Not congruent: small pages. */
-    assert_true(ranges_add(&ranges, 0x20001000, 0x40000000, MIB, true));
+    assert_true(ranges_add(&ranges, 0x20001000, 0x40000000, MIB, true, false));
     assert_int_equal(walk(0x20001000, 0x40000000, MIB), 256);
     ranges_remove(&ranges, 0x20001000);
     assert_false(ranges_page(&ranges, 0x20001000, &page));
@@ -69,10 +74,10 @@ static void test_place(void **state) {
 
     (void)state;
 
-    assert_true(at >= LOW && ranges_add(&ranges, at, 0x124000000ull, 256 * MIB, true));
+    assert_true(at >= LOW && ranges_add(&ranges, at, 0x124000000ull, 256 * MIB, true, false));
     assert_int_equal(walk(at, 0x124000000ull, 256 * MIB), 4); /* 0x124000000 is no multiple of 256 MiB */
     at = ranges_place(&ranges, 0x30000000, 256 * MIB, LOW, HIGH);
-    assert_true(ranges_add(&ranges, at, 0x30000000, 256 * MIB, true));
+    assert_true(ranges_add(&ranges, at, 0x30000000, 256 * MIB, true, false));
     assert_int_equal(walk(at, 0x30000000, 256 * MIB), 1);
     /* Until it is full, without overlap. */
     unsigned count = 0;
@@ -80,7 +85,7 @@ static void test_place(void **state) {
         struct range_page page;
         assert_false(ranges_page(&ranges, at, &page));
         assert_false(ranges_page(&ranges, at + 126 * (uint32_t)MIB - 1, &page));
-        assert_true(ranges_add(&ranges, at, 0x40200000 + count * 128 * MIB, 126 * MIB, true));
+        assert_true(ranges_add(&ranges, at, 0x40200000 + count * 128 * MIB, 126 * MIB, true, false));
         walk(at, 0x40200000 + count * 128 * MIB, 126 * MIB);
         count++;
     }
@@ -89,17 +94,17 @@ static void test_place(void **state) {
     assert_int_equal(ranges_place(&ranges, 0, UINT32_MAX, LOW, HIGH), 0);
     /* A small one fits between. */
     at = ranges_place(&ranges, 0x7654000, 0x3000, LOW, HIGH);
-    assert_true(at != 0 && ranges_add(&ranges, at, 0x7654000, 0x3000, false));
+    assert_true(at != 0 && ranges_add(&ranges, at, 0x7654000, 0x3000, false, false));
     walk(at, 0x7654000, 0x3000);
 }
 
 static void test_many(void **state) {
     (void)state;
     for (unsigned i = 0; i < MAX_RANGES; i++)
-        assert_true(ranges_add(&ranges, LOW + i * 4096, 0, 4096, true));
-    assert_false(ranges_add(&ranges, HIGH, 0, 4096, true));
+        assert_true(ranges_add(&ranges, LOW + i * 4096, 0, 4096, true, false));
+    assert_false(ranges_add(&ranges, HIGH, 0, 4096, true, false));
     ranges_remove(&ranges, LOW + 4096);
-    assert_true(ranges_add(&ranges, HIGH, 0, 4096, true));
+    assert_true(ranges_add(&ranges, HIGH, 0, 4096, true, false));
 }
 
 int main(void) {

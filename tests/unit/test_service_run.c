@@ -48,6 +48,27 @@ static void test_ready(void **state) {
     assert_int_equal(readies, 1);
     assert_int_equal(service_restart(), -EBUSY);
     assert_int_equal(restarts, 1);
+    /* The functions that it had are not there again yet. */
+    rest = 1;
+    assert_int_equal(service_restart(), -EBUSY);
+    assert_int_equal(restarts, 1);
+}
+
+/* What it has of the machine's functions ends with its run. */
+static void test_functions(void **state) {
+    (void)state;
+    create();
+    for (enum vm_state at = VM_OFF; at <= VM_PAUSED; at++) {
+        machine.state = at;
+        service_guest_changed(&machine);
+    }
+    guests[1].state = VM_OFF;
+    service_guest_changed(&guests[1]);
+    assert_int_equal(released, 1);
+    assert_int_equal(last_released, 0);
+    service_leave();
+    assert_int_equal(released, 2);
+    assert_int_equal(last_released, 1);
 }
 
 /* One look of the watch, a second later; `calls` of SERVICE_CALL_WAIT and `used` ns of CPU time since. */
@@ -142,6 +163,7 @@ static void test_load(void **state) {
         assert_memory_equal(bytes, "abcdef", 6);
         /* It finds no event but what it is told anew. */
         assert_int_equal(asked_again, i);
+        assert_int_equal(shown, i);
         assert_int_equal(board->events, SERVICE_EVENT_VM);
         assert_int_equal(board->starts, i);
         assert_int_equal(service_starts(), i);
@@ -181,7 +203,7 @@ static void test_bad_image(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_events), TEST(test_ready), TEST(test_never_ready),
+        TEST(test_events), TEST(test_ready), TEST(test_functions), TEST(test_never_ready),
         TEST(test_watch),  TEST(test_load),  TEST(test_bad_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,14 @@ static void test_service(void **state) {
         is_up(vm);
     }
     assert_int_equal(vm->restarts, 2);
+    /* What it had of the machine's is being reset meanwhile. */
+    service_wait = SECOND / 10;
+    assert_int_equal(vm_reset(vm), 0);
+    settle();
+    is_off(vm, "restarting");
+    service_wait = 0;
+    run_for(SECOND / 10);
+    is_up(vm);
     text[0] = 0;
     vm_print_summary();
     assert_false(logged("(service)"));

@@ -126,6 +126,16 @@ static bool guest_pending(struct vcpu *vcpu) {
 /* ---- the service VM, as far as guests have to do with it */
 
 static bool unsettled, event;
+static uint64_t service_wait; /* until it may start again */
+static unsigned leaves;       /* the machine is about to end */
+
+uint64_t service_rest(void) {
+    return service_wait;
+}
+
+void service_leave(void) {
+    leaves++;
+}
 
 void service_guest_reset(struct vm *vm) {
     assert_int_equal(vm->scrubbed, 0); /* it is told before its memory goes */
@@ -182,11 +192,13 @@ void log_line(enum log_level level, const char *format, ...) {
 
 void arch_power_off(void) {
     assert_true(expect_power);
+    assert_int_equal(leaves, 1);
     longjmp(powered, 1);
 }
 
 void arch_reboot(void) {
     assert_true(expect_power);
+    assert_int_equal(leaves, 1);
     longjmp(powered, 2);
 }
 
@@ -234,6 +246,8 @@ static inline int setup(void **state) {
     scrubs = 0;
     in_reset = NULL;
     unsettled = event = false;
+    service_wait = 0;
+    leaves = 0;
     expect_power = false;
     vm_set_when_idle(CONFIG_IDLE_STAY);
     if (!a) {

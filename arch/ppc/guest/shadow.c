@@ -160,7 +160,8 @@ void shadow_lose(struct ppc_vcpu *vcpu, const struct tlb_lost *lost) {
 struct behind {
     uint64_t physical; /* of the byte asked for */
     bool writable;
-    bool page; /* the magic page: no more than 4 KiB, no code */
+    bool device; /* registers: uncached and guarded */
+    bool page;   /* the magic page: no more than 4 KiB, no code */
 };
 
 static bool memory_behind(struct ppc_vcpu *vcpu, uint64_t gpa, struct behind *behind) {
@@ -169,12 +170,14 @@ static bool memory_behind(struct ppc_vcpu *vcpu, uint64_t gpa, struct behind *be
     if (vcpu->magic && vcpu->state->magic_page && gpa >> 12 == vcpu->state->magic_physical >> 12) {
         behind->physical = arch_heap_physical(vcpu->magic) | (gpa & 0xfff);
         behind->writable = true;
+        behind->device = false;
         behind->page = true;
         return true;
     }
     if (guest_memory_translate(vcpu->core.vm, gpa, &behind->physical, NULL, &kind))
         return false;
-    behind->writable = kind == GUEST_RAM || kind == GUEST_SHOWN;
+    behind->device = kind == GUEST_SHOWN_DEVICE;
+    behind->writable = kind == GUEST_RAM || kind == GUEST_SHOWN || behind->device;
     behind->page = false;
     return true;
 }
@@ -187,15 +190,17 @@ static uint32_t rights_of(const struct ppc_tlb_entry *entry, bool user, const st
         rights = (entry->mas3 & (MAS3_SX | MAS3_SW | MAS3_SR)) << 1;
     if (!behind->writable)
         rights &= ~MAS3_UW;
-    if (behind->page)
+    if (behind->page || behind->device)
         rights &= ~MAS3_UX;
     /* The fast path reads the guest's instructions through its own entries (arch/ppc/fast.S). */
     return rights | ((rights & MAS3_UR) ? MAS3_SR : 0u);
 }
 
 /* RAM is cacheable and coherent for everybody: what the guest says of W and I would contradict the
- * hypervisor's own view of the same page. */
-static uint32_t attributes_of(const struct ppc_tlb_entry *entry) {
+ * hypervisor's own view of the same page. A device's registers are never cached nor read ahead of time. */
+static uint32_t attributes_of(const struct ppc_tlb_entry *entry, const struct behind *behind) {
+    if (behind->device)
+        return MAS2_I | MAS2_G | (entry->mas2 & MAS2_E);
     return MAS2_M | (entry->mas2 & (MAS2_G | MAS2_E));
 }
 
@@ -282,7 +287,8 @@ static enum shadow_result fill_split(struct ppc_vcpu *vcpu, const struct ppc_tlb
     if (other && memory_behind(vcpu, guest_tlb_physical(other, address), &there)) {
         there.writable = there.writable && behind->writable;
         uint32_t rights = rights_of(other, user, &there) & ~mine;
-        if (there.physical == behind->physical && attributes_of(other) == attributes_of(guest)) {
+        if (there.physical == behind->physical &&
+            attributes_of(other, &there) == attributes_of(guest, behind)) {
             entry->rights |= rights;
             entry->tlb1 = entry->tlb1 && guest_tlb_is_tlb1(state, other);
         } else if (!fetch && rights) {
@@ -301,7 +307,7 @@ enum shadow_result shadow_fill(struct ppc_vcpu *vcpu, const struct ppc_tlb_entry
 
     bug_if(!vcpu->shadow->cpu);
     if (!memory_behind(vcpu, gpa, &behind) || (access == TLB_WRITE && !behind.writable) ||
-        (access == TLB_EXECUTE && behind.page))
+        (access == TLB_EXECUTE && (behind.page || behind.device)))
         return SHADOW_DEVICE;
     if (behind.page)
         magic_touched(vcpu);
@@ -310,7 +316,7 @@ enum shadow_result shadow_fill(struct ppc_vcpu *vcpu, const struct ppc_tlb_entry
     struct shadow_entry entry = {
         .pid = (uint8_t)(guest->mas1 & MAS1_TID_MASK ? vcpu->host_pid0 : vcpu->host_pid1),
         .tlb1 = guest_tlb_is_tlb1(state, guest),
-        .attributes = attributes_of(guest),
+        .attributes = attributes_of(guest, &behind),
         .rights = rights_of(guest, state->msr & MSR_PR, &behind),
     };
     if (!(state->msr & MSR_IS) != !(state->msr & MSR_DS))

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the machine's PCI functions are found: bridges, several functions, BARs that are as before afterwards,
+// machines that make no sense; and what people are shown of them.
+// unit-sources: devices/host_pci.c lib/pci.c
+#include "host_pci_fixture.h"
+#include "core/control.h"
+
+struct cpu *test_cpu;
+uint64_t test_time;
+
+void panic(const char *format, ...) {
+    fail_msg("%s", format);
+    abort();
+}
+
+/* What was found stays, as nothing takes a machine's functions away: each test looks at those of its own. */
+static unsigned first;
+static char shown[4096];
+
+static void print(const char *line) {
+    size_t used = strlen(shown);
+    snprintf(shown + used, sizeof(shown) - used, "%s\n", line);
+}
+
+static int setup(void **state) {
+    (void)state;
+    memset(&machine, 0, sizeof(machine));
+    machine.buses = 1;
+    text[0] = shown[0] = 0;
+    first = host_pci_count();
+    return 0;
+}
+
+static unsigned find(void) {
+    machine.writes = 0;
+    host_pci_init();
+    return host_pci_count() - first;
+}
+
+static const struct host_pci *get(unsigned index) {
+    return host_pci_get(first + index);
+}
+
+static void is_named(unsigned index, const char *name) {
+    char found[HOST_PCI_NAME];
+    host_pci_name(get(index), found);
+    assert_string_equal(found, name);
+}
+
+static void test_none(void **state) {
+    (void)state;
+    machine.buses = 0;
+    assert_int_equal(find(), 0);
+    control_devices(print);
+    assert_string_equal(shown, "");
+    machine.buses = 2;
+    assert_int_equal(find(), 0);
+    assert_int_equal(machine.writes, 0);
+}
+
+static void test_bars(void **state) {
+    (void)state;
+    struct function *f = add(0, 3, 0, 0x10411af4, 0x020000);
+    add_bar(f, 0, 0xc000, 0x20);
+    f->space[PCI_BAR] |= 1; /* I/O */
+    add_bar(f, 1, 0xfebf1000, 0x1000);
+    add_bar(f, 4, 0x3800004000ull, 0x4000);
+    put(f, PCI_COMMAND, 2, 7);
+    f->space[PCI_INTERRUPT_PIN] = 1;
+    add_capability(f, 0x98, PCI_CAPABILITY_MSIX);
+    put(f, 0x9a, 2, 2);
+    put(f, 0x9c, 4, 1);
+    put(f, 0xa0, 4, 0x801);
+    add_capability(f, 0x50, PCI_CAPABILITY_MSI);
+    add_capability(f, 0x60, PCI_CAPABILITY_EXPRESS);
+    put(f, 0x64, 4, 1u << 28);
+    struct function before = *f;
+    assert_int_equal(find(), 1);
+    assert_memory_equal(f, &before, sizeof(before));
+    const struct host_pci *pci = get(0);
+    assert_memory_equal(pci->config, before.space, PCI_SPACE);
+    assert_true(pci->range[0].kind == PCI_RANGE_IO && pci->range[0].address == 0xc000);
+    assert_true(pci->range[1].kind == PCI_RANGE_MEMORY && pci->range[1].size == 0x1000);
+    assert_true(pci->range[4].address == 0x3800004000ull && pci->range[4].size == 0x4000);
+    assert_int_equal(pci->range[5].kind, PCI_RANGE_NONE);
+    assert_true(pci->msix.count == 3 && pci->msix.bar == 1 && pci->msi.count == 1);
+    assert_true(pci->express == 0x60 && pci->reset);
+    /* Meanwhile it decoded nothing and was no bus master. */
+    assert_int_equal(machine.write[0].offset, PCI_COMMAND);
+    assert_int_equal(machine.write[0].value & 7, 0);
+    for (unsigned i = 1; i < machine.writes - 1; i++)
+        assert_in_range(machine.write[i].offset, PCI_BAR, PCI_BAR + 20);
+    assert_int_equal(machine.write[machine.writes - 1].offset, PCI_COMMAND);
+    assert_int_equal(machine.write[machine.writes - 1].value, 7);
+    is_named(0, "0000:00:03.0");
+    assert_int_equal(host_pci_class(pci), 0x020000);
+    ((struct host_pci *)pci)->claimed = true;
+    control_devices(print);
+    assert_non_null(
+        strstr(shown, "0000:00:03.0 1af4:1041 Ethernet card   service VM  MSI-X 3 MSI 1 line A\n"));
+
+    assert_ptr_equal(host_pci_sharer(NULL, 0xfebf1fff, 0xfebf3000), pci);
+    assert_null(host_pci_sharer(NULL, 0xfebf2000, 0xfebf3000));
+    assert_null(host_pci_sharer(NULL, 0xc000, 0xd000));
+    assert_ptr_equal(host_pci_sharer(NULL, 0, UINT64_MAX), pci);
+    assert_null(host_pci_sharer(pci, 0, UINT64_MAX));
+}
+
+static void test_bridges(void **state) {
+    const struct host_pci *root;
+    (void)state;
+    add_bridge(0, 1, 2, 4);
+    add_bridge(0, 2, 1, 1);
+    struct function *nic = add(1, 0, 0, 0x100e8086, 0x020000);
+    add(1, 0, 1, 0x100e8086, 0x020000); /* not a function of several: is not asked for */
+    add_bridge(2, 3, 4, 4);
+    struct function *deep = add(4, 5, 0, 0x00051b36, 0x010802);
+    deep->space[PCI_HEADER_TYPE] = 0x80;
+    add(4, 5, 7, 0x00051b36, 0x010802);
+    struct function *lost = add(9, 31, 0, 0x29228086, 0x010601); /* on a root bus of its own */
+    nic->space[PCI_INTERRUPT_PIN] = 2;
+    deep->space[PCI_INTERRUPT_PIN] = 1;
+    lost->space[PCI_INTERRUPT_PIN] = 5;
+    assert_int_equal(find(), 7);
+    is_named(0, "0000:00:01.0");
+    is_named(1, "0000:00:02.0");
+    is_named(2, "0000:01:00.0");
+    is_named(3, "0000:02:03.0");
+    is_named(4, "0000:04:05.0");
+    is_named(5, "0000:04:05.7");
+    is_named(6, "0000:09:1f.0");
+    assert_null(get(0)->bridge);
+    assert_ptr_equal(get(2)->bridge, get(1));
+    assert_ptr_equal(get(3)->bridge, get(0));
+    assert_ptr_equal(get(5)->bridge, get(3));
+    assert_null(get(6)->bridge);
+    assert_int_equal(host_pci_pin(get(2), &root), 2); /* slot 0 behind the bridge */
+    assert_ptr_equal(root, get(1));
+    assert_int_equal(host_pci_pin(get(4), &root), 1 + (5 + 3) % 4);
+    assert_ptr_equal(root, get(0));
+    assert_int_equal(host_pci_pin(get(6), &root), 0);
+    /* Bridges are left as they are. */
+    for (unsigned i = 0; i < machine.writes; i++)
+        assert_true(machine.write[i].bus != 0 && machine.write[i].bus != 2);
+    control_devices(print);
+    assert_non_null(strstr(shown, "0000:00:01.0 8086:1234 PCI bridge      hypervisor \n"));
+    assert_non_null(strstr(shown, "0000:04:05.7 1b36:0005 NVMe disk       -          \n"));
+}
+
+/* Each bridge says that it leads back. */
+static void test_loops(void **state) {
+    (void)state;
+    add_bridge(0, 1, 0, 255);
+    add_bridge(0, 2, 1, 1);
+    add_bridge(1, 1, 1, 1);
+    add_bridge(1, 2, 0, 0);
+    add(1, 3, 0, 0x100e8086, 0x020000)->space[PCI_INTERRUPT_PIN] = 3;
+    assert_int_equal(find(), 5);
+    const struct host_pci *root;
+    assert_int_equal(host_pci_pin(get(4), &root), 1 + (2 + 3) % 4);
+    assert_ptr_equal(root, get(1));
+}
+
+static void test_ones(void **state) {
+    (void)state;
+    add(0, 3, 0, 0x10411af4, 0x020000);
+    machine.ones = true;
+    assert_int_equal(find(), 1);
+    for (unsigned i = 0; i < PCI_BARS; i++)
+        assert_int_equal(get(0)->range[i].kind, PCI_RANGE_NONE);
+    assert_true(!get(0)->msix.count && !get(0)->msi.count && !get(0)->express);
+    control_devices(print);
+}
+
+/* The last: no others are taken afterwards. */
+static void test_too_many(void **state) {
+    (void)state;
+    struct function *f = add(0, 0, 0, 0x10411af4, 0x020000);
+    f->space[PCI_HEADER_TYPE] = 0x80;
+    add_bar(f, 0, 0xfebf0000, 0x1000);
+    machine.everywhere = true;
+    find();
+    assert_int_equal(host_pci_count(), HOST_PCI_MAX);
+    assert_true(machine.reads < 100000);
+    assert_true(logged("not all functions"));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+    const struct CMUnitTest tests[] = {
+        TEST(test_none),  TEST(test_bars), TEST(test_bridges),
+        TEST(test_loops), TEST(test_ones), TEST(test_too_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
