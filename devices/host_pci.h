@@ -20,7 +20,6 @@ struct host_pci {
     struct pci_msi msi;   /* count 0: none */
     unsigned express;     /* offset of its PCI Express capability; 0: none */
     bool reset;           /* it can be reset by itself */
-    bool offered;         /* to the service VM */
     bool claimed;         /* by it; kept by devices/service_host_pci.c */
 };
 

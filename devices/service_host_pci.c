@@ -71,7 +71,6 @@ void service_host_offer(void) {
         claim->line = NO_LINE;
         for (unsigned j = 0; j < SERVICE_PCI_VECTORS; j++)
             claim->message[j].claim = claim;
-        pci->offered = true;
         claims[claim_count++] = claim;
         /* The firmware may have left it at work. */
         host_pci_write(pci, PCI_COMMAND, 2,

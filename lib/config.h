@@ -109,6 +109,9 @@ struct config_net {
     uint8_t mac[6];    /* the config's, else made by config_make_mac(); unlike every other's in its network */
 };
 
+/* What a guest sees of a disk; those of AHCI are ports of one controller. */
+enum config_disk_type { CONFIG_DISK_VIRTIO, CONFIG_DISK_AHCI };
+
 /* A disk of a guest, diskN. */
 struct config_guest_disk {
     const char *disk_name;
@@ -119,6 +122,7 @@ struct config_guest_disk {
     uint32_t
         read_only; /* 1: the guest cannot write; also where the disk is read-only and there is no overlay */
     uint32_t overlay; /* 1: what the guest writes is kept in memory, over the disk, which stays as it is */
+    uint32_t type;    /* enum config_disk_type */
 };
 
 /* One guest. */

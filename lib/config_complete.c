@@ -30,8 +30,21 @@ static void report(struct completion *c, const struct config_link *link) {
     }
 }
 
+/* Disks of one kind. */
+static uint32_t count_disks(const struct config_guest *guest, enum config_disk_type type) {
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < guest->disk_count; i++) {
+        count += guest->disks[i].type == (uint32_t)type;
+    }
+    return count;
+}
+
 uint32_t config_devices(const struct config_guest *guest) {
-    return guest->net_count + guest->disk_count + guest->entropy + guest->virtio_console;
+    uint32_t controllers = count_disks(guest, CONFIG_DISK_AHCI) != 0 ? 1 : 0;
+
+    return guest->net_count + count_disks(guest, CONFIG_DISK_VIRTIO) + controllers + guest->entropy +
+           guest->virtio_console;
 }
 
 uint32_t config_overlays(const struct config *config) {
@@ -161,7 +174,7 @@ static void complete_guest_disk(struct completion *c, uint32_t guest_index, uint
 }
 
 static bool has_virtio(const struct config_guest *guest) {
-    bool found = guest->disk_count != 0 || guest->virtio_console == 1;
+    bool found = count_disks(guest, CONFIG_DISK_VIRTIO) != 0 || guest->virtio_console == 1;
 
     for (uint32_t i = 0; i < guest->net_count; i++) {
         found = found || guest->nets[i].type == CONFIG_NET_VIRTIO;

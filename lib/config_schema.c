@@ -18,7 +18,7 @@ static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const restarts[] = {"never", "on-crash", "always", NULL};
 static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
 static const char *const net_types[] = {"virtio-net", "e1000", NULL};
-static const char *const disk_types[] = {"virtio-blk", NULL};
+static const char *const disk_types[] = {"virtio-blk", "ahci", NULL};
 
 static const struct config_property guest_properties[] = {
     [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
@@ -141,8 +141,10 @@ static const struct config_property net_properties[] = {
 };
 
 static const struct config_property guest_disk_properties[] = {
-    {"type", .type = CONFIG_TYPE_CHOICE, .choices = disk_types, .field = CONFIG_NO_FIELD,
-     .meaning = "what kind of disk the guest sees"},
+    {"type", .type = CONFIG_TYPE_CHOICE, .choices = disk_types,
+     .field = offsetof(struct config_guest_disk, type),
+     .meaning = "what kind of disk the guest sees; `ahci`: a port of one AHCI controller, for guests that "
+                "know no virtio"},
     {"disk", .type = CONFIG_TYPE_LINK, .max = CONFIG_MAX_NAME, .flags = CONFIG_REQUIRED,
      .field = offsetof(struct config_guest_disk, disk_name), .meaning = "the disk that it shows"},
     {"partition", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_PARTITION,

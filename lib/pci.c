@@ -10,11 +10,6 @@
 #define BAR_TYPE          6u
 #define BAR_WIDE          4u
 
-bool pci_space_present(const uint8_t space[PCI_SPACE]) {
-    uint16_t vendor = pci_space16(space, PCI_VENDOR);
-    return vendor != 0xffff && vendor != 0;
-}
-
 unsigned pci_space_layout(const uint8_t space[PCI_SPACE]) {
     return space[PCI_HEADER_TYPE] & 0x7fu;
 }

@@ -34,7 +34,6 @@
 
 #define PCI_MSI_CONTROL        2u /* in its capability; 16 bits */
 #define PCI_MSI_ENABLE         0x0001u
-#define PCI_MSI_MANY           0x0070u /* log2 of how many messages are enabled */
 #define PCI_MSI_ADDRESS        4u
 #define PCI_MSIX_CONTROL       2u /* in its capability; 16 bits */
 #define PCI_MSIX_ENABLE        0x8000u
@@ -51,8 +50,6 @@ static inline uint32_t pci_space32(const uint8_t *space, unsigned offset) {
     return pci_space16(space, offset) | (uint32_t)pci_space16(space, offset + 2) << 16;
 }
 
-/* Whether a function answers there at all. */
-bool pci_space_present(const uint8_t space[PCI_SPACE]);
 /* Header layout: 0 an ordinary function, 1 a bridge; others are not looked into. */
 unsigned pci_space_layout(const uint8_t space[PCI_SPACE]);
 /* Whether the slot of this function 0 has more of them. */

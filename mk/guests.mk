@@ -37,8 +37,9 @@ $(GUESTS)/initrd.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-cloud t
 	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-cloud.deb $(GUESTS)/initramfs $(GUEST_MODULES)
 	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 $(GUESTS)/initramfs $@
 
-# For the generic kernel, which has drivers of emulated cards.
-GENERIC_MODULES := e1000
+# The same for the generic kernel, with drivers of devices that are not virtio's: e1000, AHCI, and what a file system is read with.
+GUEST_MODULES_GENERIC := e1000 scsi_common scsi_mod libata libahci ahci crct10dif_common crct10dif_generic crc-t10dif \
+    crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi sd_mod crc32c_generic crc16 mbcache jbd2 ext4
 
 $(GUESTS)/initrd-generic.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-generic tools/make-initramfs.sh tools/guest-modules.sh \
     $(INITRAMFS_FILES) mk/guests.mk | setup-image
@@ -46,7 +47,7 @@ $(GUESTS)/initrd-generic.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz
 	@mkdir -p $(@D)
 	$(Q)rm -rf $(GUESTS)/initramfs-generic && mkdir $(GUESTS)/initramfs-generic
 	$(Q)cp -R tests/guests/initramfs/. $(GUESTS)/initramfs-generic/
-	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-generic.deb $(GUESTS)/initramfs-generic $(GENERIC_MODULES)
+	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-generic.deb $(GUESTS)/initramfs-generic $(GUEST_MODULES_GENERIC)
 	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 $(GUESTS)/initramfs-generic $@
 
 # For 32-bit kernels. The list of commands comes from the 64-bit busybox, which runs here.

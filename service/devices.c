@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include "service/ahci_device.h"
 #include "service/arch.h"
 #include "service/call.h"
 #include "service/clock.h"
@@ -26,16 +27,23 @@
 #define FIRST_SLOT  1u                       /* on a guest's bus 0; each device has a slot of its own */
 #define RANDOM_WAIT (10 * CLOCK_MILLISECOND) /* until a source that had no more is asked again */
 
+_Static_assert(CONFIG_MAX_GUEST_DISKS <= AHCI_MAX_PORTS, "a port for each disk");
+
 struct net_device {
     struct device device;
     struct net net;
 };
 
+/* What may lie between a disk and its guest. */
+struct disk_layers {
+    struct disk_part part;
+    struct overlay overlay;
+};
+
 struct blk_device {
     struct device device;
     struct virtio_blk blk;
-    struct disk_part part;
-    struct overlay overlay;
+    struct disk_layers layers;
 };
 
 struct rng_device {
@@ -175,7 +183,7 @@ static void make_disks(void) {
 }
 
 /* The partition, if the guest's disk is one. 0, or why not. */
-static int choose_partition(struct blk_device *made, const struct config_guest_disk *disk,
+static int choose_partition(struct disk_layers *layers, const struct config_guest_disk *disk,
                             struct disk **which) {
     static struct partition_search search;
     bool read_only = disk->read_only || disk->overlay || (*which)->read_only;
@@ -188,8 +196,8 @@ static int choose_partition(struct blk_device *made, const struct config_guest_d
                     search.why);
         return error;
     }
-    error = disk_part_init(&made->part, *which, search.first, search.sectors, read_only);
-    *which = &made->part.disk;
+    error = disk_part_init(&layers->part, *which, search.first, search.sectors, read_only);
+    *which = &layers->part.disk;
     return error;
 }
 
@@ -198,28 +206,53 @@ static unsigned overlay_number(const struct config_guest *guest, const struct co
     return (unsigned)(guest - config->guests) * CONFIG_MAX_GUEST_DISKS + disk->number;
 }
 
+/* The disk as the guest has it: *which. 0, or why there is none. */
+static int open_disk(struct disk_layers *layers, unsigned vm, const struct config_guest *guest,
+                     const struct config_guest_disk *disk, struct disk **which) {
+    char name[DEVICE_NAME_SIZE];
+
+    if (!disks[disk->disk])
+        return -ENOENT;
+    *which = disks[disk->disk];
+    int error = choose_partition(layers, disk, which);
+    if (error || !disk->overlay)
+        return error;
+    snprintf(name, sizeof(name), "disk%u", (unsigned)disk->number);
+    *which = overlays_open(&layers->overlay, overlay_number(guest, disk), vm, name, *which);
+    return 0;
+}
+
 static int make_blk(unsigned vm, unsigned index, const struct config_guest *guest,
                     const struct config_guest_disk *disk) {
     struct blk_device *made = heap_allocate(sizeof(*made));
     char serial[CONFIG_MAX_SERIAL + 1];
+    struct disk *which;
 
     if (!made)
         return -ENOMEM;
-    if (!disks[disk->disk])
-        return -ENOENT;
-    struct disk *which = disks[disk->disk];
-    snprintf(made->device.name, sizeof(made->device.name), "disk%u", (unsigned)disk->number);
-    int error = choose_partition(made, disk, &which);
+    int error = open_disk(&made->layers, vm, guest, disk, &which);
     if (error)
         return error;
-    if (disk->overlay)
-        which = overlays_open(&made->overlay, overlay_number(guest, disk), vm, made->device.name, which);
+    snprintf(made->device.name, sizeof(made->device.name), "disk%u", (unsigned)disk->number);
     made->device.run = blk_work;
     config_serial(guest, disk, serial);
     virtio_blk_init(&made->blk, which, serial,
                     guest->vcpus < VIRTIO_BLK_MAX_QUEUES ? guest->vcpus : VIRTIO_BLK_MAX_QUEUES,
                     disk->read_only != 0, blk_again);
     return device_add(&made->device, &made->blk.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+}
+
+/* One port of the guest's controller; an empty one if the disk cannot be had. */
+static int make_ahci_port(struct ahci_device *controller, unsigned vm, const struct config_guest *guest,
+                          const struct config_guest_disk *disk) {
+    struct disk_layers *layers = heap_allocate(sizeof(*layers));
+    char serial[CONFIG_MAX_SERIAL + 1];
+    struct disk *which = NULL;
+    int error = layers ? open_disk(layers, vm, guest, disk, &which) : -ENOMEM;
+
+    config_serial(guest, disk, serial);
+    ahci_device_port(controller, disk->number, error ? NULL : which, serial, disk->read_only != 0);
+    return error;
 }
 
 /* ---- random numbers */
@@ -293,9 +326,26 @@ static void complain(const struct config_guest *guest, const char *kind, unsigne
         service_log(LOG_ERROR, "guest %s: %s%u cannot be made: error %d", guest->name, kind, number, -error);
 }
 
-/* A device keeps its place whatever becomes of the others. */
+/* All of the guest's AHCI disks, in their order. */
+static void make_ahci(unsigned vm, unsigned index, const struct config_guest *guest) {
+    struct ahci_device *made = heap_allocate(sizeof(*made));
+    int error = made ? 0 : -ENOMEM;
+
+    for (unsigned i = 0; made && i < guest->disk_count; i++)
+        if (guest->disks[i].type == CONFIG_DISK_AHCI)
+            complain(guest, "disk", guest->disks[i].number,
+                     make_ahci_port(made, vm, guest, &guest->disks[i]));
+    if (made)
+        error = ahci_device_add(made, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+    if (error)
+        service_log(LOG_ERROR, "guest %s: its AHCI controller cannot be made: error %d", guest->name, -error);
+}
+
+/* A device keeps its place whatever becomes of the others. The controller of all AHCI disks has that of the
+ * first of them. */
 static void make_guest(const struct config_guest *guest, bool entropy) {
     unsigned vm = vm_of(guest->name), index = 0;
+    bool controller = false;
 
     if (vm == SERVICE_MAX_VMS) {
         service_log(LOG_ERROR, "guest %s: there is no such VM", guest->name);
@@ -303,8 +353,15 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
     }
     for (unsigned i = 0; i < guest->net_count; i++)
         complain(guest, "net", guest->nets[i].number, make_card(vm, index++, &guest->nets[i]));
-    for (unsigned i = 0; i < guest->disk_count; i++)
-        complain(guest, "disk", guest->disks[i].number, make_blk(vm, index++, guest, &guest->disks[i]));
+    for (unsigned i = 0; i < guest->disk_count; i++) {
+        const struct config_guest_disk *disk = &guest->disks[i];
+        if (disk->type == CONFIG_DISK_VIRTIO) {
+            complain(guest, "disk", disk->number, make_blk(vm, index++, guest, disk));
+        } else if (!controller) {
+            make_ahci(vm, index++, guest);
+            controller = true;
+        }
+    }
     if (entropy && guest->entropy)
         complain(guest, "entropy", 0, make_rng(vm, index));
     index += guest->entropy;
@@ -317,6 +374,7 @@ void devices_init(struct service_board *service_board, const struct config *serv
     config = service_config;
     plain_device_init(board);
     console_init();
+    ahci_device_init(board);
     make_networks();
     make_disks();
     bool entropy = find_entropy();
@@ -326,5 +384,6 @@ void devices_init(struct service_board *service_board, const struct config *serv
 }
 
 void devices_vm_changed(unsigned vm) {
+    ahci_device_vm_changed(vm);
     plain_device_vm_changed(vm);
 }

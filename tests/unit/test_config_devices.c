@@ -36,7 +36,7 @@ static void test_everything(void **state) {
           "          serial = \"12345678901234567890\"; };"
           "  net0 { network = \"lan\"; };"
           "  disk0 { disk = \"scratch\"; read-only = \"yes\"; };"
-          "  disk1 { disk = \"base\"; };"
+          "  disk1 { disk = \"base\"; type = \"ahci\"; };"
           "  disk2 { disk = \"scratch\"; }; }; };"
           "disks { scratch { memory = \"64K\"; shared = \"yes\"; };"
           "        base { file = \"base.img\"; read-only = \"yes\"; }; };"
@@ -88,6 +88,7 @@ static void test_everything(void **state) {
     assert_int_equal(disk->partition, 128);
     assert_int_equal(disk->read_only, 0); /* its overlay takes the writes */
     assert_int_equal(disk->overlay, 1);
+    assert_int_equal(disk->type, CONFIG_DISK_VIRTIO);
     assert_string_equal(disk->serial, "12345678901234567890");
     disk++;
     assert_int_equal(disk->number, 0);
@@ -97,6 +98,8 @@ static void test_everything(void **state) {
     assert_int_equal(disk->overlay, 0);
     assert_null(disk->serial);
     assert_int_equal(disk[1].read_only, 1); /* as the disk */
+    assert_int_equal(disk[1].type, CONFIG_DISK_AHCI);
+    assert_int_equal(disk[2].type, CONFIG_DISK_VIRTIO);
     assert_int_equal(disk[2].read_only, 0);
 }
 
@@ -116,6 +119,12 @@ static void test_defaults(void **state) {
         {"net0 { network = \"lan\"; };", "networks { lan { }; };", 2, 1, 1},
         {"net0 { type = \"e1000\"; network = \"lan\"; };", "networks { lan { }; };", 1, 0, 1},
         {"disk0 { disk = \"d\"; };", "disks { d { memory = \"1M\"; }; };", 2, 1, 1},
+        /* A guest that has no virtio device may not know any. One controller has all disks. */
+        {"disk0 { disk = \"d\"; type = \"ahci\"; };", "disks { d { memory = \"1M\"; }; };", 1, 0, 1},
+        {"disk0 { disk = \"d\"; type = \"ahci\"; partition = <1>; };"
+         "disk1 { disk = \"d\"; type = \"ahci\"; partition = <2>; };"
+         "disk2 { disk = \"d\"; partition = <3>; };",
+         "disks { d { memory = \"1M\"; }; };", 3, 1, 1},
     };
 
     (void)state;

@@ -2,7 +2,7 @@
 // The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
 // overlays over a restart, and where random numbers come from.
 // unit-sources: service/console.c virtio/console.c
-// unit-sources: service/devices.c service/device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
+// unit-sources: service/devices.c service/device.c service/ahci_device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/ahci.c virtio/ahci_command.c virtio/ata.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
 #include "tests/unit/service_fixture.h"
 #include "tests/unit/config_fixture.h"
 #include "service/devices.h"
@@ -326,6 +326,77 @@ static void test_machine_disks(void **state) {
     assert_null(devices_network(CONFIG_MAX_NETWORKS));
 }
 
+/* All AHCI disks of a guest are at one controller, in the place of the first of them. */
+static void test_ahci(void **state) {
+    (void)state;
+    configure(HEAD
+              "service { overlay-memory = \"4M\"; };"
+              "disks { base { file = \"base.img\"; read-only = \"yes\"; }; own { memory = \"64K\"; }; };"
+              "guests { a { kernel = \"k\"; memory = \"1M\"; disk1 { disk = \"base\"; type = \"ahci\"; };"
+              "             disk0 { disk = \"own\"; partition = <1>; };"
+              "             disk4 { disk = \"own\"; partition = <2>; type = \"ahci\"; };"
+              "             disk2 { disk = \"base\"; overlay = \"yes\"; type = \"ahci\"; };"
+              "             disk3 { disk = \"base\"; }; }; }; };");
+    add_vm(3, "a");
+    memset(contents, 0, sizeof(contents));
+    add_file("base.img", contents, sizeof(contents));
+    add_file(":own", contents, sizeof(contents));
+    start();
+    assert_non_null(said("guest a: disk0 cannot be made"));
+    assert_non_null(said("guest a: disk4 cannot be made"));
+    assert_int_equal(made_count, 3);
+    assert_int_equal(made[0].vm, 3);
+    assert_int_equal(made[0].devfn, 1 << 3);
+    assert_int_equal(made[0].token, 3 << 8 | 1);
+    assert_int_equal(made[0].config[0] | made[0].config[1] << 8, 0x8086);
+    assert_int_equal(made[0].config[0x92], 7);
+    assert_int_equal(made[0].config[0x93], 5); /* the port of the disk that is not there is empty */
+    check_made(1, 3, 3, VIRTIO_ID_BLOCK);
+    check_made(2, 3, 4, VIRTIO_ID_ENTROPY);
+    assert_int_not_equal(((const uint32_t *)(const void *)(overlays + TABLES))[2], 0);
+
+    /* A guest's access, and its interrupt. */
+    struct service_request *request = &board->request[3 * SERVICE_MAX_VCPUS];
+    static const struct { uint32_t offset, value; } writes[] = {{0x04, 2}, {0x114, 0x40}};
+    for (unsigned i = 0; i < array_count(writes); i++) {
+        *request = (struct service_request){.device = 0,
+                                            .bar = 5,
+                                            .offset = writes[i].offset,
+                                            .size = 4,
+                                            .value = writes[i].value,
+                                            .write = 1,
+                                            .state = SERVICE_REQUEST_OPEN};
+        board->request_slots[3 * SERVICE_MAX_VCPUS / 32] = 1u << (3 * SERVICE_MAX_VCPUS % 32);
+        board->events = SERVICE_EVENT_REQUEST;
+        call_count = 0;
+        loop_turn();
+        assert_int_equal(calls_of(SERVICE_CALL_LINE), i);
+        assert_int_equal(calls_of(SERVICE_CALL_ANSWER), 1);
+    }
+    *request = (struct service_request){
+        .device = 0, .bar = 5, .offset = 0x114, .size = 4, .state = SERVICE_REQUEST_OPEN};
+    board->request_slots[3 * SERVICE_MAX_VCPUS / 32] = 1u << (3 * SERVICE_MAX_VCPUS % 32);
+    board->events = SERVICE_EVENT_REQUEST;
+    loop_turn();
+    assert_true(request->value == 0x40);
+    /* Registers and the interrupt are there after a restart, and gone after a start of the VM. */
+    start();
+    assert_int_equal(made_count, 3);
+    assert_int_equal(calls_of(SERVICE_CALL_LINE), 4); /* down; the controller's up again */
+    assert_null(said("not sound"));
+    call_count = 0;
+    board->vm[3].resets = 6;
+    devices_vm_changed(3);
+    assert_int_equal(board->vm_settled[3], 6);
+    assert_int_equal(calls[0].number, SERVICE_CALL_LINE);
+    assert_int_equal(calls[0].b, 0);
+    /* A damaged record. */
+    ++*(uint32_t *)(void *)((char *)board + board->record_offset);
+    start();
+    assert_non_null(said("the AHCI controller's record was not sound"));
+    assert_int_equal(made_count, 3);
+}
+
 /* Each overlay has the same number in each run. */
 static void test_overlays(void **state) {
     const uint32_t *tables;
@@ -451,8 +522,9 @@ static void test_console(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_all),      TEST(test_e1000),      TEST(test_left_out), TEST(test_console),
-        TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),  TEST(test_machine_disks),
+        TEST(test_all),     TEST(test_e1000),         TEST(test_left_out),
+        TEST(test_console), TEST(test_overlays),      TEST(test_no_entropy),
+        TEST(test_entropy), TEST(test_machine_disks), TEST(test_ahci),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
