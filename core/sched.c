@@ -230,6 +230,8 @@ enum vcpu_run_result sched_run(struct vcpu *vcpu) {
             return VCPU_RUN_PARK;
         if (!vm_prepare(vcpu->vm))
             __atomic_and_fetch(&vcpu->requests, ~VCPU_REQUEST_LOAD, __ATOMIC_RELEASE);
+        if (vcpu->hold)
+            return VCPU_RUN_BLOCK;
         arch_interrupts_poll();
         return VCPU_RUN_RESCHEDULE;
     }

@@ -19,7 +19,8 @@
 #define LIMIT         (1ull << 32) /* its memory lies below: devices of 32 bits reach it */
 #define WINDOWS       (1ull << 32) /* the first window's address at the earliest */
 #define READY_TIME    (10 * 1000000000ull)
-#define SETTLE_TIME   1000000000ull
+#define SETTLE_TIME   (100 * 1000000000ull) /* longer than a driver waits for a disk, twice */
+#define SETTLE_SAID   2000000000ull         /* when a guest's wait for it is worth a line */
 #define WATCH_PERIOD  1000000000ull
 #define WATCH_LIMIT   3000000000ull /* ns of CPU time without SERVICE_CALL_WAIT */
 
@@ -72,6 +73,21 @@ void service_say_ready(void) {
         work_queue(cpu_get(0), &service.ready_work);
 }
 
+void service_settle(void) {
+    for (uint32_t left = __atomic_load_n(&service.unsettled, __ATOMIC_SEQ_CST); left; left &= left - 1) {
+        unsigned number = (unsigned)__builtin_ctz(left);
+        struct vm *vm = vm_get(number);
+        if (service_guest_settled(vm)) {
+            __atomic_fetch_and(&service.unsettled, ~(1u << number), __ATOMIC_SEQ_CST);
+            sched_wake(vm->vcpu[0]);
+        } else if (time_now() - service.reset_at[number] > SETTLE_SAID &&
+                   service.unsettled_said[number] != service.resets[number]) {
+            service.unsettled_said[number] = service.resets[number];
+            log_warning("guest %s: its start waits for what its disks still do for the last one", vm->name);
+        }
+    }
+}
+
 static void watch(struct timer *timer) {
     struct vcpu *vcpu = service.vm->vcpu[0];
     uint32_t calls = __atomic_load_n(&service.calls, __ATOMIC_RELAXED);
@@ -89,6 +105,7 @@ static void watch(struct timer *timer) {
         service.time_seen = used;
         vm_crash(vcpu, "does not come back to its events");
     }
+    service_settle();
     timer_arm(timer, time_now() + WATCH_PERIOD);
 }
 
@@ -446,6 +463,12 @@ bool service_guest_settled(struct vm *vm) {
     const struct service_board *board = service.board;
     return __atomic_load_n(&board->vm_settled[vm->id], __ATOMIC_ACQUIRE) == service.resets[vm->id] ||
            time_now() - service.reset_at[vm->id] > SETTLE_TIME;
+}
+
+/* It is noted before the scheduler looks whether the vCPU is still held; service_settle() looks at the note
+ * after the service VM has settled it. One of the two sees the other. */
+void service_guest_waits(struct vm *vm) {
+    __atomic_fetch_or(&service.unsettled, 1u << vm->id, __ATOMIC_SEQ_CST);
 }
 
 void service_guest_changed(struct vm *vm) {

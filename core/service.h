@@ -44,9 +44,11 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
 bool service_has_event(void);
 /* A guest's machine is reset; has changed its state (also the service VM's own); shows other memory. */
 void service_guest_reset(struct vm *vm);
-/* Whether the service VM has let go of the guest's memory since service_guest_reset(), or does not do so in a
- * second. */
+/* Whether the service VM has let go of the guest's memory since service_guest_reset(): a disk may still be at
+ * work on what the last run asked for. Or it does not do so in SETTLE_TIME. */
 bool service_guest_settled(struct vm *vm);
+/* Its vCPU 0 sleeps until then (VCPU_HOLD_SETTLE). */
+void service_guest_waits(struct vm *vm);
 void service_guest_changed(struct vm *vm);
 void service_guest_memory(struct vm *vm);
 /* What is written to the guest's RAM is to be told from now on, or no longer. What the service VM wrote

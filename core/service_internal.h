@@ -26,7 +26,9 @@ struct service {
     uint64_t wake_at;                 /* what the last SERVICE_CALL_WAIT asked for */
     uint32_t resets[SERVICE_MAX_VMS]; /* as in the board */
     uint64_t reset_at[SERVICE_MAX_VMS];
-    struct spinlock lock; /* guards what follows, and the board's VMs */
+    uint32_t unsettled;                       /* VMs whose start waits; atomic */
+    uint32_t unsettled_said[SERVICE_MAX_VMS]; /* for which of `resets` there was a line about that */
+    struct spinlock lock;                     /* guards what follows, and the board's VMs */
     struct service_function *function[SERVICE_MAX_DEVICES];
     uint16_t owner[SERVICE_MAX_DEVICES]; /* VM */
     uint32_t token[SERVICE_MAX_DEVICES]; /* 0: free */
@@ -37,6 +39,8 @@ extern struct service service;
 bool service_serves(const struct vm *vm);
 /* Sets SERVICE_EVENT_* bits and wakes the service VM. */
 void service_event(uint32_t events);
+/* Wakes VMs whose start waited for the service VM to let go of their memory, and need not any more. */
+void service_settle(void);
 /* Guests may start, or have waited long enough. Any CPU. */
 void service_say_ready(void);
 /* Each device of the guest, or all of the service VM's, as after its machine's reset. */

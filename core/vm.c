@@ -171,8 +171,12 @@ bool vm_prepare(struct vm *vm) {
         service_guest_reset(vm);
         vm->unserved = true;
     }
-    if (!service_guest_settled(vm))
+    vm->vcpu[0]->hold = VCPU_HOLD_NONE;
+    if (!service_guest_settled(vm)) {
+        vm->vcpu[0]->hold = VCPU_HOLD_SETTLE;
+        service_guest_waits(vm);
         return true;
+    }
     if (vm->scrubbed < vm->memory.size >> LARGE_PAGE_SHIFT) {
         memset(arch_window_map_large(vm->memory.block[vm->scrubbed]), 0, LARGE_PAGE_SIZE);
         vm->scrubbed++;
@@ -468,6 +472,8 @@ bool vcpu_held(const struct vcpu *vcpu) {
         return __atomic_load_n(&vcpu->io.state, __ATOMIC_ACQUIRE) == VCPU_IO_WAITING;
     case VCPU_HOLD_EVENT:
         return !service_has_event();
+    case VCPU_HOLD_SETTLE:
+        return !service_guest_settled(vcpu->vm);
     default:
         return false;
     }

@@ -52,6 +52,7 @@ enum vcpu_hold {
     VCPU_HOLD_NONE,
     VCPU_HOLD_ANSWER, /* the service VM owes it an answer */
     VCPU_HOLD_EVENT,  /* the service VM's own: until there is an event for it */
+    VCPU_HOLD_SETTLE, /* its VM's start waits for the service VM to let go of the VM's memory */
 };
 
 /* An access of a vCPU's that the service VM answers; see core/service.h. */

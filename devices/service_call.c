@@ -49,6 +49,8 @@ static int32_t call_crash(struct vcpu *vcpu, uint32_t address, uint32_t length) 
 
 static int32_t call_wait(struct vcpu *vcpu) {
     __atomic_fetch_add(&service.calls, 1, __ATOMIC_RELAXED);
+    if (__builtin_expect(__atomic_load_n(&service.unsettled, __ATOMIC_SEQ_CST), 0))
+        service_settle();
     service.wake_at = service.board->wake_at;
     if (service_has_event())
         return 0;

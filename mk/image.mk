@@ -8,7 +8,14 @@ $(error ARCH=$(ARCH): the architectures are x86 and ppc)
 endif
 IS_PPC := $(filter ppc,$(ARCH))
 
-CONFIG ?= examples/two-guests$(if $(IS_PPC),-ppc)/saguaro.dts
+# MACHINE names the emulated machine: qemu-svm (AMD's SVM), bochs (Intel's VT-x), bochs-svm (SVM with what QEMU's lacks).
+MACHINE ?= qemu-svm
+ifeq ($(filter $(MACHINE),qemu-svm bochs bochs-svm),)
+$(error MACHINE=$(MACHINE): the machines are qemu-svm, bochs and bochs-svm)
+endif
+
+# The example with an uplink and a disk is for a machine that has them, as tools/run-qemu.sh makes it.
+CONFIG ?= examples/$(if $(IS_PPC),two-guests-ppc,$(if $(filter bochs%,$(MACHINE)),two-guests,network-and-disks))/saguaro.dts
 STAGE  := $(BUILD)/stage/$(notdir $(patsubst %/,%,$(dir $(CONFIG))))
 
 # An example names kernels that the build provides; it is staged beside them. Anyone else's config is taken where it lies.
@@ -62,12 +69,6 @@ endif
 
 check-config: need-config stage $(CHECK_CONFIG)
 	$(Q)$(CHECK_CONFIG) --arch $(ARCH) "$(CONFIG_USED)"
-
-# MACHINE names the emulated machine: qemu-svm (AMD's SVM), bochs (Intel's VT-x), bochs-svm (SVM with what QEMU's lacks).
-MACHINE ?= qemu-svm
-ifeq ($(filter $(MACHINE),qemu-svm bochs bochs-svm),)
-$(error MACHINE=$(MACHINE): the machines are qemu-svm, bochs and bochs-svm)
-endif
 
 RUN := $(BUILD)/run
 ifeq ($(ARCH),ppc)

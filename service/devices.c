@@ -139,6 +139,10 @@ static bool blk_work(struct device *device) {
     return false; /* it asks for itself */
 }
 
+static bool blk_idle(const struct plain_device *device) {
+    return virtio_blk_idle(&((const struct blk_device *)(const void *)device)->blk);
+}
+
 static void blk_again(struct virtio_blk *blk) {
     device_again(device_of(&blk->device));
 }
@@ -235,6 +239,7 @@ static int make_blk(unsigned vm, unsigned index, const struct config_guest *gues
         return error;
     snprintf(made->device.name, sizeof(made->device.name), "disk%u", (unsigned)disk->number);
     made->device.run = blk_work;
+    made->device.plain.idle = blk_idle;
     config_serial(guest, disk, serial);
     virtio_blk_init(&made->blk, which, serial,
                     guest->vcpus < VIRTIO_BLK_MAX_QUEUES ? guest->vcpus : VIRTIO_BLK_MAX_QUEUES,
@@ -374,7 +379,6 @@ void devices_init(struct service_board *service_board, const struct config *serv
     config = service_config;
     plain_device_init(board);
     console_init();
-    ahci_device_init(board);
     make_networks();
     make_disks();
     bool entropy = find_entropy();
@@ -384,6 +388,5 @@ void devices_init(struct service_board *service_board, const struct config *serv
 }
 
 void devices_vm_changed(unsigned vm) {
-    ahci_device_vm_changed(vm);
     plain_device_vm_changed(vm);
 }

@@ -16,6 +16,7 @@
 #include "service/loop.h"
 #include "service/overlays.h"
 #include "service/uplinks.h"
+#include "service/plain_device.h"
 #include "service/window.h"
 
 static struct service_board *board;
@@ -61,10 +62,15 @@ static void vm_changed(unsigned vm) {
     window_update(vm);
 }
 
+static void turn_end(void) {
+    window_flush();
+    plain_device_settle();
+}
+
 static const struct loop_hooks hooks = {
     .vm_changed = vm_changed,
     .console = console_event,
-    .turn_end = window_flush,
+    .turn_end = turn_end,
 };
 
 void service_main(uint64_t address, void *heap, size_t size) {

@@ -18,10 +18,13 @@ _Static_assert(sizeof(struct device_record) == SERVICE_RECORD_SIZE, "the record 
 
 static struct service_board *board;
 static struct plain_device *devices;
+static uint32_t settling; /* bit n: VM n's devices were reset, and the hypervisor has not been told */
+static uint32_t settling_for[SERVICE_MAX_VMS]; /* the VM's `resets` then */
 
 void plain_device_init(struct service_board *service_board) {
     board = service_board;
     devices = NULL;
+    settling = 0;
 }
 
 static struct device_record *record_of(unsigned number) {
@@ -87,5 +90,25 @@ void plain_device_vm_changed(unsigned vm) {
             device->reset(device);
             mark(device);
         }
-    __atomic_store_n(&board->vm_settled[vm], resets, __ATOMIC_RELEASE);
+    settling |= 1u << vm;
+    settling_for[vm] = resets;
+    plain_device_settle();
+}
+
+/* A disk may take its time: until it has done what it was asked for, the VM's RAM is not to be cleared. */
+static bool idle(unsigned vm) {
+    for (const struct plain_device *device = devices; device; device = device->next)
+        if (device->vm == vm && device->idle && !device->idle(device))
+            return false;
+    return true;
+}
+
+void plain_device_settle(void) {
+    for (uint32_t left = settling; left; left &= left - 1) {
+        unsigned vm = (unsigned)__builtin_ctz(left);
+        if (!idle(vm))
+            continue;
+        settling &= ~(1u << vm);
+        __atomic_store_n(&board->vm_settled[vm], settling_for[vm], __ATOMIC_RELEASE);
+    }
 }

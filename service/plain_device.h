@@ -17,6 +17,8 @@ struct plain_device {
     void (*describe)(struct plain_device *device, struct service_device *out);
     /* The VM was started anew: as after power-on. */
     void (*reset)(struct plain_device *device);
+    /* Whether nothing that was begun before a reset still touches the VM's RAM; NULL: nothing ever does. */
+    bool (*idle)(const struct plain_device *device);
     /* plain_device_add()'s own */
     unsigned vm, devfn;
     unsigned number;  /* the hypervisor's */
@@ -38,5 +40,7 @@ int plain_device_add(struct plain_device *device, unsigned vm, unsigned devfn, u
 void plain_device_attach(struct plain_device *device);
 /* The board says other things of a VM: if it was started anew, its devices are reset. */
 void plain_device_vm_changed(unsigned vm);
+/* Tells the hypervisor of VMs whose devices were reset and are idle now. To be called in each turn. */
+void plain_device_settle(void);
 
 #endif

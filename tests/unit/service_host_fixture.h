@@ -40,6 +40,7 @@ static unsigned offered, shown, released, last_released;
 static uint64_t rest, bar_base, bar_end; /* what the machine's functions are at */
 static unsigned woken, readies, asked_again, devices_reset, started, restarts, crashes, consoles_made;
 static int console_error;
+static struct vcpu *guest_woken;
 static struct work *queued;
 static uint64_t run_time;
 
@@ -119,8 +120,10 @@ bool timer_cancel(struct timer *timer) {
     return armed;
 }
 void sched_wake(struct vcpu *vcpu) {
-    assert_ptr_equal(vcpu, &service_vcpu);
-    woken++;
+    if (vcpu == &service_vcpu)
+        woken++;
+    else
+        guest_woken = vcpu;
 }
 uint64_t sched_run_time(struct vcpu *vcpu) {
     assert_ptr_equal(vcpu, &service_vcpu);

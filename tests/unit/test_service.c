@@ -416,14 +416,32 @@ static void test_settled(void **state) {
     board->vm[1].resets = 1;                         /* nothing there counts */
     assert_false(service_guest_settled(vm));
     assert_true(service_guest_settled(&machine));
-    test_time += SECOND;
+    test_time += 100 * SECOND;
     assert_false(service_guest_settled(vm));
     test_time += 1; /* long enough */
     assert_true(service_guest_settled(vm));
-    service_guest_reset(vm); /* a second from here on, whenever the guest was started */
+    service_guest_reset(vm); /* that time from here on, whenever the guest was started */
     assert_false(service_guest_settled(vm));
+    /* Its vCPU is woken when it is; a line says that it waits long. */
+    service_guest_waits(vm);
+    static struct vcpu first;
+    vm->vcpu[0] = &first;
+    guest_woken = NULL;
+    service_settle();
+    assert_false(logged("its start waits"));
+    test_time += 3 * SECOND;
+    service_settle();
+    assert_true(logged("its start waits"));
+    service_settle();
+    assert_false(logged("its start waits"));
+    assert_null(guest_woken);
     board->vm_settled[1] = 3;
     assert_true(service_guest_settled(vm));
+    service_settle();
+    assert_ptr_equal(guest_woken, &first);
+    guest_woken = NULL;
+    service_settle();
+    assert_null(guest_woken);
 }
 
 int main(void) {

@@ -122,6 +122,10 @@ void service_event(uint32_t events) {
     board.events |= events;
 }
 static unsigned readies;
+static unsigned settles;
+void service_settle(void) {
+    settles++;
+}
 void service_say_ready(void) {
     readies++;
 }
@@ -262,7 +266,13 @@ static void test_wait(void **state) {
     (void)state;
     board.wake_at = 5000;
     board.events = 1;
+    settles = 0;
     assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
+    assert_int_equal(settles, 0);
+    service.unsettled = 1; /* whose start waits may go on, before anything else */
+    assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
+    assert_int_equal(settles, 1);
+    service.unsettled = 0;
     assert_int_equal(service_vcpu.hold, VCPU_HOLD_NONE); /* there is something */
     board.events = 0;
     assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
@@ -273,7 +283,7 @@ static void test_wait(void **state) {
     armed = 0;
     assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
     assert_int_equal(armed, 0);
-    assert_int_equal(service.calls, 3);
+    assert_int_equal(service.calls, 4);
     assert_int_equal(call(SERVICE_CALL_READY, 0, 0, 0, 0), 0);
     assert_int_equal(readies, 1);
     assert_int_equal(call(SERVICE_CALL_BASE - 1, 0, 0, 0, 0), -ENOSYS);

@@ -262,10 +262,40 @@ static void test_vm_anew(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static bool at_rest;
+static bool idle(const struct plain_device *of) {
+    assert_ptr_equal(of, &device.plain);
+    return at_rest;
+}
+
+/* A disk may still be at work for the last run: until it is not, the VM's memory is not the VM's. */
+static void test_settle(void **state) {
+    (void)state;
+    device.plain.idle = idle;
+    at_rest = true;
+    assert_int_equal(add(), 0);
+    board->vm[3].resets = 6;
+    at_rest = false;
+    plain_device_vm_changed(3);
+    assert_int_equal(board->vm_settled[3], 0);
+    plain_device_settle();
+    assert_int_equal(board->vm_settled[3], 0);
+    /* Started once more, of which nothing is known here yet. */
+    board->vm[3].resets = 7;
+    at_rest = true;
+    plain_device_settle();
+    assert_int_equal(board->vm_settled[3], 6);
+    plain_device_vm_changed(3);
+    assert_int_equal(board->vm_settled[3], 7);
+    board->vm_settled[3] = 0;
+    plain_device_settle(); /* it is said once */
+    assert_int_equal(board->vm_settled[3], 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_made), TEST(test_refused), TEST(test_events),  TEST(test_calls),
-        TEST(test_work), TEST(test_restart), TEST(test_vm_anew),
+        TEST(test_work), TEST(test_restart), TEST(test_vm_anew), TEST(test_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

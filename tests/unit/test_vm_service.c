@@ -9,12 +9,17 @@ static void test_unsettled(void **state) {
     (void)state;
     unsettled = true;
     vm_start(a);
-    for (unsigned i = 0; i < 5; i++)
-        one_step();
+    settle();
     assert_int_equal(guest_of(a)->told, 1);
+    assert_int_equal(guest_of(a)->waits, 1);
     assert_int_equal(scrubs, 0);
     assert_true(a->vcpu[0]->requests & VCPU_REQUEST_LOAD);
+    /* It sleeps meanwhile, whoever wakes it. */
+    assert_int_equal(a->vcpu[0]->state, VCPU_BLOCKED);
+    sched_wake(a->vcpu[0]);
+    assert_int_equal(a->vcpu[0]->state, VCPU_BLOCKED);
     unsettled = false;
+    sched_wake(a->vcpu[0]);
     settle();
     is_up(a);
     assert_int_equal(scrubs, BLOCKS);
@@ -25,8 +30,7 @@ static void test_unsettled(void **state) {
     for (unsigned i = 0; i < 2; i++)
         give_back(i, VCPU_RUN_PARK);
     on_cpu(0);
-    for (unsigned i = 0; i < 5; i++)
-        one_step();
+    settle();
     assert_int_equal(guest_of(a)->told, 2);
     assert_int_equal(scrubs, BLOCKS);
     assert_int_equal(vm_stop(a), 0);

@@ -25,6 +25,7 @@ static struct guest {
     const char *reset_text; /* what arch_vm_reset() says is wrong */
     unsigned flushes;
     unsigned told;      /* that it is reset */
+    unsigned waits;     /* for the service VM to let go of its memory */
     unsigned changes;   /* of its state, as the service VM is told */
     enum vm_state seen; /* the last one */
 } guests[VM_MAX + 1];
@@ -142,6 +143,9 @@ void service_guest_reset(struct vm *vm) {
     guest_of(vm)->told++;
 }
 
+void service_guest_waits(struct vm *vm) {
+    guest_of(vm)->waits++;
+}
 bool service_guest_settled(struct vm *vm) {
     assert_true(guest_of(vm)->told);
     return !unsettled;
@@ -259,7 +263,7 @@ static inline int setup(void **state) {
     }
     for (unsigned i = 0; i < 2; i++) {
         guests[i].resets = guests[i].reports = guests[i].flushes = 0;
-        guests[i].told = guests[i].changes = 0;
+        guests[i].told = guests[i].waits = guests[i].changes = 0;
         guests[i].reset_result = 0;
         guests[i].reset_text = NULL;
     }
