@@ -65,6 +65,9 @@ enum service_call {
     /* VM, address, room (1 to SERVICE_MAX_CONSOLE): fills in what was typed; how many bytes. If there is no
      * more: SERVICE_EVENT_CONSOLE comes when there is. */
     SERVICE_CALL_CONSOLE_READ,
+    /* board.figures, address of struct service_figures (abi/figures.h): the answer to SERVICE_EVENT_FIGURES.
+     * -ESTALE: nobody waits for it any more. */
+    SERVICE_CALL_FIGURES,
     SERVICE_CALL_END,
 };
 #define SERVICE_MAX_TEXT       200u
@@ -78,6 +81,8 @@ enum service_call {
 #define SERVICE_EVENT_PCI      0x8u /* pci_interrupts has bits */
 /* consoles has bits */
 #define SERVICE_EVENT_CONSOLE  0x10u
+/* the monitor wants SERVICE_CALL_FIGURES */
+#define SERVICE_EVENT_FIGURES  0x20u
 
 #define SERVICE_MAX_VMS        32u
 #define SERVICE_MAX_VCPUS      16u
@@ -184,6 +189,7 @@ struct service_board {
     uint32_t pci_vectors[SERVICE_MAX_PCI]; /* bit n: that function's vector n (0: its line) has come; atomic.
                                               Taken after pci_interrupts */
     uint32_t consoles; /* bit n: for VM n's virtio console there is input, or room again; atomic */
+    uint32_t figures;  /* which figures are wanted: another number each time */
     struct service_pci pci[SERVICE_MAX_PCI];
     struct service_vm vm[SERVICE_MAX_VMS];
     struct service_request request[SERVICE_SLOTS];

@@ -63,6 +63,8 @@ void console_clear(void);
 void console_host_input(uint8_t byte);
 /* Who gets the input while no guest is attached. Called on the boot CPU, one byte at a time. */
 void console_set_monitor(void (*input)(uint8_t byte));
+/* Input waits, as much as there is room for, until that is taken back. Boot CPU only. */
+void console_hold_input(bool hold);
 
 /*
  * Gives the host's console to a guest: its last output is shown again, then its bytes pass unchanged in both

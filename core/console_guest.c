@@ -333,6 +333,7 @@ static uint32_t input_first;
 static uint32_t input_count;
 static struct work input_work = {.link = {&input_work.link, &input_work.link}, .function = input_run};
 static void (*monitor)(uint8_t byte);
+static bool input_held;
 
 void console_set_monitor(void (*handler)(uint8_t byte)) {
     monitor = handler;
@@ -344,6 +345,12 @@ void console_host_input(uint8_t byte) {
         input[(input_first + input_count++) % INPUT_MAX] = byte;
     spin_unlock(&input_lock);
     work_queue(cpu_get(0), &input_work);
+}
+
+void console_hold_input(bool hold) {
+    input_held = hold;
+    if (!hold)
+        work_queue(cpu_get(0), &input_work);
 }
 
 static bool input_take(uint8_t *byte) {
@@ -412,7 +419,7 @@ static void guest_input(struct vm_console *console, uint8_t byte) {
 static void input_run(struct work *work) {
     (void)work;
     uint8_t byte;
-    while (input_take(&byte)) {
+    while (!input_held && input_take(&byte)) {
         struct vm *vm = attached;
         if (vm != NULL && byte == CONSOLE_DETACH)
             console_detach();

@@ -84,6 +84,14 @@ int control_service_restart(void) {
     return service_restart();
 }
 
+int control_figures(void (*done)(const struct service_figures *figures)) {
+    return service_figures(done);
+}
+
+uint64_t control_time(void) {
+    return time_now();
+}
+
 int control_vm_exits(unsigned number, void (*print)(const char *line)) {
     if (number >= vm_count())
         return -ENOENT;

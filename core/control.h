@@ -5,6 +5,7 @@
 #ifndef SAGUARO_CORE_CONTROL_H
 #define SAGUARO_CORE_CONTROL_H
 
+#include "abi/figures.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/vm.h"
@@ -34,6 +35,12 @@ int control_service_info(struct control_vm *info, unsigned *starts);
 void control_service_exits(void (*print)(const char *line));
 /* Starts it again; guests wait for its answers meanwhile. 0, -ENODEV, -EBUSY: it is being started already. */
 int control_service_restart(void);
+
+/* Asks the service VM for its figures: `done` is called later, with them or, if it does not answer, with
+ * NULL; they are checked, and valid until it returns. 0, -ENODEV, -EBUSY: it was asked already; -ENOMEM. */
+int control_figures(void (*done)(const struct service_figures *figures));
+/* ns since the machine's start. */
+uint64_t control_time(void);
 
 enum control_action { CONTROL_START, CONTROL_STOP, CONTROL_RESET, CONTROL_PAUSE, CONTROL_RESUME };
 

@@ -19,6 +19,7 @@ _Static_assert(COLUMNS <= CONSOLE_PROMPT, "the console keeps the whole line");
 static struct edit edit;
 static char output[4096];
 static size_t output_used;
+static bool waiting; /* a command goes on */
 
 void monitor_print(const char *format, ...) {
     char text[252];
@@ -49,6 +50,18 @@ static void show(void) {
     memcpy(text, PROMPT, PROMPT_WIDTH);
     memcpy(text + PROMPT_WIDTH, edit.line + first, count);
     console_prompt(text, PROMPT_WIDTH + count, PROMPT_WIDTH + edit.cursor - first);
+}
+
+void monitor_wait(void) {
+    waiting = true;
+    console_hold_input(true);
+}
+
+void monitor_done(void) {
+    waiting = false;
+    monitor_flush();
+    show();
+    console_hold_input(false);
 }
 
 /* --- completion --- */
@@ -146,7 +159,8 @@ static void input(uint8_t byte) {
         complete();
         break;
     }
-    show();
+    if (!waiting)
+        show();
 }
 
 void monitor_init(void) {

@@ -76,18 +76,29 @@ static void print_vm(unsigned number) {
     exits_flush();
 }
 
+static int vms_shown; /* the guest's number; -1: all */
+
+/* `figures` may be NULL. */
+static void print_vms(const struct service_figures *figures) {
+    monitor_print("%-16s %-10s %5s %10s %10s %8s\n", "NAME", "STATE", "VCPUS", "MEMORY", "CPU TIME",
+                  "RESTARTS");
+    for (unsigned i = 0; i < control_vm_count(); i++) {
+        if (vms_shown >= 0 && vms_shown != (int)i)
+            continue;
+        print_vm(i);
+        if (figures != NULL)
+            monitor_print_rates(figures, i);
+    }
+}
+
 static void run_vms(const char *text, int value) {
     (void)text;
     if (control_vm_count() == 0) {
         monitor_print("there are no guests\n");
         return;
     }
-    monitor_print("%-16s %-10s %5s %10s %10s %8s\n", "NAME", "STATE", "VCPUS", "MEMORY", "CPU TIME",
-                  "RESTARTS");
-    for (unsigned i = 0; i < control_vm_count(); i++) {
-        if (value < 0 || value == (int)i)
-            print_vm(i);
-    }
+    vms_shown = value;
+    monitor_with_figures(print_vms);
 }
 
 static void run_service(const char *text, int value) {
@@ -266,7 +277,9 @@ static void run_help(const char *text, int value) {
 
 const struct monitor_command monitor_commands[] = {
     {"vms", ARGUMENT_VM, true, "vms [NAME]", "lists the guests, with their exits by cause",
-     "RESTARTS counts since the guest was last started by hand or had run for a minute.\n", run_vms},
+     "RESTARTS counts since the guest was last started by hand or had run for a minute. What its cards\n"
+     "and disks do is for the time since that was last shown.\n",
+     run_vms},
     {"console", ARGUMENT_VM, false, "console NAME", "connects to a guest's console; Ctrl-] leaves",
      "The guest's last lines are shown again first.\n", run_console},
     {"start", ARGUMENT_VM, false, "start NAME", "starts a guest that is off", "", run_start},
@@ -279,6 +292,14 @@ const struct monitor_command monitor_commands[] = {
      "Meanwhile its memory is mapped by small pages, which slows it down a little.\n", run_writes},
     {"service", ARGUMENT_WORD, true, "service [restart]", "shows the service VM, or starts it again",
      "Guests go on meanwhile; what they ask of their network cards and disks waits.\n", run_service},
+    {"net", ARGUMENT_NONE, false, "net", "shows the networks, their uplinks, and what each port does",
+     "SENT is what a guest, or the world behind an uplink, has sent into the network; frames and bytes. All\n"
+     "counts begin when the service VM starts.\n",
+     monitor_run_net},
+    {"disks", ARGUMENT_NONE, false, "disks", "shows the disks, who has them, and what each guest does",
+     "Counts begin when the service VM starts; others are flushes, discards and zeroes. Errors are those\n"
+     "that a guest was told.\n",
+     monitor_run_disks},
     {"log", ARGUMENT_NUMBER, true, "log [LINES]", "shows the newest log lines (20)",
      "All levels are shown, also those that the config keeps off the console. 512 lines are kept.\n",
      run_log},

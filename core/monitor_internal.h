@@ -20,6 +20,16 @@ struct monitor_command {
     void (*run)(const char *text, int value);
 };
 
+/* Those of core/monitor_figures.c. */
+void monitor_run_net(const char *text, int value);
+void monitor_run_disks(const char *text, int value);
+/* Calls `with` with the service VM's figures; with NULL if there is no service VM, or it does not answer,
+ * which is said. At once or later: the prompt waits. */
+struct service_figures;
+void monitor_with_figures(void (*with)(const struct service_figures *figures));
+/* What the devices of a guest do, if it has any: a line for `vms`. */
+void monitor_print_rates(const struct service_figures *figures, unsigned number);
+
 extern const struct monitor_command monitor_commands[];
 extern const unsigned monitor_command_count;
 
@@ -50,5 +60,10 @@ const char *monitor_vm_name(unsigned number);
 void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Shows it, in one piece, so that no other line comes between. */
 void monitor_flush(void);
+
+/* A command that goes on when it has returned says so: no prompt is shown and no input is taken until
+ * monitor_done(), which shows what was said meanwhile. Boot CPU only. */
+void monitor_wait(void);
+void monitor_done(void);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef SAGUARO_CORE_SERVICE_H
 #define SAGUARO_CORE_SERVICE_H
 
-#include "abi/service.h"
+#include "abi/figures.h"
 #include "core/vm.h"
 
 struct config;
@@ -24,6 +24,10 @@ struct vm *service_vm(void);
 unsigned service_starts(void);
 /* Ends its run; it starts again at once. 0, -ENODEV, -EBUSY: it is being started. */
 int service_restart(void);
+/* Asks it for its figures. `done` is called later, on the boot CPU: with them, checked, valid until it
+ * returns; or with NULL: it has not answered in two seconds. Boot CPU only. 0, -ENODEV: there is none;
+ * -EBUSY: it was asked and has still time; -ENOMEM. */
+int service_figures(void (*done)(const struct service_figures *figures));
 
 /* ---- for the architecture */
 /* Loads its image, at each of its starts. *entry: guest-physical; *board: where the board is. 0, or a

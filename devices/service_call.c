@@ -273,6 +273,10 @@ void service_ask_again(void) {
             events |= SERVICE_EVENT_REQUEST;
         }
     }
+    if (service_figures_asked()) {
+        service.board->figures = service.figures;
+        events |= SERVICE_EVENT_FIGURES;
+    }
     __atomic_store_n(&service.board->vms_changed, UINT32_MAX, __ATOMIC_SEQ_CST);
     __atomic_store_n(&service.board->consoles, UINT32_MAX, __ATOMIC_SEQ_CST);
     __atomic_fetch_or(&service.board->events, events, __ATOMIC_SEQ_CST);
@@ -313,6 +317,8 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
         return service_console_write(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_CONSOLE_READ:
         return service_console_read(arguments[0], arguments[1], arguments[2]);
+    case SERVICE_CALL_FIGURES:
+        return service_figures_take(arguments[0], arguments[1]);
     case SERVICE_CALL_PCI_CLAIM:
         return service_host_claim(arguments[0]);
     case SERVICE_CALL_PCI_MASTER:

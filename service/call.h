@@ -77,6 +77,12 @@ static inline int service_call_console_read(unsigned vm, uint8_t *bytes, uint32_
     return service_call(SERVICE_CALL_CONSOLE_READ, vm, arch_physical(bytes), size, 0);
 }
 
+/* `number` is board.figures. -ESTALE: nobody waits for these any more. */
+struct service_figures;
+static inline int service_call_figures(uint32_t number, const struct service_figures *figures) {
+    return service_call(SERVICE_CALL_FIGURES, number, arch_physical(figures), 0, 0);
+}
+
 /* ---- a function of the machine's, `function` its number in board.pci[] */
 
 /* 0, also if it is ours already; -ENOENT, -EBUSY, -EINVAL. */

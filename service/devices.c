@@ -14,6 +14,7 @@
 #include "service/console.h"
 #include "service/device.h"
 #include "service/e1000_device.h"
+#include "service/figures.h"
 #include "service/heap.h"
 #include "service/hostdisks.h"
 #include "service/log.h"
@@ -99,6 +100,8 @@ static int make_net(unsigned vm, unsigned index, const struct config_net *card) 
     if (!error)
         error = device_add(&made->device, &made->net.device, vm, (FIRST_SLOT + index) << 3,
                            vm << 8 | (index + 1));
+    if (!error)
+        figures_add_port(vm, &made->net.port);
     return error;
 }
 
@@ -123,8 +126,10 @@ static void make_networks(void) {
     memset(networks, 0, sizeof(networks));
     for (unsigned i = 0; i < config->network_count; i++) {
         networks[i] = heap_allocate(sizeof(*networks[i]));
-        if (networks[i])
-            switch_init(networks[i], config->networks[i].name, (uint32_t)arch_counter());
+        if (!networks[i])
+            continue;
+        switch_init(networks[i], config->networks[i].name, (uint32_t)arch_counter());
+        figures_add_network(i, networks[i]);
     }
 }
 
@@ -178,9 +183,11 @@ static void make_disks(void) {
     for (unsigned i = 0; i < config->disk_count; i++) {
         if (config->disks[i].device) { /* what is wrong with it was said when it was looked for */
             disks[i] = hostdisks_get(i);
+            figures_add_disk(i, disks[i]);
             continue;
         }
         int error = make_disk(i);
+        figures_add_disk(i, disks[i]);
         if (error)
             service_log(LOG_ERROR, "disk %s cannot be used: error %d", config->disks[i].name, -error);
     }
@@ -244,7 +251,11 @@ static int make_blk(unsigned vm, unsigned index, const struct config_guest *gues
     virtio_blk_init(&made->blk, which, serial,
                     guest->vcpus < VIRTIO_BLK_MAX_QUEUES ? guest->vcpus : VIRTIO_BLK_MAX_QUEUES,
                     disk->read_only != 0, blk_again);
-    return device_add(&made->device, &made->blk.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+    error =
+        device_add(&made->device, &made->blk.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+    if (!error)
+        figures_add_user(vm, disk, &made->blk.counters);
+    return error;
 }
 
 /* One port of the guest's controller; an empty one if the disk cannot be had. */
@@ -257,6 +268,8 @@ static int make_ahci_port(struct ahci_device *controller, unsigned vm, const str
 
     config_serial(guest, disk, serial);
     ahci_device_port(controller, disk->number, error ? NULL : which, serial, disk->read_only != 0);
+    if (!error)
+        figures_add_user(vm, disk, &controller->ahci.port[controller->ahci.ports - 1].counters);
     return error;
 }
 

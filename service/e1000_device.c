@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "service/call.h"
 #include "service/clock.h"
+#include "service/figures.h"
 #include "service/heap.h"
 #include "service/log.h"
 #include "service/plain_device.h"
@@ -104,5 +105,6 @@ int e1000_device_make(unsigned vm, unsigned devfn, uint32_t token, unsigned numb
     device->card.record = record;
     e1000_card_start(&device->card);
     plain_device_attach(&device->plain);
+    figures_add_port(vm, &device->card.port);
     return 0;
 }

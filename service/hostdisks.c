@@ -9,6 +9,7 @@
 #include <string.h>
 #include "service/clock.h"
 #include "service/drivers.h"
+#include "service/figures.h"
 #include "service/heap.h"
 #include "service/host_pci.h"
 #include "service/log.h"
@@ -166,6 +167,7 @@ static void use(struct storage *storage, unsigned index, const struct config_dis
     storage->function.tick = tick;
     storage->ticked = clock_now();
     disks[index] = &storage->disk;
+    figures_add_device(index, storage->block, storage->function.name);
     service_log(LOG_INFO, "disk %s: %s at %s, serial number \"%s\", %llu MiB%s", config->name,
                 storage->class->name, storage->function.name, storage->serial,
                 (unsigned long long)(storage->sectors >> 11),

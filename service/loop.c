@@ -222,6 +222,8 @@ void loop_turn(void) {
         interrupt_all();
     if (events & SERVICE_EVENT_CONSOLE)
         consoles();
+    if (events & SERVICE_EVENT_FIGURES)
+        hooks->figures();
     run_timers();
     run_work();
     hooks->turn_end();

@@ -9,6 +9,7 @@
 #include "service/clock.h"
 #include "service/console.h"
 #include "service/devices.h"
+#include "service/figures.h"
 #include "service/heap.h"
 #include "service/host_pci.h"
 #include "service/hostdisks.h"
@@ -70,6 +71,7 @@ static void turn_end(void) {
 static const struct loop_hooks hooks = {
     .vm_changed = vm_changed,
     .console = console_event,
+    .figures = figures_answer,
     .turn_end = turn_end,
 };
 
@@ -82,6 +84,7 @@ void service_main(uint64_t address, void *heap, size_t size) {
     window_init(board);
     loop_init(board, &hooks);
     host_pci_init(board);
+    figures_init(board, &config);
     hostdisks_init(&config);
     devices_init(board, &config);
     uplinks_init(&config);

@@ -11,6 +11,7 @@
 #include "service/clock.h"
 #include "service/devices.h"
 #include "service/drivers.h"
+#include "service/figures.h"
 #include "service/heap.h"
 #include "service/host_pci.h"
 #include "service/log.h"
@@ -256,6 +257,7 @@ static void use(struct card *card, unsigned index, const struct config_network *
     card->function.tick = card_tick;
     card->restart.expired = restart;
     card->stop.run = stop;
+    figures_add_uplink(&card->port, card->class->name, card->function.name, &card->running);
     service_log(LOG_INFO, "network %s: uplink %02x:%02x:%02x:%02x:%02x:%02x, %s at %s", network->name,
                 card->mac[0], card->mac[1], card->mac[2], card->mac[3], card->mac[4], card->mac[5],
                 card->class->name, card->function.name);

@@ -76,6 +76,7 @@ struct ahci_port {
     struct ahci_port_record *record;
     struct ata_disk ata; /* ata.disk is NULL: there is none at this port */
     const char *name;    /* "disk0", for messages */
+    struct disk_counters counters;
     struct ahci_command command;
 };
 

@@ -48,6 +48,7 @@ static void report(struct ahci_port *port, const char *what, int error) {
     char text[SERVICE_MAX_TEXT];
 
     ahci->errors++;
+    port->counters.errors++;
     if (ahci->errors & (ahci->errors - 1))
         return;
     snprintf(text, sizeof(text), "%s: %s %d, command 0x%02x, sectors from %llu on (%llu so far)", port->name,
@@ -219,6 +220,19 @@ static bool put_moved(struct ahci_port *port) {
     return true;
 }
 
+/* A command that is done, as far as the disk was asked for it. */
+static void count(struct ahci_port *port) {
+    static const enum disk_operation operations[] = {[ATA_READ] = DISK_READ,
+                                                     [ATA_WRITE] = DISK_WRITE,
+                                                     [ATA_VERIFY] = DISK_READ,
+                                                     [ATA_FLUSH] = DISK_FLUSH,
+                                                     [ATA_TRIM] = DISK_DISCARD};
+    enum ata_work work = port->command.task.work;
+
+    if (!port->command.task.error && work >= ATA_READ && work <= ATA_TRIM)
+        disk_count(&port->counters, operations[work], port->command.moved);
+}
+
 /* Tells the guest. A command that has failed stays in PxCI, and stops the port (6.2.2.1). */
 static void finish(struct ahci_port *port) {
     struct ahci_command *command = &port->command;
@@ -228,6 +242,8 @@ static void finish(struct ahci_port *port) {
     if (!put_moved(port) || !send_answer(port, &bits))
         faults |= PORT_IS_HBFS;
     bits |= command->events | faults | (command->task.error ? PORT_IS_TFES : 0);
+    if (!faults)
+        count(port);
     command->busy = false;
     record->active = 0;
     if (faults || command->task.error)

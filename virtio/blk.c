@@ -167,6 +167,8 @@ static enum disk_operation operation(uint32_t type) {
         return DISK_READ;
     case T_OUT:
         return DISK_WRITE;
+    case T_FLUSH:
+        return DISK_FLUSH;
     case T_DISCARD:
         return DISK_DISCARD;
     default:
@@ -207,12 +209,12 @@ static uint32_t next_piece(struct virtio_blk_slot *slot) {
 static void report_error(struct virtio_blk_slot *slot) {
     struct virtio_blk *blk = slot->blk;
     char text[SERVICE_MAX_TEXT];
-    blk->errors++;
-    if (blk->errors & (blk->errors - 1)) /* the 1st, 2nd, 4th, ... is told */
+    blk->counters.errors++;
+    if (blk->counters.errors & (blk->counters.errors - 1)) /* the 1st, 2nd, 4th, ... is told */
         return;
     snprintf(text, sizeof(text), "%s: I/O error %d, request type %u, sectors from %llu on (%llu so far)",
              blk->device.name, slot->error, (unsigned)slot->type, (unsigned long long)slot->first,
-             (unsigned long long)blk->errors);
+             (unsigned long long)blk->counters.errors);
     blk->device.log(&blk->device, text);
 }
 
@@ -232,6 +234,7 @@ static uint32_t go_on(struct virtio_blk_slot *slot) {
     }
     uint32_t cost = next_piece(slot);
     if (!cost) {
+        disk_count(&slot->blk->counters, operation(slot->type), slot->passed);
         mark_dirty(slot, data);
         finish(slot, data);
     }

@@ -55,7 +55,7 @@ struct virtio_blk {
     unsigned ready_first, ready_count;
     struct virtio_blk_slot *waiting; /* taken, but overlaps with another one: nothing is taken meanwhile */
     uint32_t used;                   /* bit n: something was given back to queue n, and not yet signalled */
-    uint64_t errors;                 /* I/O errors of the disk */
+    struct disk_counters counters;   /* errors: the disk's */
     struct virtio_blk_slot slot[VIRTIO_BLK_SLOTS];
 };
 

@@ -40,6 +40,27 @@ struct disk_request {
     struct disk_request *next;
 };
 
+/* What went through a guest's device, since it was made. */
+struct disk_counters {
+    uint64_t reads, read_bytes;
+    uint64_t writes, written_bytes;
+    uint64_t others; /* flush, discard, zeroes */
+    uint64_t errors; /* that the guest was told; they are not in the others */
+};
+
+/* Counts a request that is done, of `bytes` bytes of data. */
+static inline void disk_count(struct disk_counters *counters, enum disk_operation operation, uint64_t bytes) {
+    if (operation == DISK_READ) {
+        counters->reads++;
+        counters->read_bytes += bytes;
+    } else if (operation == DISK_WRITE) {
+        counters->writes++;
+        counters->written_bytes += bytes;
+    } else {
+        counters->others++;
+    }
+}
+
 struct disk_operations {
     /* A request that disk_submit() has checked. */
     void (*submit)(struct disk *disk, struct disk_request *request);

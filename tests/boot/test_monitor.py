@@ -145,7 +145,7 @@ def test_log(machine):
 
 def test_help_and_mistakes(machine):
     answer = machine.monitor("help")
-    for command in ("vms", "console", "start", "stop", "reset", "pause", "resume", "writes", "log", "mem", "cpus", "devices", "reboot",
+    for command in ("vms", "console", "start", "stop", "reset", "pause", "resume", "writes", "net", "disks", "log", "mem", "cpus", "devices", "reboot",
                     "poweroff", "help"):
         assert re.search(rf"^  {command}\b.* {{2,}}\w|^  {command}[ A-Z\[\]]* \w", answer, re.M), command
     assert machine.monitor("help stop").startswith("stop NAME - ")

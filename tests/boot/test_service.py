@@ -3,6 +3,7 @@
 # itself starts again.
 import re
 
+from emulated import ANSWER_TIME
 from machine import config, guest_file, linux
 
 LAN = 'networks { lan { }; };'
@@ -61,6 +62,26 @@ def test_network_and_disks(boot):
         assert status == 0 and kept in text, text
         assert machine.shell("ping -c 3 -W 10 10.0.0.2")[0] == 0
     assert re.search(r"running, 64 MiB, .* started 1 times", machine.monitor("service"))
+    figures(machine)
+
+
+def figures(machine):
+    """The monitor's `net`, `disks` and rates, after 16 MiB went over the network and 20 MiB to a disk."""
+    answer = machine.monitor("net", ANSWER_TIME)
+    assert answer.startswith("lan: no uplink\n"), answer
+    ports = {name: (int(sent), int(received)) for name, sent, received in
+             re.findall(r"^  (\w+) net0 +(?:[0-9a-f]{2}:){5}[0-9a-f]{2} up +(\d+) +[0-9.]+ \w+ +(\d+) +[0-9.]+ \w+$", answer, re.M)}
+    assert set(ports) == {"web", "db"} and min(min(pair) for pair in ports.values()) > 100, answer
+    answer = machine.monitor("disks", ANSWER_TIME)
+    assert re.search(r"^web: memory, 48 MiB, blocks of 512 bytes\n  web disk0: virtio\n"
+                     r"      reads [1-9]\d* \(.*\), writes [1-9]\d* \(\d+ MiB\), others \d+, errors 0$", answer, re.M), answer
+    assert re.search(r"^db: memory, .*\n  db disk0: virtio\n", answer, re.M), answer
+    answer = machine.monitor("vms", ANSWER_TIME)
+    assert len(re.findall(r"^    devices: \d+\.\d packets/s, \d+\.\d disk requests/s$", answer, re.M)) == 2, answer
+    # What was typed meanwhile is done in its turn.
+    machine.send("net\rhelp stop\r")
+    machine.expect("stop NAME - ", ANSWER_TIME)
+    machine.prompt()
 
 
 def test_service_restart(boot):

@@ -70,7 +70,7 @@ static void nothing_of(unsigned vm) {
     (void)vm;
 }
 static void nothing(void) {}
-static const struct loop_hooks hooks = {nothing_of, nothing, nothing_of};
+static const struct loop_hooks hooks = {nothing_of, nothing, nothing_of, nothing};
 
 /* Adds a function of that class (HOST_PCI_*) in slot `slot`, with IDs; its number. */
 static inline unsigned add_function(unsigned slot, unsigned kind, unsigned vendor, unsigned id) {

@@ -66,6 +66,16 @@ int arch_entropy(uint8_t *bytes, unsigned size) {
     memset(bytes, 0xab, size);
     return entropy_result;
 }
+static bool figures_asked;
+static uint32_t figures_taken[2]; /* number, address */
+bool service_figures_asked(void) {
+    return figures_asked;
+}
+int32_t service_figures_take(uint32_t number, uint32_t address) {
+    figures_taken[0] = number;
+    figures_taken[1] = address;
+    return -ESTALE;
+}
 static uint32_t pci[3]; /* what was called of the machine's functions, last: number, argument, which */
 static int32_t pci_called(uint32_t number, uint32_t argument, uint32_t which) {
     pci[0] = number;
@@ -491,6 +501,20 @@ static void test_doorbells(void **state) {
     assert_int_equal(board.events, SERVICE_EVENT_DOORBELL);
 }
 
+static void test_figures(void **state) {
+    (void)state;
+    assert_int_equal(call(SERVICE_CALL_FIGURES, 7, MEMORY, 0, 0), -ESTALE);
+    assert_int_equal(figures_taken[0], 7);
+    assert_int_equal(figures_taken[1], MEMORY);
+    /* A question that waits is put again to one that starts anew. */
+    service.figures = 9;
+    figures_asked = true;
+    service_ask_again();
+    assert_true(board.events & SERVICE_EVENT_FIGURES);
+    assert_int_equal(board.figures, 9);
+    figures_asked = false;
+}
+
 static void test_again(void **state) {
     (void)state;
     uint64_t value = 0;
@@ -521,7 +545,7 @@ int main(void) {
         cmocka_unit_test_setup(test_dirty, setup),     cmocka_unit_test_setup(test_requests, setup),
         cmocka_unit_test_setup(test_doorbells, setup), cmocka_unit_test_setup(test_again, setup),
         cmocka_unit_test_setup(test_entropy, setup),   cmocka_unit_test_setup(test_request_at_once, setup),
-        cmocka_unit_test_setup(test_consoles, setup),
+        cmocka_unit_test_setup(test_consoles, setup),  cmocka_unit_test_setup(test_figures, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ static void hook_vm(unsigned vm) {
     plain_device_vm_changed(vm);
 }
 static void hook(void) {}
-static const struct loop_hooks hooks = {hook_vm, hook, hook_vm};
+static const struct loop_hooks hooks = {hook_vm, hook, hook_vm, hook};
 
 static void device_before(struct device *of) {
     assert_ptr_equal(of, &device);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The machine's disks, with drivers that the test plays: which device is whose, what is said when there is
 // none, requests, what a caller that waits causes, failures.
-// unit-sources: service/hostdisks.c service/host_pci.c service/heap.c service/log.c service/loop.c service/clock.c virtio/disk.c lib/config_pci.c lib/config_mac.c
+// unit-sources: service/figures.c service/hostdisks.c service/host_pci.c service/heap.c service/log.c service/loop.c service/clock.c virtio/disk.c lib/config_pci.c lib/config_mac.c
 #include "tests/unit/service_machine_fixture.h"
 #include "service/drivers.h"
 #include "service/hostdisks.h"

@@ -35,7 +35,10 @@ static void hook_end(void) {
 static void hook_console(unsigned vm) {
     tell("console%u ", vm);
 }
-static const struct loop_hooks hooks = {hook_vm, hook_end, hook_console};
+static void hook_figures(void) {
+    tell("figures ");
+}
+static const struct loop_hooks hooks = {hook_vm, hook_end, hook_console, hook_figures};
 
 static void on_call(uint32_t number) {
     if (number == SERVICE_CALL_WAIT)
@@ -173,6 +176,18 @@ static void test_requests_refused(void **state) {
     call_result = -EINVAL;
     loop_turn();
     assert_int_equal(calls_of(SERVICE_CALL_LOG), 1);
+}
+
+static void test_figures(void **state) {
+    (void)state;
+    board->figures = 1;
+    loop_turn();
+    assert_story("end wait "); /* nobody asks */
+    board->events = SERVICE_EVENT_FIGURES;
+    loop_turn();
+    assert_story("figures end wait ");
+    loop_turn();
+    assert_story("end wait ");
 }
 
 static void test_consoles(void **state) {
@@ -393,17 +408,9 @@ static void test_find(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_idle),
-        TEST(test_doorbells),
-        TEST(test_requests),
-        TEST(test_requests_refused),
-        TEST(test_order),
-        TEST(test_consoles),
-        TEST(test_timers),
-        TEST(test_work),
-        TEST(test_timers_set_timers),
-        TEST(test_find),
-        TEST(test_interrupts),
+        TEST(test_idle),  TEST(test_doorbells),         TEST(test_requests), TEST(test_requests_refused),
+        TEST(test_order), TEST(test_consoles),          TEST(test_figures),  TEST(test_timers),
+        TEST(test_work),  TEST(test_timers_set_timers), TEST(test_find),     TEST(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uplinks of networks, with drivers that the test plays: which card is whose, what is said when there is
 // none, frames both ways, the link, failures and new starts.
-// unit-sources: service/uplinks.c service/host_pci.c service/heap.c service/log.c service/loop.c service/clock.c virtio/frame.c virtio/offload.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/memory.c virtio/switch.c virtio/switch_table.c lib/config_pci.c lib/config_mac.c
+// unit-sources: service/figures.c service/uplinks.c service/host_pci.c service/heap.c service/log.c service/loop.c service/clock.c virtio/frame.c virtio/offload.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/memory.c virtio/switch.c virtio/switch_table.c lib/config_pci.c lib/config_mac.c
 #include "tests/unit/service_machine_fixture.h"
 #include "service/devices.h"
 #include "service/drivers.h"

@@ -208,6 +208,16 @@ static void test_disk_errors(void **state) {
     assert_int_equal(port_get(0, CI), 0x70);
     restart_engine(0);
     succeeds(0, 0xe7, 0, 0);
+    const struct disk_counters *counters = &ahci.port[0].counters;
+    assert_true(counters->errors == 4 && counters->others == 1);
+    assert_true(counters->reads == 0 && counters->writes == 0);
+    succeeds(0, 0x35, 77, 8);
+    succeeds(0, 0x25, 77, 8);
+    assert_true(counters->reads == 1 && counters->read_bytes == 4096);
+    assert_true(counters->writes == 1 && counters->written_bytes == 4096);
+    assert_true(counters->errors == 4 && counters->others == 1);
+    succeeds(0, 0xec, 0, 0); /* IDENTIFY DEVICE asks nothing of the disk */
+    assert_true(counters->reads == 1 && counters->others == 1);
 }
 
 /* What Linux's handler expects of a port that met with a bad address: it freezes and resets it. */

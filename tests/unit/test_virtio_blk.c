@@ -120,6 +120,7 @@ static void test_range(void **state) {
     assert_int_equal(slow.requests, 0);
     expect(IN, SECTORS - 1, 512, OK);
     assert_string_equal(mock_broken, "");
+    assert_true(blk.counters.reads == 1 && blk.counters.read_bytes == 512 && !blk.counters.errors);
     assert_string_equal(mock_log, ""); /* a driver's errors are not the disk's */
     /* Before the status nothing was written, so that no length is claimed. */
     assert_int_equal(mock_queue[0].buffer[0].written, 0);
