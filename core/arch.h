@@ -149,6 +149,9 @@ int arch_msi(struct vm *vm, uint64_t address, uint32_t data);
 struct host_pci_buses {
     uint16_t segment;
     uint8_t first, last;
+    bool unplaced;            /* no firmware has given BARs their addresses */
+    uint64_t free, free_size; /* bus addresses below 4 GiB for those of memory then */
+    uint64_t offset;          /* the address of memory on the bus, plus this (modulo 2^64), is a CPU's */
 };
 int arch_host_pci_buses(unsigned index, struct host_pci_buses *buses);
 uint32_t arch_host_pci_read(uint16_t segment, uint8_t bus, uint8_t devfn, unsigned offset, unsigned size);

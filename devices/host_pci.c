@@ -75,8 +75,44 @@ const struct host_pci *host_pci_sharer(const struct host_pci *pci, uint64_t base
 
 /* ---- finding them */
 
-/* What its BARs ask for. It neither decodes addresses nor does DMA meanwhile. */
-static void size_ranges(struct host_pci *pci) {
+/* Reads [offset, end) of its space into the copy. */
+static void copy_space(struct host_pci *pci, unsigned offset, unsigned end) {
+    for (; offset < end; offset += 4) {
+        uint32_t value = host_pci_read(pci, offset, 4);
+        for (unsigned i = 0; i < 4; i++)
+            pci->config[offset + i] = (uint8_t)(value >> 8 * i);
+    }
+}
+
+/* Gives its memory BARs addresses, each in pages of its own, and brings the copy of the space up to date. One
+ * that there is no room for stays at 0. It decodes nothing until it is claimed. */
+static void place_ranges(struct host_pci *pci, struct host_pci_buses *buses) {
+    for (unsigned i = 0; i < PCI_BARS; i++) {
+        struct pci_range *range = &pci->range[i];
+        uint64_t size = range->size < PAGE_SIZE ? PAGE_SIZE : range->size;
+        uint64_t skip = (0 - buses->free) & (size - 1);
+        if (range->kind != PCI_RANGE_MEMORY)
+            continue;
+        range->address = 0;
+        if (skip <= buses->free_size && size <= buses->free_size - skip) {
+            range->address = buses->free + skip;
+            buses->free += skip + size;
+            buses->free_size -= skip + size;
+        } else {
+            char name[HOST_PCI_NAME];
+            host_pci_name(pci, name);
+            log_warning("PCI %s: there is no room for its registers: it cannot be used", name);
+        }
+        host_pci_write(pci, PCI_BAR + 4 * i, 4, (uint32_t)range->address);
+        if (range->wide)
+            host_pci_write(pci, PCI_BAR + 4 * i + 4, 4, (uint32_t)(range->address >> 32));
+    }
+    host_pci_write(pci, PCI_COMMAND, 2, 0);
+    copy_space(pci, 0, PCI_BAR + 4 * PCI_BARS);
+}
+
+/* What its BARs ask for, and where they are. It neither decodes addresses nor does DMA meanwhile. */
+static void find_ranges(struct host_pci *pci, struct host_pci_buses *buses) {
     uint32_t value[PCI_BARS], mask[PCI_BARS];
     uint16_t command = pci_space16(pci->config, PCI_COMMAND);
 
@@ -88,25 +124,27 @@ static void size_ranges(struct host_pci *pci) {
         mask[i] = host_pci_read(pci, PCI_BAR + 4 * i, 4);
         host_pci_write(pci, PCI_BAR + 4 * i, 4, value[i]);
     }
-    host_pci_write(pci, PCI_COMMAND, 2, command);
     for (unsigned i = 0; i < PCI_BARS;)
         i += pci_range_decode(value, mask, PCI_BARS, i, &pci->range[i]);
+    if (buses->unplaced)
+        place_ranges(pci, buses);
+    else
+        host_pci_write(pci, PCI_COMMAND, 2, command);
+    for (unsigned i = 0; i < PCI_BARS; i++)
+        if (pci->range[i].kind == PCI_RANGE_MEMORY)
+            pci->range[i].address += buses->offset;
 }
 
 static bool is_ours(uint32_t class) {
     return class >> 16 == CLASS_BRIDGE || class >> 16 == CLASS_SYSTEM;
 }
 
-static void look_into(struct host_pci *pci) {
-    for (unsigned offset = 0; offset < PCI_SPACE; offset += 4) {
-        uint32_t value = host_pci_read(pci, offset, 4);
-        for (unsigned i = 0; i < 4; i++)
-            pci->config[offset + i] = (uint8_t)(value >> 8 * i);
-    }
+static void look_into(struct host_pci *pci, struct host_pci_buses *buses) {
+    copy_space(pci, 0, PCI_SPACE);
     /* The machine needs bridges, interrupt controllers and the like: they are left alone. */
     if (pci_space_layout(pci->config) != 0 || is_ours(host_pci_class(pci)))
         return;
-    size_ranges(pci);
+    find_ranges(pci, buses);
     if (!pci_msix_read(pci->config, pci->range, &pci->msix))
         pci->msix.count = 0;
     if (!pci_msi_read(pci->config, &pci->msi))
@@ -115,8 +153,9 @@ static void look_into(struct host_pci *pci) {
 }
 
 /* The function, if there is one and it can be kept; NULL. */
-static struct host_pci *look_at(uint16_t segment, uint8_t bus, uint8_t devfn, const struct host_pci *bridge) {
-    uint16_t vendor = (uint16_t)arch_host_pci_read(segment, bus, devfn, PCI_VENDOR, 2);
+static struct host_pci *look_at(struct host_pci_buses *buses, uint8_t bus, uint8_t devfn,
+                                const struct host_pci *bridge) {
+    uint16_t vendor = (uint16_t)arch_host_pci_read(buses->segment, bus, devfn, PCI_VENDOR, 2);
 
     if (vendor == 0 || vendor == 0xffff)
         return NULL;
@@ -125,22 +164,22 @@ static struct host_pci *look_at(uint16_t segment, uint8_t bus, uint8_t devfn, co
         left_out = true;
         return NULL;
     }
-    pci->segment = segment;
+    pci->segment = buses->segment;
     pci->bus = bus;
     pci->devfn = devfn;
     pci->bridge = bridge;
-    look_into(pci);
+    look_into(pci, buses);
     found[found_count++] = pci;
     return pci;
 }
 
 /* behind[]: for each bus of the segment the bridge that leads there, as far as it is known yet. */
-static void look_at_bus(uint16_t segment, uint8_t bus, const struct host_pci *behind[BUSES]) {
+static void look_at_bus(struct host_pci_buses *buses, uint8_t bus, const struct host_pci *behind[BUSES]) {
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         unsigned functions = 1;
         for (unsigned function = 0; function < functions && !left_out; function++) {
             struct pci_bridge bridge;
-            const struct host_pci *pci = look_at(segment, bus, (uint8_t)(slot << 3 | function), behind[bus]);
+            const struct host_pci *pci = look_at(buses, bus, (uint8_t)(slot << 3 | function), behind[bus]);
             if (!pci)
                 continue;
             if (function == 0 && pci_space_multi(pci->config))
@@ -159,7 +198,7 @@ void host_pci_init(void) {
     for (unsigned i = 0; !arch_host_pci_buses(i, &buses); i++) {
         memset(behind, 0, sizeof(behind));
         for (unsigned bus = buses.first; bus <= buses.last && !left_out; bus++)
-            look_at_bus(buses.segment, (uint8_t)bus, behind);
+            look_at_bus(&buses, (uint8_t)bus, behind);
     }
     if (left_out)
         log_warning("PCI: not all functions are looked at: there are more than %u, or no memory for them",

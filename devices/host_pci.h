@@ -12,15 +12,15 @@
 struct host_pci {
     uint16_t segment;
     uint8_t bus, devfn;
-    const struct host_pci *bridge; /* that its bus is behind; NULL: a root bus */
-    uint8_t config[PCI_SPACE];     /* as it was found */
-    struct pci_range
-        range[PCI_BARS];  /* of an ordinary function; of bridges and system devices none are known */
-    struct pci_msix msix; /* count 0: none */
-    struct pci_msi msi;   /* count 0: none */
-    unsigned express;     /* offset of its PCI Express capability; 0: none */
-    bool reset;           /* it can be reset by itself */
-    bool claimed;         /* by it; kept by devices/service_host_pci.c */
+    const struct host_pci *bridge;    /* that its bus is behind; NULL: a root bus */
+    uint8_t config[PCI_SPACE];        /* as it was found; its BARs where they are now */
+    struct pci_range range[PCI_BARS]; /* of an ordinary function; of bridges and system devices none are
+                                         known. Addresses of memory are a CPU's */
+    struct pci_msix msix;             /* count 0: none */
+    struct pci_msi msi;               /* count 0: none */
+    unsigned express;                 /* offset of its PCI Express capability; 0: none */
+    bool reset;                       /* it can be reset by itself */
+    bool claimed;                     /* by it; kept by devices/service_host_pci.c */
 };
 
 /* Finds the functions, once, before any guest runs. */

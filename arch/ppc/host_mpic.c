@@ -84,13 +84,20 @@ void host_mpic_enable(void) {
     mpic_write(self() + CPU_CTPR, 0);
 }
 
-bool host_mpic_route(uint32_t source, unsigned vector) {
+bool host_mpic_route(uint32_t source, unsigned vector, unsigned flags) {
     if (source >= sources)
         return false;
     mpic_write(MPIC_VPR(source), VPR_MASK);
     mpic_write(MPIC_DR(source), 1u << boot_cpu.mpic_id);
-    mpic_write(MPIC_VPR(source), VPR_HIGH | VPR_LEVEL | VPR_PRIORITY(PRIORITY) | vector);
+    mpic_write(MPIC_VPR(source), (flags & MPIC_MASKED ? VPR_MASK : 0) |
+                                     (flags & MPIC_ACTIVE_LOW ? 0 : VPR_HIGH) | VPR_LEVEL |
+                                     VPR_PRIORITY(PRIORITY) | vector);
     return true;
+}
+
+void host_mpic_mask(uint32_t source, bool masked) {
+    uint32_t value = mpic_read(MPIC_VPR(source));
+    mpic_write(MPIC_VPR(source), masked ? value | VPR_MASK : value & ~VPR_MASK);
 }
 
 void host_mpic_send_kick(uint32_t mpic_id) {

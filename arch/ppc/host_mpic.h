@@ -14,7 +14,11 @@ void host_mpic_enable(void);
 
 /* Routes an interrupt source (numbered as in the device tree) to the boot CPU: level-sensitive, active high.
  * False: there is no such source. */
-bool host_mpic_route(uint32_t source, unsigned vector);
+#define MPIC_ACTIVE_LOW 1u /* flags: it is active low */
+#define MPIC_MASKED     2u /* it stays masked until host_mpic_mask() */
+bool host_mpic_route(uint32_t source, unsigned vector, unsigned flags);
+/* Masks a source that was routed, or lets it through again. On any CPU. */
+void host_mpic_mask(uint32_t source, bool masked);
 
 /* Interrupts CPU number `mpic_id` at VECTOR_KICK. */
 void host_mpic_send_kick(uint32_t mpic_id);

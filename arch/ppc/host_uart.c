@@ -32,8 +32,13 @@ bool host_uart_init(uint32_t offset, uint32_t clock) {
     return ns16550_init(&uart, "serial");
 }
 
+static void uart_interrupt(void *context) {
+    (void)context;
+    ns16550_interrupt();
+}
+
 void host_uart_start(bool interrupt) {
     if (interrupt && ns16550_present())
-        interrupt_install(VECTOR_UART, ns16550_interrupt);
+        interrupt_install(VECTOR_UART, uart_interrupt, NULL);
     ns16550_start(interrupt);
 }

@@ -12,11 +12,15 @@
 /* traps.S */
 void ppc_sleep(uint32_t msr);
 
-static void (*handlers[VECTOR_COUNT])(void);
+static struct {
+    void (*handler)(void *context);
+    void *context;
+} handlers[VECTOR_COUNT];
 
-void interrupt_install(unsigned vector, void (*handler)(void)) {
-    bug_if(vector == 0 || vector >= VECTOR_COUNT || handlers[vector] != NULL);
-    handlers[vector] = handler;
+void interrupt_install(unsigned vector, void (*handler)(void *context), void *context) {
+    bug_if(vector == 0 || vector >= VECTOR_COUNT || handlers[vector].handler != NULL);
+    handlers[vector].context = context;
+    handlers[vector].handler = handler;
 }
 
 void interrupt_dispatch(void) {
@@ -29,8 +33,8 @@ void interrupt_dispatch(void) {
         host_mpic_end();
         return;
     }
-    if (vector < VECTOR_COUNT && handlers[vector] != NULL) {
-        handlers[vector]();
+    if (vector < VECTOR_COUNT && handlers[vector].handler != NULL) {
+        handlers[vector].handler(handlers[vector].context);
         host_mpic_end();
         return;
     }

@@ -5,16 +5,9 @@
 
 #include <string.h>
 #include <libfdt.h>
+#include "arch/ppc/machine_internal.h"
 
 #define CCSR_PART 0x1000u /* what is asked for of each device's registers, at the most */
-
-/* Reads `cells` 32-bit cells from property value `at`. */
-static uint64_t cells_read(const fdt32_t *at, int cells) {
-    uint64_t value = 0;
-    for (int i = 0; i < cells; i++)
-        value = value << 32 | fdt32_to_cpu(at[i]);
-    return value;
-}
 
 /* A property of 1 or 2 cells. False: there is none of that form. */
 static bool number_read(const void *tree, int node, const char *name, uint64_t *value) {
@@ -22,7 +15,7 @@ static bool number_read(const void *tree, int node, const char *name, uint64_t *
     const fdt32_t *at = fdt_getprop(tree, node, name, &length);
     if (at == NULL || (length != 4 && length != 8))
         return false;
-    *value = cells_read(at, length / 4);
+    *value = machine_cells(at, length / 4);
     return true;
 }
 
@@ -43,8 +36,8 @@ static const char *memory_read(const void *tree, struct machine *machine) {
             continue;
         const fdt32_t *at = fdt_getprop(tree, node, "reg", &length);
         for (; at != NULL && length >= each; length -= each, at += address_cells + size_cells) {
-            struct memory_range range = {.base = cells_read(at, address_cells),
-                                         .size = cells_read(at + address_cells, size_cells)};
+            struct memory_range range = {.base = machine_cells(at, address_cells),
+                                         .size = machine_cells(at + address_cells, size_cells)};
             if (range.size == 0)
                 continue;
             if (range.base + range.size < range.base || range.base + range.size > 1ull << 36)
@@ -161,7 +154,7 @@ static const char *soc_read(const void *tree, struct machine *machine) {
     if (ranges == NULL || length < 4 * (address_cells + 2) || fdt_address_cells(tree, soc) != 1 ||
         fdt_size_cells(tree, soc) != 1)
         return "has a SoC whose registers have no place";
-    machine->ccsr = cells_read(ranges + 1, address_cells);
+    machine->ccsr = machine_cells(ranges + 1, address_cells);
     if (ranges[0] != 0 || machine->ccsr % MACHINE_CCSR_SIZE != 0 || machine->ccsr >= 1ull << 36 ||
         fdt32_to_cpu(ranges[1 + address_cells]) < MACHINE_CCSR_SIZE)
         return "places the SoC's registers where they cannot be";
@@ -171,6 +164,7 @@ static const char *soc_read(const void *tree, struct machine *machine) {
         return "has no interrupt controller in the SoC";
     uart_read(tree, soc, machine);
     power_read(tree, soc, machine);
+    machine_pci_read(tree, mpic, machine);
     return NULL;
 }
 

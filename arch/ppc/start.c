@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The hypervisor's start-up on the boot CPU, from start.S to the scheduler.
+#include <stddef.h>
 #include <stdint.h>
 #include <libfdt.h>
 #include "arch/ppc/clock.h"
 #include "arch/ppc/host_map.h"
 #include "arch/ppc/host_mpic.h"
+#include "arch/ppc/host_pci.h"
 #include "arch/ppc/host_uart.h"
 #include "arch/ppc/instructions.h"
 #include "arch/ppc/interrupts.h"
@@ -67,14 +69,19 @@ static void start_memory(void) {
         start_fail("the bundle %s", why);
 }
 
+static void stop_self(void *context) {
+    (void)context;
+    machine_stop_self();
+}
+
 static void start_interrupts(const struct machine *machine, bool uart) {
     if (host_mpic_init(machine->mpic) != 0)
         start_fail("the interrupt controller does not answer");
     host_mpic_enable();
-    interrupt_install(VECTOR_STOP, machine_stop_self);
+    interrupt_install(VECTOR_STOP, stop_self, NULL);
     if (!uart)
         return;
-    bool routed = host_mpic_route(machine->uart_source, VECTOR_UART);
+    bool routed = host_mpic_route(machine->uart_source, VECTOR_UART, 0);
     if (!routed)
         log_warning("the serial port has no interrupt here: it is looked at by a timer");
     host_uart_start(routed);
@@ -104,6 +111,7 @@ _Noreturn void start_c(uint32_t tree) {
         ns16550_disable();
     start_interrupts(machine, uart);
     smp_start();
+    host_pci_bridge_init(machine);
     host_pci_init();
     selftest_run();
     core_start(platform_boot_info());

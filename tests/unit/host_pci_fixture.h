@@ -38,6 +38,8 @@ static struct {
     bool everywhere; /* function 0 answers at each address */
     bool ones;       /* all answer all ones but for their vendor */
     unsigned buses;  /* ranges of them */
+    bool unplaced;   /* and all below: struct host_pci_buses' */
+    uint64_t free, free_size, offset;
     struct write write[MACHINE_WRITES];
     unsigned writes;
     unsigned reads;
@@ -124,7 +126,13 @@ static inline struct function *answers(uint8_t bus, uint8_t devfn) {
 }
 
 int arch_host_pci_buses(unsigned index, struct host_pci_buses *buses) {
-    *buses = (struct host_pci_buses){.segment = (uint16_t)index, .first = 0, .last = 255};
+    *buses = (struct host_pci_buses){.segment = (uint16_t)index,
+                                     .first = 0,
+                                     .last = 255,
+                                     .unplaced = machine.unplaced,
+                                     .free = machine.free,
+                                     .free_size = machine.free_size,
+                                     .offset = machine.offset};
     return index < machine.buses ? 0 : -ENOENT;
 }
 

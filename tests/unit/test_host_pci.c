@@ -147,6 +147,52 @@ static void test_bridges(void **state) {
     assert_non_null(strstr(shown, "0000:04:05.7 1b36:0005 NVMe disk       -          \n"));
 }
 
+/* No firmware has given BARs their addresses. */
+static void test_placed(void **state) {
+    (void)state;
+    machine.unplaced = true;
+    machine.free = 0xe0000800;
+    machine.free_size = 0x40000 - 0x800; /* what fits takes it all */
+    machine.offset = 0xb20000000ull;
+    struct function *card = add(0, 1, 0, 0x10411af4, 0x020000);
+    add_bar(card, 0, 1, 0x20); /* I/O */
+    put(card, PCI_COMMAND, 2, 7);
+    add_bar(card, 1, 0, 0x80);
+    add_bar(card, 4, 0, 0x4000);
+    card->space[PCI_BAR + 16] = 0xc; /* of 64 bits, prefetchable */
+    can_write(card, PCI_BAR + 20, 4, UINT32_MAX);
+    put(card, PCI_BAR + 20, 4, 0x11111111);
+    struct function *bridge = add(0, 2, 0, 0x00301957, 0x060000);
+    add_bar(bridge, 0, 0, 0x1000);
+    struct function *large = add(0, 3, 0, 0x12348086, 0x030000);
+    add_bar(large, 0, 0, 0x80000); /* too large */
+    add_bar(large, 1, 0, 0x20000);
+    struct function *huge = add(0, 4, 0, 0x12348086, 0x030000);
+    add_bar(huge, 0, 0x100000000ull, 1ull << 63);
+    put(huge, PCI_BAR + 4, 4, 0);
+    assert_int_equal(find(), 4);
+    const struct pci_range *range = get(0)->range;
+    assert_true(range[0].kind == PCI_RANGE_IO && range[0].address == 0);
+    assert_true(range[1].address == 0xc00001000ull && range[1].size == 0x80);
+    assert_true(range[4].address == 0xc00004000ull && range[4].size == 0x4000 && range[4].wide);
+    assert_int_equal(pci_space32(card->space, PCI_BAR + 4), 0xe0001000);
+    assert_int_equal(pci_space32(card->space, PCI_BAR + 16), 0xe000400c);
+    assert_int_equal(pci_space32(card->space, PCI_BAR + 20), 0);
+    assert_int_equal(pci_space16(card->space, PCI_COMMAND), 0);
+    assert_memory_equal(get(0)->config, card->space, PCI_SPACE);
+    /* The hypervisor's own are left alone. */
+    assert_int_equal(pci_space32(bridge->space, PCI_BAR), 0);
+    /* No room: at 0 on the bus, which is no place for CPUs. The others have theirs. */
+    assert_true(logged("PCI 0000:00:03.0: there is no room for its registers"));
+    assert_int_equal(pci_space32(large->space, PCI_BAR), 0);
+    assert_true(get(2)->range[0].address == machine.offset);
+    assert_true(get(2)->range[1].address == 0xc00020000ull);
+    assert_true(get(3)->range[0].address == machine.offset);
+    assert_int_equal(pci_space32(huge->space, PCI_BAR) & ~15u, 0);
+    for (unsigned i = 0; i < machine.writes; i++)
+        assert_true(machine.write[i].devfn != 2 << 3);
+}
+
 /* Each bridge says that it leads back. */
 static void test_loops(void **state) {
     (void)state;
@@ -188,7 +234,7 @@ static void test_too_many(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
-        TEST(test_none),  TEST(test_bars), TEST(test_bridges),
+        TEST(test_none),  TEST(test_bars), TEST(test_bridges),  TEST(test_placed),
         TEST(test_loops), TEST(test_ones), TEST(test_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is read out of a Book E machine's device tree, and which memory is free then.
-// unit-sources: arch/ppc/machine.c arch/ppc/memory_map.c
+// unit-sources: arch/ppc/machine.c arch/ppc/machine_pci.c arch/ppc/memory_map.c
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +11,7 @@
 #include "arch/ppc/memory_map.h"
 
 #define MIB 0x100000ull
+#define PIC 0x8003
 
 static uint8_t blob[8192];
 static struct machine machine;
@@ -28,7 +29,7 @@ static int find(const char *path) {
 }
 
 static void cells(const char *path, const char *name, const uint32_t *value, unsigned count) {
-    fdt32_t out[16];
+    fdt32_t out[40];
     for (unsigned i = 0; i < count; i++)
         out[i] = cpu_to_fdt32(value[i]);
     assert_int_equal(fdt_setprop(blob, find(path), name, out, (int)(count * 4)), 0);
@@ -68,6 +69,9 @@ static void tree_make(void) {
     add(find("/soc"), "pic");
     string("/soc/pic", "device_type", "open-pic");
     CELLS("/soc/pic", "reg", 0x40000, 0x40000);
+    CELLS("/soc/pic", "phandle", PIC);
+    CELLS("/soc/pic", "#address-cells", 0);
+    CELLS("/soc/pic", "#interrupt-cells", 2);
     add(find("/soc"), "serial");
     string("/soc/serial", "compatible", "ns16550");
     CELLS("/soc/serial", "reg", 0x4500, 0x100);
@@ -83,6 +87,18 @@ static void tree_make(void) {
     add(find("/soc"), "power-off");
     string("/soc/power-off", "compatible", "gpio-poweroff");
     CELLS("/soc/power-off", "gpios", 0x8005, 3, 0);
+    add(0, "pci");
+    string("/pci", "compatible", "fsl,mpc8540-pci");
+    CELLS("/pci", "#address-cells", 3);
+    CELLS("/pci", "#size-cells", 2);
+    CELLS("/pci", "#interrupt-cells", 1);
+    CELLS("/pci", "reg", 0xf, 0xe0008000, 0, 0x1000);
+    CELLS("/pci", "bus-range", 0, 0xff);
+    CELLS("/pci", "ranges", 0x1000000, 0, 0, 0xf, 0xe1000000, 0, 0x10000, /* ports, */
+          0x2000000, 0, 0xe0000000, 0xc, 0, 0, 0x20000000);               /* memory */
+    CELLS("/pci", "interrupt-map-mask", 0xf800, 0, 0, 7);
+    CELLS("/pci", "interrupt-map", 0x800, 0, 0, 1, PIC, 2, 1, 0x800, 0, 0, 2, PIC, 3, 2, /* */
+          0x1000, 0, 0, 1, PIC, 42, 1, 0xf800, 0, 0, 4, PIC, 4, 1);
     add(0, "chosen");
     string("/chosen", "stdout-path", "/soc/serial");
     string("/chosen", "bootargs", "selftest=safe");
@@ -189,6 +205,81 @@ static void test_refused(void **state) {
     assert_string_equal(machine_read(blob, sizeof(struct fdt_header), &machine), "is damaged");
 }
 
+static void test_pci(void **state) {
+    (void)state;
+    const struct machine_pci *pci = &machine.pci;
+    tree_make();
+    assert_null(read());
+    assert_null(pci->wrong);
+    assert_int_equal(pci->offset, 0x8000);
+    assert_int_equal(pci->bus, 0);
+    assert_int_equal(pci->bus_address, 0xe0000000);
+    assert_true(pci->address == 0xc00000000ull && pci->size == 512 * MIB);
+    assert_true(pci->pin[1][0].known && pci->pin[1][0].source == 2 && pci->pin[1][0].low);
+    assert_true(pci->pin[1][1].known && pci->pin[1][1].source == 3 && !pci->pin[1][1].low);
+    assert_true(pci->pin[31][3].known && pci->pin[31][3].source == 4);
+    assert_false(pci->pin[1][2].known);
+    assert_false(pci->pin[2][0].known); /* it would be the serial port's */
+    /* All slots alike; edges are not taken; what is of another controller ends the list. */
+    CELLS("/pci", "interrupt-map-mask", 0, 0, 0, 7);
+    CELLS("/pci", "interrupt-map", 0, 0, 0, 1, PIC, 7, 1, 0, 0, 0, 2, PIC, 8, 0, 0, 0, 0, 1, PIC, 9, 1, /* */
+          0, 0, 0, 3, 1, 1, 1, 0, 0, 0, 4, PIC, 1, 1);
+    assert_null(read());
+    for (unsigned slot = 0; slot < MACHINE_PCI_SLOTS; slot++) {
+        assert_true(pci->pin[slot][0].known && pci->pin[slot][0].source == 7);
+        assert_false(pci->pin[slot][1].known || pci->pin[slot][2].known || pci->pin[slot][3].known);
+    }
+    CELLS("/pci", "interrupt-map", 0, 0, 0, 1, PIC, 1024, 1, 0, 0, 0, 2, PIC, 8);
+    assert_null(read());
+    assert_false(pci->pin[0][0].known || pci->pin[0][1].known);
+    CELLS("/soc/pic", "#interrupt-cells", 1);
+    assert_null(read());
+    assert_true(pci->offset && !pci->pin[0][0].known);
+    /* As much as a window can show. */
+    CELLS("/pci", "ranges", 0x42000000, 0, 0xe0100000, 0xc, 0x100000, 0, 0x300000, /* */
+          0x2000000, 0, 0xc0000000, 0xc, 0x00400000, 0, 0x30000000);
+    CELLS("/pci", "bus-range", 3, 7);
+    assert_null(read());
+    assert_true(pci->size == 4 * MIB && pci->bus_address == 0xc0000000 && pci->bus == 3);
+    assert_int_equal(fdt_del_node(blob, find("/pci")), 0);
+    assert_null(read());
+    assert_true(!pci->offset && !pci->wrong);
+}
+
+/* One property of the good tree's bridge changed, and what is said then; the machine goes on without. */
+static void bridge_refused(const char *name, const uint32_t *value, unsigned count, const char *why) {
+    tree_make();
+    cells("/pci", name, value, count);
+    assert_null(read());
+    assert_int_equal(machine.pci.offset, 0);
+    assert_non_null(machine.pci.wrong);
+    assert_non_null(strstr(machine.pci.wrong, why));
+}
+#define BRIDGE_REFUSED(why, name, ...)                                                                       \
+    bridge_refused(name, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4, why)
+
+static void test_pci_refused(void **state) {
+    (void)state;
+    BRIDGE_REFUSED("of the form", "#address-cells", 2);
+    BRIDGE_REFUSED("of the form", "#size-cells", 1);
+    BRIDGE_REFUSED("of the form", "#interrupt-cells", 2);
+    BRIDGE_REFUSED("registers", "reg", 0xf);
+    BRIDGE_REFUSED("registers", "reg", 0xf, 0xe0100000, 0, 0x1000);
+    BRIDGE_REFUSED("registers", "reg", 0xf, 0xe0008800, 0, 0x1000);
+    BRIDGE_REFUSED("registers", "reg", 0xf, 0xdffff000, 0, 0x1000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0xe0000000, 0xc, 0, 0);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0xe0000000, 0xc, 0, 0, 0x100000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 1, 0xe0000000, 0xc, 0, 0, 0x20000000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0xe0000000, 0x1c, 0, 0, 0x20000000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0xe0080000, 0xc, 0x80000, 0, 0x20000000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0, 0xc, 0, 0, 0x20000000);
+    BRIDGE_REFUSED("memory", "ranges", 0x3000000, 0, 0xe0000000, 0xc, 0, 0, 0x20000000);
+    /* Over RAM, over the SoC's registers. */
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0x8000000, 0, 0x8000000, 0, 0x8000000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0xe0000000, 0xf, 0xe0000000, 0, 0x10000000);
+    BRIDGE_REFUSED("memory", "ranges", 0x2000000, 0, 0x80000000, 0xf, 0x80000000, 0xffffffff, 0xffffffff);
+}
+
 static struct memory_range ranges[8];
 
 static void test_usable(void **state) {
@@ -254,8 +345,9 @@ static void test_heap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),   cmocka_unit_test(test_optional), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_usable), cmocka_unit_test(test_heap),
+        cmocka_unit_test(test_tree),        cmocka_unit_test(test_optional), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_usable),      cmocka_unit_test(test_heap),     cmocka_unit_test(test_pci),
+        cmocka_unit_test(test_pci_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,9 @@ void spr_write(unsigned spr, uint32_t value);
 uint32_t msr_read(void);
 void msr_write(uint32_t value);
 uint64_t timebase_read(void);
-uint64_t time_from_timebase(uint64_t ticks); /* of arch/ppc/inline/arch_inline.h */
+/* Of arch/ppc/inline/arch_inline.h. */
+uint64_t time_from_timebase(uint64_t ticks);
+uint64_t clock_scale(uint64_t value, uint64_t ratio);
 void context_sync(void);
 void memory_sync(void);
 void io_sync(void);
