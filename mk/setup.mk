@@ -8,7 +8,7 @@ PACKAGES_RUN   := qemu-system-x86 ovmf
 PACKAGES_BOCHS := bochs bochsbios vgabios ovmf
 PACKAGES_PPC   := gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-system-ppc flex bison bc bzip2 xz-utils cpio
 PACKAGES_TEST  := acpica-tools libcmocka-dev libzydis-dev libfdt-dev device-tree-compiler clang libclang-rt-14-dev llvm \
-                  clang-format cppcheck python3-pytest python3-pexpect \
+                  clang-format cppcheck python3-pytest python3-pexpect e2fsprogs \
                   $(PACKAGES_BOCHS)
 
 .PHONY: setup-build setup-image setup-run setup-bochs setup-ppc setup-test

@@ -37,8 +37,9 @@ def firmware():
     return content
 
 
-def write_config(folder, image, port, model="vtx", cpus=2, memory=1024):
-    """Fills `folder` with what Bochs needs; its first serial port will connect to TCP port `port` of this machine."""
+def write_config(folder, image, port, model="vtx", cpus=2, memory=1024, card=None):
+    """Fills `folder` with what Bochs needs; its first serial port will connect to TCP port `port` of this machine. `card`: an
+    82540EM's address and the UDP port at which it takes frames; it sends its own to the next one."""
     with open(os.path.join(folder, "ovmf.fd"), "wb") as file:
         file.write(firmware())
     image = os.path.abspath(image)
@@ -58,6 +59,8 @@ def write_config(folder, image, port, model="vtx", cpus=2, memory=1024):
         "sound: waveoutdrv=dummy, midioutdrv=dummy",
         "log: /dev/null",  # gigabytes a minute otherwise
     ]
+    if card:
+        lines.append(f"e1000: enabled=1, mac={card[0]}, ethmod=socket, ethdev={card[1]}")
     with open(os.path.join(folder, "bochsrc"), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     with open(os.path.join(folder, "go"), "w", encoding="utf-8") as file:

@@ -28,17 +28,18 @@ class SlowPort(fdpexpect.fdspawn):
 
 
 class Bochs(Machine):
-    """cpu: "vtx", "svm" or a CPU model of Bochs's own. What of Machine's keywords it does not have: boot, options, serial, accel,
+    """cpu: "vtx", "svm" or a CPU model of Bochs's own; card: an Ethernet card, see run_bochs.write_config(). What of Machine's keywords it does not have: boot, options, serial, accel,
     extra."""
 
-    def __init__(self, name, config, files=None, cpu="vtx", smp=1, memory="512M"):
+    def __init__(self, name, config, files=None, cpu="vtx", smp=1, memory="512M", card=None):
+        self.card = card
         super().__init__(name, config, files, boot="usb", smp=smp, memory=memory, cpu=cpu)
 
     def _start(self, medium, serial, smp, memory, cpu, accel, extra):
         megabytes = int(memory[:-1]) * {"M": 1, "G": 1024}[memory[-1]]
         with socket.create_server(("127.0.0.1", 0)) as listener:
             run_bochs.write_config(self.folder, os.path.join(self.folder, "disk.img"), listener.getsockname()[1], model=cpu,
-                                   cpus=smp, memory=megabytes)
+                                   cpus=smp, memory=megabytes, card=self.card)
             self.log = open(self.log_path, "w", encoding="utf-8", errors="replace", newline="")
             with open(os.path.join(self.folder, "bochs.log"), "wb") as output:
                 self.qemu = subprocess.Popen(run_bochs.command(), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,

@@ -7,11 +7,13 @@ import pytest
 
 import machine as machines
 from bochs import BOOT_TIME, Bochs
+from peers import FramePeer
 from test_guests import FILES, GROUPS, Guest
 
 ANSWER_TIME = 300
 
 ENGINES = {"vtx": "VT-x", "svm": "SVM"}
+UPLINK = "52:54:00:12:34:56"
 
 
 def check_host(machine, cpus, cpu):
@@ -24,11 +26,14 @@ def check_host(machine, cpus, cpu):
 
 def test_two_linux_guests(linux_files):
     """VT-x: Debian's stock kernel twice, each on a CPU of its own, the CPUs as EFI lists them; the monitor and both shells answer.
-    They have a network and disks, by the service VM."""
+    They have a network and disks, by the service VM; the network has an uplink, an 82540EM without an interrupt that is known."""
     guests = {name: machines.linux(name, f'cpus = <{cpu}>; net0 {{ network = "lan"; }}; disk0 {{ disk = "{name}"; }};',
                                    f"net=10.0.0.{cpu + 1}/24 data=vda") for cpu, name in enumerate(("web", "db"))}
-    devices = 'networks { lan { }; }; disks { web { memory = "8M"; }; db { memory = "8M"; }; };'
-    with Bochs("bochs-two", machines.config(guests, more=devices), linux_files, smp=2) as machine:
+    devices = f'networks {{ lan {{ uplink = "{UPLINK}"; }}; }}; ' \
+              'disks { web { memory = "8M"; }; db { memory = "8M"; }; };'
+    with FramePeer("10.0.0.9") as peer, Bochs("bochs-two", machines.config(guests, more=devices), linux_files, smp=2,
+                                              card=(UPLINK, peer.port)) as machine:
+        machine.expect_all([f"network lan: uplink {UPLINK}, e1000 at", "no interrupt of it can be used here: it is polled"], BOOT_TIME)
         machine.wait_ready("web", "db", timeout=BOOT_TIME)
         check_host(machine, 2, "vtx")
         machine.send("\r")
@@ -43,6 +48,10 @@ def test_two_linux_guests(linux_files):
                                  "dd if=/data/file of=/dev/null", ANSWER_TIME)[0] == 0
             status, text = machine.shell("ping -c 3 -W 30 10.0.0.1 && ping -c 3 -W 30 10.0.0.2", ANSWER_TIME)
             assert status == 0, text
+            # Outside of the machine.
+            before = peer.pings
+            status, text = machine.shell("ping -c 3 -W 30 10.0.0.9", ANSWER_TIME)
+            assert status == 0 and peer.pings >= before + 3, text
             machine.send("\x1d")
             machine.expect("--- left the console", ANSWER_TIME)
             machine.prompt(ANSWER_TIME)
