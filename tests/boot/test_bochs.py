@@ -2,6 +2,7 @@
 # The same image on Intel's VT-x and on another maker's idea of SVM, both on Bochs: a machine without ACPI tables, whose TSC is
 # not what CPUID says, with an i440FX.
 import re
+import socket
 
 import pytest
 
@@ -24,16 +25,27 @@ def check_host(machine, cpus, cpu):
     assert f"{cpus} of {cpus} CPUs run" in output
 
 
+def has_localhost():
+    try:
+        socket.gethostbyname("localhost")
+    except OSError:
+        return False
+    return True
+
+
 def test_two_linux_guests(linux_files):
     """VT-x: Debian's stock kernel twice, each on a CPU of its own, the CPUs as EFI lists them; the monitor and both shells answer.
-    They have a network and disks, by the service VM; the network has an uplink, an 82540EM without an interrupt that is known."""
+    They have a network and disks, by the service VM; the network has an uplink, an 82540EM without an interrupt that is known. (Bochs 2.7
+    dies of such a card where the name localhost is not known: there the machine has none, and the log has to say so.)"""
+    card = has_localhost()
     guests = {name: machines.linux(name, f'cpus = <{cpu}>; net0 {{ network = "lan"; }}; disk0 {{ disk = "{name}"; }};',
                                    f"net=10.0.0.{cpu + 1}/24 data=vda") for cpu, name in enumerate(("web", "db"))}
     devices = f'networks {{ lan {{ uplink = "{UPLINK}"; }}; }}; ' \
               'disks { web { memory = "8M"; }; db { memory = "8M"; }; };'
     with FramePeer("10.0.0.9") as peer, Bochs("bochs-two", machines.config(guests, more=devices), linux_files, smp=2,
-                                              card=(UPLINK, peer.port)) as machine:
-        machine.expect_all([f"network lan: uplink {UPLINK}, e1000 at", "no interrupt of it can be used here: it is polled"], BOOT_TIME)
+                                              card=(UPLINK, peer.port) if card else None) as machine:
+        machine.expect_all([f"network lan: uplink {UPLINK}, e1000 at", "no interrupt of it can be used here: it is polled"] if card else
+                           [f"uplink {UPLINK} of network lan is not there"], BOOT_TIME)
         machine.wait_ready("web", "db", timeout=BOOT_TIME)
         check_host(machine, 2, "vtx")
         machine.send("\r")
@@ -48,10 +60,10 @@ def test_two_linux_guests(linux_files):
                                  "dd if=/data/file of=/dev/null", ANSWER_TIME)[0] == 0
             status, text = machine.shell("ping -c 3 -W 30 10.0.0.1 && ping -c 3 -W 30 10.0.0.2", ANSWER_TIME)
             assert status == 0, text
-            # Outside of the machine.
-            before = peer.pings
-            status, text = machine.shell("ping -c 3 -W 30 10.0.0.9", ANSWER_TIME)
-            assert status == 0 and peer.pings >= before + 3, text
+            if card:  # outside of the machine
+                before = peer.pings
+                status, text = machine.shell("ping -c 3 -W 30 10.0.0.9", ANSWER_TIME)
+                assert status == 0 and peer.pings >= before + 3, text
             machine.send("\x1d")
             machine.expect("--- left the console", ANSWER_TIME)
             machine.prompt(ANSWER_TIME)
