@@ -2,13 +2,12 @@
 // Configuration space of PCI functions: identity, base addresses, capabilities, bridges.
 #include "lib/pci.h"
 
-#define FIRST_CAPABILITY  0x40u
-#define MOST_CAPABILITIES ((PCI_SPACE - FIRST_CAPABILITY) / 4)
-#define STATUS_LIST       0x10u
+#define FIRST_CAPABILITY 0x40u
+#define STATUS_LIST      0x10u
 
-#define BAR_IO            1u
-#define BAR_TYPE          6u
-#define BAR_WIDE          4u
+#define BAR_IO           1u
+#define BAR_TYPE         6u
+#define BAR_WIDE         4u
 
 unsigned pci_space_layout(const uint8_t space[PCI_SPACE]) {
     return space[PCI_HEADER_TYPE] & 0x7fu;
@@ -49,12 +48,14 @@ unsigned pci_range_decode(const uint32_t *value, const uint32_t *mask, unsigned 
 }
 
 unsigned pci_space_capability(const uint8_t space[PCI_SPACE], uint8_t id, unsigned after) {
+    uint64_t seen = 0; /* bit n: the capability at 4 * n was passed: a caller's walk ends, too */
     bool found = after == 0;
 
     if (!(pci_space16(space, PCI_STATUS) & STATUS_LIST))
         return 0;
     unsigned at = space[PCI_CAPABILITIES] & ~3u;
-    for (unsigned i = 0; i < MOST_CAPABILITIES && at >= FIRST_CAPABILITY; i++) {
+    while (at >= FIRST_CAPABILITY && !(seen & 1ull << at / 4)) {
+        seen |= 1ull << at / 4;
         if (found && space[at] == id)
             return at;
         found = found || at == after;

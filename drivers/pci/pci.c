@@ -4,23 +4,10 @@
 #include "drivers/pci/pci.h"
 
 #include <string.h>
+#include "lib/pci.h"
 #include "virtio/bytes.h"
 
-#define VENDOR              0x00u
-#define DEVICE              0x02u
-#define STATUS              0x06u
-#define CLASS               0x08u /* the revision in the lowest byte */
-#define CAPABILITIES        0x34u
-#define FIRST_CAPABILITY    0x40u
-
-#define STATUS_CAPABILITIES 0x10u
-#define CAPABILITY_MSIX     0x11u
-#define MSIX_CONTROL        2u
-#define MSIX_TABLE          4u
-#define MSIX_ENTRIES        0x7ffu /* of the control word: one less than there are */
-#define MSIX_ENTRY          16u    /* bytes */
-#define MSIX_BAR            7u     /* in the table's place, the rest is the offset */
-#define PAGE                4096ull
+#define PAGE 4096ull
 
 /* ---- configuration space */
 
@@ -31,32 +18,19 @@ uint32_t pci_config(const struct pci_device *device, unsigned offset, unsigned s
 }
 
 uint16_t pci_vendor(const struct pci_device *device) {
-    return (uint16_t)pci_config(device, VENDOR, 2);
+    return (uint16_t)pci_config(device, PCI_VENDOR, 2);
 }
 
 uint16_t pci_id(const struct pci_device *device) {
-    return (uint16_t)pci_config(device, DEVICE, 2);
+    return (uint16_t)pci_config(device, PCI_VENDOR + 2, 2);
 }
 
 uint32_t pci_class(const struct pci_device *device) {
-    return pci_config(device, CLASS, 4) >> 8;
+    return pci_config(device, PCI_CLASS, 4) >> 8;
 }
 
 unsigned pci_capability(const struct pci_device *device, uint8_t id, unsigned after) {
-    uint64_t seen = 0; /* bit n: the capability at 4 * n was passed: so even the caller's walk ends */
-    bool found = after == 0;
-
-    if (!(pci_config(device, STATUS, 2) & STATUS_CAPABILITIES))
-        return 0;
-    unsigned at = pci_config(device, CAPABILITIES, 1) & ~3u;
-    while (at >= FIRST_CAPABILITY && !(seen & 1ull << at / 4)) {
-        seen |= 1ull << at / 4;
-        if (found && pci_config(device, at, 1) == id)
-            return at;
-        found = found || at == after;
-        at = pci_config(device, at + 1, 1) & ~3u;
-    }
-    return 0;
+    return pci_space_capability(device->info->config, id, after);
 }
 
 /* ---- the function itself */
@@ -69,15 +43,17 @@ int pci_claim(struct pci_device *device, const struct pci_host *host, const stru
 
 /* Whether [offset, offset + size) of a BAR touches a page of the MSI-X table, which is not ours. */
 static bool in_msix_table(const struct pci_device *device, unsigned bar, uint64_t offset, uint64_t size) {
-    unsigned at = pci_capability(device, CAPABILITY_MSIX, 0);
-    uint32_t place = pci_config(device, at + MSIX_TABLE, 4);
+    struct pci_range range[PCI_BARS] = {0};
+    struct pci_msix msix;
 
-    if (!at || (place & MSIX_BAR) != bar)
+    for (unsigned i = 0; i < PCI_BARS; i++) {
+        range[i].size = device->info->bar[i].size;
+        range[i].kind = range[i].size ? PCI_RANGE_MEMORY : PCI_RANGE_NONE;
+    }
+    if (!pci_msix_read(device->info->config, range, &msix) || msix.bar != bar)
         return false;
-    uint64_t entries = (pci_config(device, at + MSIX_CONTROL, 2) & MSIX_ENTRIES) + 1ull;
-    uint64_t first = place & ~MSIX_BAR;
-    uint64_t end = (first + entries * MSIX_ENTRY + PAGE - 1) & ~(PAGE - 1);
-    return offset < end && (first & ~(PAGE - 1)) < offset + size;
+    uint64_t end = (msix.table + msix.count * PCI_MSIX_ENTRY + PAGE - 1) & ~(PAGE - 1);
+    return offset < end && (msix.table & ~(PAGE - 1)) < offset + size;
 }
 
 volatile void *pci_map(struct pci_device *device, unsigned bar, uint64_t offset, uint64_t size) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The driver for virtio disks, with a virtio disk of our own as its hardware: what the disk is, data through
 // it, errors, rings that no device may write, and a disk that does not answer.
-// unit-sources: drivers/block/virtio_blk*.c drivers/pci/pci.c drivers/pci/virtio_pci.c drivers/pci/virtio_ring.c
+// unit-sources: drivers/block/virtio_blk*.c drivers/pci/pci.c lib/pci.c drivers/pci/virtio_pci.c drivers/pci/virtio_ring.c
 // unit-sources: virtio/pci.c virtio/device.c virtio/queue*.c virtio/memory.c virtio/blk.c virtio/disk.c
 // unit-sources: virtio/disk_memory.c
 #include "tests/unit/virtio_card_fixture.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The driver for virtio network cards, with a network device of our own as its hardware: frames both ways,
 // offloads, the link, failures, rings that no device may write.
-// unit-sources: drivers/net/virtio_net.c drivers/pci/pci.c drivers/pci/virtio_pci.c drivers/pci/virtio_ring.c
+// unit-sources: drivers/net/virtio_net.c drivers/pci/pci.c lib/pci.c drivers/pci/virtio_pci.c drivers/pci/virtio_ring.c
 // unit-sources: virtio/pci.c virtio/device.c virtio/queue*.c virtio/memory.c virtio/net.c virtio/net_receive.c
 // unit-sources: virtio/net_control.c virtio/switch.c virtio/switch_table.c virtio/offload.c virtio/frame.c
 #include "tests/unit/virtio_card_fixture.h"
