@@ -4,28 +4,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include "lib/hex.h"
 
 #define FNV_BASIS 0xcbf29ce484222325ull /* of the 64-bit hash FNV-1a */
 #define FNV_PRIME 0x100000001b3ull
 #define GROUP     0x01u /* in the first byte: for a group of cards */
 #define LOCAL     0x02u /* not a manufacturer's */
 
-static int digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int config_parse_mac(const char *text, uint8_t mac[6]) {
     static const uint8_t none[6];
     uint8_t bytes[6];
 
     for (unsigned i = 0; i < 6; i++) {
-        int high = digit(text[0]), low = high >= 0 ? digit(text[1]) : -1;
+        int high = hex_digit(text[0]), low = high >= 0 ? hex_digit(text[1]) : -1;
 
         if (low < 0 || text[2] != (i < 5 ? ':' : '\0')) {
             return -EINVAL;

@@ -5,25 +5,16 @@
 
 #include <errno.h>
 #include <string.h>
+#include "lib/hex.h"
 
 #define MAX_SLOT     0x1fu
 #define MAX_FUNCTION 7u
-
-static int digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* Takes `count` hexadecimal digits and the character behind them. */
 static bool take(const char **text, unsigned count, char behind, unsigned *value) {
     *value = 0;
     for (unsigned i = 0; i < count; i++) {
-        int found = digit((*text)[i]);
+        int found = hex_digit((*text)[i]);
 
         if (found < 0) {
             return false;
@@ -61,7 +52,7 @@ static bool looks_like_address(const char *text) {
     for (; *text != '\0'; text++) {
         colon = colon || *text == ':';
         point = point || *text == '.';
-        if (*text != ':' && *text != '.' && digit(*text) < 0) {
+        if (*text != ':' && *text != '.' && hex_digit(*text) < 0) {
             return false;
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Characters, comments, names, numbers and strings of a DTS source file.
 #include "lib/dts_scan.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -126,16 +127,6 @@ int dts_skip(struct dts_scan *scan) {
     return 0;
 }
 
-static int digit_value(char c) {
-    if (is_digit(c)) {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
-}
-
 /* One escape; stands behind the backslash. */
 static int scan_escape(struct dts_scan *scan, uint8_t *byte) {
     static const char names[] = "abfnrtv\\\"'";
@@ -151,12 +142,12 @@ static int scan_escape(struct dts_scan *scan, uint8_t *byte) {
     }
     if (c == 'x') {
         scan->at++;
-        for (; digits < 2 && digit_value(dts_peek(scan)) < 16; digits++) {
-            value = value * 16 + (unsigned)digit_value(scan->text[scan->at++]);
+        for (; digits < 2 && (unsigned)hex_digit(dts_peek(scan)) < 16; digits++) {
+            value = value * 16 + (unsigned)hex_digit(scan->text[scan->at++]);
         }
     } else {
-        for (; digits < 3 && digit_value(dts_peek(scan)) < 8; digits++) {
-            value = value * 8 + (unsigned)digit_value(scan->text[scan->at++]);
+        for (; digits < 3 && (unsigned)hex_digit(dts_peek(scan)) < 8; digits++) {
+            value = value * 8 + (unsigned)hex_digit(scan->text[scan->at++]);
         }
     }
     if (digits == 0) {
@@ -236,7 +227,7 @@ static int scan_digits(struct dts_scan *scan, uint32_t *number) {
         return dts_fail(scan, start, "\"0x\" without digits");
     }
     for (; i < end; i++) {
-        unsigned digit = (unsigned)digit_value(scan->text[i]);
+        unsigned digit = (unsigned)hex_digit(scan->text[i]);
 
         if (digit >= base) {
             return dts_fail(scan, i, "not a digit of %s number",

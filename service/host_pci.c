@@ -146,13 +146,25 @@ void host_pci_identify(struct host_function *function, unsigned number) {
              (unsigned)info->bus, (unsigned)info->devfn >> 3, (unsigned)info->devfn & 7);
 }
 
-int host_pci_claim(struct host_function *function) {
+void *host_pci_claim(struct host_function *function, size_t size, char *why, size_t why_size) {
     unsigned number = function->pci.number;
-    int error = pci_claim(&function->pci, &host, &board->pci[number], number);
 
-    if (!error)
-        loop_attach_pci(number, &function->events);
-    return error;
+    if (!size) {
+        snprintf(why, why_size, "%04x:%04x, there is no driver for it", (unsigned)pci_vendor(&function->pci),
+                 (unsigned)pci_id(&function->pci));
+        return NULL;
+    }
+    int error = pci_claim(&function->pci, &host, &board->pci[number], number);
+    if (error) {
+        snprintf(why, why_size, "%s",
+                 error == -EBUSY ? "it is not free" : "it cannot be claimed: the log says why");
+        return NULL;
+    }
+    loop_attach_pci(number, &function->events);
+    void *made = heap_allocate(size);
+    if (!made)
+        snprintf(why, why_size, "there is no memory");
+    return made;
 }
 
 void host_pci_run(struct host_function *function) {

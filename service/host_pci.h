@@ -43,8 +43,9 @@ int host_pci_find(const struct config_pci *address, unsigned kind);
 /* Makes *function, which is zeroed, stand for function `number`, for drivers' matches(). Nothing is touched.
  */
 void host_pci_identify(struct host_function *function, unsigned number);
-/* Makes it ours; 0, or SERVICE_CALL_PCI_CLAIM's error. */
-int host_pci_claim(struct host_function *function);
+/* Makes it ours and allocates `size` zeroed bytes for the driver that matches it, 0: none does. NULL: it
+ * cannot be used, `why` (of `why_size` bytes) says for what reason. */
+void *host_pci_claim(struct host_function *function, size_t size, char *why, size_t why_size);
 /* Its device was started: poll() and tick() are called from now on, until host_pci_rest(). */
 void host_pci_run(struct host_function *function);
 void host_pci_rest(struct host_function *function);

@@ -102,28 +102,14 @@ static const struct block_class *class_of(const struct pci_device *pci) {
 
 /* Claims the device and starts it. Why it cannot be used is in `why`. */
 static void begin(struct storage *storage) {
-    int error;
-
     storage->class = class_of(&storage->function.pci);
-    if (!storage->class) {
-        snprintf(storage->why, sizeof(storage->why), "%04x:%04x, there is no driver for it",
-                 (unsigned)pci_vendor(&storage->function.pci), (unsigned)pci_id(&storage->function.pci));
+    storage->block = host_pci_claim(&storage->function, storage->class ? storage->class->size : 0,
+                                    storage->why, sizeof(storage->why));
+    if (!storage->block)
         return;
-    }
-    error = host_pci_claim(&storage->function);
-    if (error) {
-        snprintf(storage->why, sizeof(storage->why), "%s",
-                 error == -EBUSY ? "it is not free" : "it cannot be claimed: the log says why");
-        return;
-    }
-    storage->block = heap_allocate(storage->class->size);
-    if (!storage->block) {
-        snprintf(storage->why, sizeof(storage->why), "there is no memory");
-        return;
-    }
     storage->block->class = storage->class;
     storage->block->pci = &storage->function.pci;
-    error = storage->class->start(storage->block);
+    int error = storage->class->start(storage->block);
     if (error)
         snprintf(storage->why, sizeof(storage->why), "%s, error %d", why_of(storage->block), -error);
     snprintf(storage->serial, sizeof(storage->serial), "%s", storage->block->serial);

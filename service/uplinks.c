@@ -180,28 +180,14 @@ static const struct nic_class *class_of(const struct pci_device *pci) {
 
 /* Claims the card and has its driver look at it. Why it cannot be used is in `why`. */
 static void probe(struct card *card) {
-    int error;
-
     card->class = class_of(&card->function.pci);
-    if (!card->class) {
-        snprintf(card->why, sizeof(card->why), "%04x:%04x, there is no driver for it",
-                 (unsigned)pci_vendor(&card->function.pci), (unsigned)pci_id(&card->function.pci));
+    card->nic =
+        host_pci_claim(&card->function, card->class ? card->class->size : 0, card->why, sizeof(card->why));
+    if (!card->nic)
         return;
-    }
-    error = host_pci_claim(&card->function);
-    if (error) {
-        snprintf(card->why, sizeof(card->why), "%s",
-                 error == -EBUSY ? "it is not free" : "it cannot be claimed: the log says why");
-        return;
-    }
-    card->nic = heap_allocate(card->class->size);
-    if (!card->nic) {
-        snprintf(card->why, sizeof(card->why), "there is no memory");
-        return;
-    }
     card->nic->class = card->class;
     card->nic->pci = &card->function.pci;
-    error = card->class->probe(card->nic);
+    int error = card->class->probe(card->nic);
     if (error)
         snprintf(card->why, sizeof(card->why), "%s, error %d", why_of(card->nic), -error);
     memcpy(card->mac, card->nic->mac, sizeof(card->mac));

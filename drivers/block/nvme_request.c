@@ -75,23 +75,14 @@ static uint64_t piece_size(const struct nvme *nvme, enum disk_operation operatio
     return left < most ? left : most;
 }
 
-/* Copies a write's piece into the slot's memory. */
-static void copy_in(struct nvme_slot *slot) {
-    const struct disk_request *request = slot->open->request;
+/* Where the data of the slot's piece lie in its request's. */
+static struct disk_cursor cursor_of(const struct nvme_slot *slot) {
+    struct disk_request rest = *slot->open->request;
     struct disk_cursor cursor;
-    disk_cursor_init(&cursor, &(struct disk_request){.segment = request->segment,
-                                                     .segments = request->segments,
-                                                     .skip = request->skip + slot->offset * DISK_SECTOR});
-    disk_cursor_read(&cursor, slot->data, (size_t)slot->sectors * DISK_SECTOR);
-}
 
-static void copy_out(struct nvme_slot *slot) {
-    const struct disk_request *request = slot->open->request;
-    struct disk_cursor cursor;
-    disk_cursor_init(&cursor, &(struct disk_request){.segment = request->segment,
-                                                     .segments = request->segments,
-                                                     .skip = request->skip + slot->offset * DISK_SECTOR});
-    disk_cursor_write(&cursor, slot->data, (size_t)slot->sectors * DISK_SECTOR);
+    rest.skip += slot->offset * DISK_SECTOR;
+    disk_cursor_init(&cursor, &rest);
+    return cursor;
 }
 
 /* The command for the slot's piece. */
@@ -101,6 +92,7 @@ static void make_command(const struct nvme *nvme, struct nvme_slot *slot, struct
     const uint64_t first = (request->sector + slot->offset) >> shift;
     const uint32_t blocks = (uint32_t)(slot->sectors >> shift);
     const size_t size = (size_t)slot->sectors * DISK_SECTOR; /* of data, where there are some */
+    struct disk_cursor cursor;
 
     *command = (struct nvme_command){.namespace = NVME_NAMESPACE,
                                      .word = {(uint32_t)first, (uint32_t)(first >> 32), blocks - 1}};
@@ -111,7 +103,8 @@ static void make_command(const struct nvme *nvme, struct nvme_slot *slot, struct
         break;
     case DISK_WRITE:
         command->opcode = NVME_WRITE;
-        copy_in(slot);
+        cursor = cursor_of(slot);
+        disk_cursor_read(&cursor, slot->data, size);
         set_data(command, slot, size);
         break;
     case DISK_WRITE_ZEROES:
@@ -205,7 +198,8 @@ static void complete(struct nvme *nvme, struct nvme_slot *slot, uint16_t status)
         open->error = -EIO;
         open->all_sent = true;
     } else if (slot->copies) {
-        copy_out(slot);
+        struct disk_cursor cursor = cursor_of(slot);
+        disk_cursor_write(&cursor, slot->data, (size_t)slot->sectors * DISK_SECTOR);
     }
     slot->open = NULL;
     if (--open->pieces || !open->all_sent)

@@ -78,16 +78,37 @@ static void test_find(void **state) {
     assert_int_equal(host_pci_count(), SERVICE_MAX_PCI);
 }
 
+#define DRIVER 100u /* bytes of a driver's structure */
+
+static void *claim(char why[80]) {
+    return host_pci_claim(&function, DRIVER, why, why ? 80 : 0);
+}
+
 static void test_host(void **state) {
     uint64_t dma = 0;
 
     (void)state;
-    assert_int_equal(host_pci_claim(&function), 0);
+    char why[80] = "";
+    uint8_t *made = claim(why);
+    assert_non_null(made);
+    assert_string_equal(why, "");
+    for (unsigned i = 0; i < DRIVER; i++)
+        assert_int_equal(made[i], 0);
     assert_true(claimed[1] && !claimed[0]);
     claim_result[1] = -EBUSY;
-    assert_int_equal(host_pci_claim(&function), -EBUSY);
+    assert_null(claim(why));
+    assert_string_equal(why, "it is not free");
+    claim_result[1] = -EINVAL;
+    assert_null(claim(why));
+    assert_string_equal(why, "it cannot be claimed: the log says why");
     claim_result[1] = 0;
-    assert_int_equal(host_pci_claim(&function), 0);
+    assert_null(host_pci_claim(&function, HEAP, why, sizeof(why)));
+    assert_string_equal(why, "there is no memory");
+    call_count = 0;
+    assert_null(host_pci_claim(&function, 0, why, sizeof(why)));
+    assert_non_null(strstr(why, "there is no driver for it"));
+    assert_int_equal(call_count, 0);
+    assert_non_null(claim(why));
     const struct pci_host *host = function.pci.host;
     assert_int_equal(host->master(1, true), 0);
     assert_true(mastering[1]);
@@ -120,7 +141,7 @@ static void test_host(void **state) {
 
 static void test_interrupts(void **state) {
     (void)state;
-    assert_int_equal(host_pci_claim(&function), 0);
+    assert_non_null(claim(NULL));
     interrupt(1, 1); /* before it runs */
     assert_int_equal(polls, 0);
     function.pci.vectors = 2;
@@ -156,7 +177,7 @@ static void test_interrupts(void **state) {
 
 static void test_polled(void **state) {
     (void)state;
-    assert_int_equal(host_pci_claim(&function), 0);
+    assert_non_null(claim(NULL));
     host_pci_run(&function);
     assert_non_null(said("0000:00:02.0 has no interrupts"));
     pass(1000 * MS);
