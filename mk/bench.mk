@@ -26,8 +26,28 @@ $(BENCH_GUESTS_BARE:%=$(BENCH_GUESTS)/%.elf): $(BENCH_GUESTS)/%.elf: $(BENCH_GUE
 	@echo "  GUESTLD $@"
 	$(Q)$(LD) -m elf_i386 $(GUEST_LDFLAGS) -o $@ $<
 
+# For the parts with Linux guests: the generic kernel's initramfs with drivers of all cards and disks that are compared, and a program.
+BENCH_MODULES := $(GUEST_MODULES) e1000 crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi \
+    nvme-core nvme
+
+$(BENCH_GUESTS)/measure: tests/bench/linux/measure.c mk/bench.mk | setup-build
+	@echo "  CC      $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -static -s -o $@ $<
+
+$(BENCH_GUESTS)/initrd.gz: $(BENCH_GUESTS)/measure $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-generic tools/make-initramfs.sh \
+    tools/guest-modules.sh $(INITRAMFS_FILES) mk/bench.mk mk/guests.mk | setup-image
+	@echo "  INITRD  $@"
+	@mkdir -p $(@D)
+	$(Q)rm -rf $(BENCH_GUESTS)/initramfs && mkdir -p $(BENCH_GUESTS)/initramfs
+	$(Q)cp -R tests/guests/initramfs/. $(BENCH_GUESTS)/initramfs/
+	$(Q)mkdir -p $(BENCH_GUESTS)/initramfs/bin && cp $< $(BENCH_GUESTS)/initramfs/bin/
+	$(Q)tools/guest-modules.sh $(GUEST_CACHE)/vmlinuz-generic.deb $(BENCH_GUESTS)/initramfs $(BENCH_MODULES)
+	$(Q)tools/make-initramfs.sh $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/busybox-amd64 $(BENCH_GUESTS)/initramfs $@
+
 .PHONY: bench bench-guests
-bench-guests: $(BENCH_GUESTS_C:%=$(BENCH_GUESTS)/%.elf) $(BENCH_GUESTS_BARE:%=$(BENCH_GUESTS)/%.elf)
+bench-guests: $(BENCH_GUESTS_C:%=$(BENCH_GUESTS)/%.elf) $(BENCH_GUESTS_BARE:%=$(BENCH_GUESTS)/%.elf) \
+    $(GUESTS)/vmlinuz-generic $(BENCH_GUESTS)/initrd.gz
 
 # BENCH="exits boot" picks some of the measurements. For ARCH=ppc: mk/bench-ppc.mk.
 ifneq ($(ARCH),ppc)

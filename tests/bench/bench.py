@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make bench`: what Saguaro costs. A table on the screen; the figures with how they were taken in a JSON file.
 #
-#   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi interrupts jitter boot boot-counted virtio virtio-linux vtx
+#   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi interrupts jitter boot boot-counted virtio virtio-linux e1000 uplink
+#                                         disk restart vtx
 import argparse
 import json
 import os
@@ -18,9 +19,11 @@ sys.path[:0] = [os.path.join(TOP, "tests/boot"), os.path.join(TOP, "tools"), os.
 import pexpect  # noqa: E402
 
 from bochs import BOOT_TIME as BOCHS_TIME, Bochs  # noqa: E402
+from cards import measure_e1000, measure_uplink  # noqa: E402
 from common import (ANSWER, COUNTED, LIMIT, bare, bare_files, exits_by_cause, figure, figures, guest_figures,  # noqa: E402
                     say)
 from counted import COUNTING, HYPERVISOR, counted_machine  # noqa: E402
+from host_disks import measure_disk, measure_restart  # noqa: E402
 from machine import BUILD, Machine, MachineError, config, guest_file, linux  # noqa: E402
 from virtio import measure_virtio  # noqa: E402
 from virtio_linux import measure_virtio_linux  # noqa: E402
@@ -309,6 +312,10 @@ PARTS = {
     "boot-counted": measure_boot_counted,
     "virtio": measure_virtio,
     "virtio-linux": measure_virtio_linux,
+    "e1000": measure_e1000,
+    "uplink": measure_uplink,
+    "disk": measure_disk,
+    "restart": measure_restart,
     "vtx": measure_vtx,
 }
 

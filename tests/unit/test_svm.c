@@ -444,6 +444,48 @@ static void test_window(void **unused) {
     assert_false(svm_engine.interruptible(vcpu));
 }
 
+static void guest_took(struct vmcb *vmcb) {
+    vmcb->v_interrupt &= ~SVM_V_IRQ;
+}
+
+/* On QEMU that counts instructions an interrupt is injected as a virtual one. */
+static void test_virtual(void **unused) {
+    struct x86_vcpu *vcpu = &vcpus[0];
+    const struct x86_event event = {.valid = 1, .type = X86_EVENT_INTERRUPT, .vector = 0x91};
+    (void)unused;
+    emulated = svm_virtual_injection = true;
+    rechecks = 0;
+    states[0].registers.rflags = 0x202;
+    states[0].pending = event;
+    interrupted_info = 0;
+    on_run = guest_took;
+    run(0);
+    assert_int_equal(entered.event_injection, 0);
+    assert_int_equal(entered.v_interrupt,
+                     SVM_V_INTR_MASKING | SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << 16 | 0x91ull << 32);
+    assert_false(entered.intercept3 & SVM_INTERCEPT_VINTR);
+    assert_int_equal(interrupted_info, 0);
+    assert_int_equal(rechecks, 1);
+    assert_false(states[0].pending.valid);
+    assert_false(vmcb_of(0)->v_interrupt & SVM_V_IRQ);
+    run(0);
+    assert_false(entered.v_interrupt & SVM_V_IRQ);
+    /* The window that is waited for besides comes behind it; one that was not taken is there again. */
+    states[0].pending = event;
+    svm_engine.interrupt_window(vcpu);
+    on_run = NULL;
+    run(0);
+    assert_false(entered.intercept3 & SVM_INTERCEPT_VINTR);
+    assert_int_equal(interrupted_info, 0x91 | 1u << 31);
+    assert_true(vmcb_of(0)->intercept3 & SVM_INTERCEPT_VINTR);
+    assert_true(vmcb_of(0)->v_interrupt & SVM_V_IRQ);
+    /* Exceptions, and interrupts on a real CPU, are not. */
+    emulated = svm_virtual_injection = false;
+    states[0].pending = event;
+    run(0);
+    assert_int_equal(entered.event_injection, 0x91 | 1u << 31);
+}
+
 /* ---- NMIs */
 
 static void guest_iret(struct vmcb *vmcb) {
@@ -691,10 +733,10 @@ static void test_no_memory(void **unused) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_asids),     TEST(test_flush_by_asid), TEST(test_state),       TEST(test_injection),
-        TEST(test_window),    TEST(test_nmi_iret),      TEST(test_nmi_waiting), TEST(test_nmi_breakpoint),
-        TEST(test_nmi_retry), TEST(test_reset),         TEST(test_exits),       TEST(test_maps),
-        TEST(test_no_memory),
+        TEST(test_asids),          TEST(test_flush_by_asid), TEST(test_state),    TEST(test_injection),
+        TEST(test_window),         TEST(test_virtual),       TEST(test_nmi_iret), TEST(test_nmi_waiting),
+        TEST(test_nmi_breakpoint), TEST(test_nmi_retry),     TEST(test_reset),    TEST(test_exits),
+        TEST(test_maps),           TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,11 +18,29 @@
 #define MSR_TSC_AUX     0xc0000103u
 #define VM_CR_SVMDIS    (1ull << 4)
 #define EFER_SVME       (1ull << 12)
+#define COUNTED_SAMPLES 32u
 #define NMI_RETRY       50000ull /* ns: time for an entry and an instruction, also under an emulator */
 
 uint32_t svm_features;
 uint32_t svm_asids;
+bool svm_virtual_injection;
 struct svm_cpu svm_cpu[MAX_CPUS];
+
+/* True for an emulator that counts instructions and derives the TSC from them (QEMU's -icount): nothing else
+ * takes the same time over and over. */
+static bool instructions_counted(void) {
+    if (!cpu_model_emulated())
+        return false;
+    uint64_t before = tsc_read(), last = tsc_read(), step = last - before;
+    for (unsigned i = 0; i < COUNTED_SAMPLES; i++) {
+        /* Twice at once: the loop's own instructions do not matter. */
+        before = tsc_read();
+        last = tsc_read();
+        if (last - before != step)
+            return false;
+    }
+    return true;
+}
 
 static int probe(char *why, size_t size) {
     uint64_t vm_cr;
@@ -44,6 +62,7 @@ static int probe(char *why, size_t size) {
     }
     svm_features = leaf.edx;
     svm_asids = leaf.ebx;
+    svm_virtual_injection = instructions_counted();
     return 0;
 }
 
@@ -115,6 +134,55 @@ static void asid_assign(struct svm_vcpu *svm, struct svm_cpu *cpu) {
     svm->flush = false;
 }
 
+/* Waits for the moment when the guest could take an interrupt: a virtual one that is intercepted (15.21.4).
+ * Its vector is never used. */
+static void interrupt_window(struct x86_vcpu *vcpu) {
+    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
+
+    vmcb->v_interrupt |= SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << SVM_V_PRIO_SHIFT;
+    vmcb->intercept3 |= SVM_INTERCEPT_VINTR;
+    vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+}
+
+/*
+ * QEMU 7.2: VMRUN that injects an external interrupt leaves its vector in the CPU's exception_index
+ * (helper_vmrun()). If the CPU's thread is then to leave its loop for anything but an interrupt - with
+ * -icount, whenever a timer is due - that is taken for an exception of the guest, and the same vector comes
+ * once more, whatever IF says. So with -icount an interrupt is injected as a virtual one (15.21.4), which is
+ * taken before the guest's first instruction; if something else comes first, it is still there at the exit.
+ * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see svm_after_window();
+ * what makes a thread leave its loop is then an interrupt, nearly always.
+ */
+static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
+    struct vmcb *vmcb = svm->vmcb;
+
+    svm->injecting = true;
+    svm->window = (vmcb->intercept3 & SVM_INTERCEPT_VINTR) != 0;
+    vmcb->intercept3 &= ~SVM_INTERCEPT_VINTR;
+    vmcb->v_interrupt &= ~SVM_V_VECTOR_MASK;
+    vmcb->v_interrupt |=
+        SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << SVM_V_PRIO_SHIFT | (uint64_t)vector << SVM_V_VECTOR_SHIFT;
+    vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+}
+
+static void inject_virtual_end(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
+    struct vmcb *vmcb = svm->vmcb;
+
+    svm->injecting = false;
+    if (vmcb->v_interrupt & SVM_V_IRQ) {
+        const struct x86_event event = {
+            .type = X86_EVENT_INTERRUPT,
+            .vector = (uint8_t)(vmcb->v_interrupt >> SVM_V_VECTOR_SHIFT),
+        };
+        x86_interrupted(vcpu, x86_event_info(&event), 0);
+    }
+    vmcb->v_interrupt &= ~SVM_V_IRQ;
+    vmcb->clean &= ~SVM_CLEAN_TPR;
+    if (svm->window)
+        interrupt_window(vcpu);
+    svm_after_window();
+}
+
 /* The uncommon things that precede an entry. */
 static void __attribute__((noinline))
 prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
@@ -135,7 +203,11 @@ prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
         vcpu->changed = 0;
     }
     if (event->valid) {
-        vmcb->event_injection = x86_event_info(event) | (event->has_error ? (uint64_t)event->error << 32 : 0);
+        if (event->type == X86_EVENT_INTERRUPT && svm_virtual_injection)
+            inject_virtual(svm, event->vector);
+        else
+            vmcb->event_injection =
+                x86_event_info(event) | (event->has_error ? (uint64_t)event->error << 32 : 0);
         vcpu->state->pending.valid = 0;
     }
 }
@@ -171,22 +243,14 @@ static enum engine_next run(struct x86_vcpu *vcpu) {
     if (__builtin_expect((vmcb->exit_interrupt_info & SVM_EVENT_VALID) != 0, 0))
         x86_interrupted(vcpu, (uint32_t)vmcb->exit_interrupt_info,
                         (uint32_t)(vmcb->exit_interrupt_info >> 32));
+    if (__builtin_expect(svm->injecting, 0))
+        inject_virtual_end(vcpu, svm);
     return svm_exit(vcpu, svm);
 }
 
 static bool interruptible(struct x86_vcpu *vcpu) {
     return (vcpu->state->registers.rflags & RFLAGS_IF) && !vcpu->state->pending.valid &&
            !vcpu->state->interrupt_shadow;
-}
-
-static void interrupt_window(struct x86_vcpu *vcpu) {
-    struct vmcb *vmcb = svm_vcpu(vcpu)->vmcb;
-
-    /* A virtual interrupt that is intercepted: the exit comes when it could be taken (15.21.4). Its vector is
-     * never used. */
-    vmcb->v_interrupt |= SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << SVM_V_PRIO_SHIFT;
-    vmcb->intercept3 |= SVM_INTERCEPT_VINTR;
-    vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
 }
 
 static bool nmi_open(struct x86_vcpu *vcpu) {

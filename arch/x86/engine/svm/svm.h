@@ -15,7 +15,8 @@
 #define SVM_FEATURE_PAUSE_THRESHOLD (1u << 12)
 
 extern uint32_t svm_features;
-extern uint32_t svm_asids; /* number of ASIDs; 0 is the host's */
+extern uint32_t svm_asids;         /* number of ASIDs; 0 is the host's */
+extern bool svm_virtual_injection; /* see inject_virtual() */
 
 /* A page that exits came from, for CPUs without NRIP save (svm_length.h). */
 struct svm_code {
@@ -36,6 +37,8 @@ struct svm_vcpu {
     struct cpu *cpu;          /* where the VMCB ran last */
     struct svm_code code[SVM_CODE_PAGES];
     bool flush;            /* TLB flush before the next entry */
+    bool injecting;        /* an interrupt as a virtual one, see inject_virtual() */
+    bool window;           /* and the window for the next one is to be waited for behind it */
     bool stepping;         /* one instruction with TF, to open NMIs behind an IRET */
     uint64_t stepping_dr6; /* DR6 before that */
     struct timer retry;    /* ends the entry that an NMI has to wait for */

@@ -48,6 +48,8 @@
 #define SVM_V_PRIO_SHIFT          16
 #define SVM_V_IGNORE_TPR          (1ull << 20)
 #define SVM_V_INTR_MASKING        (1ull << 24)
+#define SVM_V_VECTOR_SHIFT        32
+#define SVM_V_VECTOR_MASK         (0xffull << SVM_V_VECTOR_SHIFT)
 
 /* EVENTINJ and EXITINTINFO (15.20): see x86_event_info(). */
 #define SVM_EVENT_VALID           (1ull << 31)
