@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make bench ARCH=ppc`: what Saguaro costs on PowerPC. A table on the screen; the figures with how they were taken in a JSON file.
 #
-#   bench_ppc.py [--out FILE] [PART ...]      parts: ops boot getpid
+#   bench_ppc.py [--out FILE] [PART ...]      parts: ops boot getpid virtio
 import argparse
 import json
 import os
@@ -20,7 +20,8 @@ from machine_ppc import NativePpc, PpcMachine, bare, guest_file, linux  # noqa: 
 LIMIT = 300  # seconds for one step; ample on a machine whose CPUs others use as well
 RUNS = 3
 CALLS = 10000  # getpid.c's, in each of its rounds
-ROUNDS = 3  # getpid.c's
+ROUNDS = 3  # getpid.c's, reads.c's
+READS = 1000  # reads.c's, in each of its rounds
 COUNTING = ["-icount", "shift=0,sleep=off"]
 TICKS = 0.4  # of the time base, 400 MHz, for each instruction at shift=0
 COUNTED = "QEMU -icount shift=0,sleep=off: instructions of guest and hypervisor together"
@@ -49,6 +50,9 @@ BOOT_TIMES = (
     ("CPU time of the emulator", "; from its start to init; less dependent on what else the machine does"),
 )
 MAGIC_HOW = "; the same kernel with two lines of its source changed, so that it uses the magic page"
+
+# How a virtio device of PCI reports what it has done, and what the kernel's command line has for it.
+WAYS = {"MSI-X": "", "INTx": "pci=nomsi"}
 
 figures = []
 
@@ -221,6 +225,40 @@ def measure_getpid_of(title, kernel):
                    "of a program that makes 30,000 and little else, by the monitor's vms before and after")
 
 
+# ---- devices of the service VM
+
+
+def reads_once(cmdline, extra=()):
+    """Microseconds of a read, the median of bench/reads' rounds, and {cause: count} of the guest's exits for one read."""
+    text = config({"web": linux("web", 'disk0 { disk = "data"; };', cmdline, memory="256M")},
+                  more='disks { data { memory = "32M"; }; };')
+    with PpcMachine("bench-reads", text, {"vmlinux": guest_file("vmlinux"), "initrd.gz": guest_file("bench/initrd.gz")}, smp=1,
+                    extra=extra) as machine:
+        machine.wait_ready("web", timeout=LIMIT)
+        machine.send("\r")
+        machine.prompt()
+        before = exits_by_cause(machine, "web")
+        with machine.console("web"):
+            status, output = machine.shell("/reads", LIMIT)
+            if status:
+                raise MachineError("the program failed")
+        after = exits_by_cause(machine, "web")
+        return (statistics.median(values(output)["reads"]),
+                {cause: (count - before.get(cause, 0)) / (ROUNDS * READS) for cause, count in after.items()})
+
+
+def measure_virtio():
+    for way, cmdline in WAYS.items():
+        say(f"  virtio by {way}")
+        took, exits = reads_once(cmdline, COUNTING)
+        name = f"4 KiB read from a virtio disk by {way}"
+        how = f"stock Linux 6.1, one CPU, direct reads one after the other from a disk in memory, {READS} of them"
+        figure(name, round(took * 1000), "instructions", f"{COUNTED}, service VM included; {how}; median of {ROUNDS} rounds")
+        for cause, count in exits.items():
+            if count >= 0.1:
+                figure(f"{name}: exits by {cause}", round(count, 2), "exits", f"{how}, {ROUNDS} times; by the monitor's vms before and after")
+
+
 def for_kernels(measure):
     def measure_all():
         for title, kernel in KERNELS.items():
@@ -228,7 +266,7 @@ def for_kernels(measure):
     return measure_all
 
 
-PARTS = {"ops": measure_ops, "boot": for_kernels(measure_boot_of), "getpid": for_kernels(measure_getpid_of)}
+PARTS = {"ops": measure_ops, "boot": for_kernels(measure_boot_of), "getpid": for_kernels(measure_getpid_of), "virtio": measure_virtio}
 
 
 def print_table():

@@ -281,6 +281,118 @@ static void test_messages(void **state) {
     assert_false(fixture.external[0]);
 }
 
+/* The 32 messages of a register are one interrupt until it is read, and each register has its own. */
+static void test_messages_together(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < MPIC_MSI_COUNT; i++)
+        set(VPR(MPIC_MSI + i), vpr(1 + i, 0x40 + i));
+    for (unsigned bit = 0; bit < 32; bit++)
+        for (unsigned i = 0; i < MPIC_MSI_COUNT; i++)
+            mpic_message(vm(), i << 29 | bit << 24);
+    assert_int_equal(fixture.rises[0], 1);
+    assert_int_equal(get(MSISR), 0xff);
+    for (unsigned i = MPIC_MSI_COUNT; i-- > 0;) {
+        assert_true(fixture.external[0]);
+        assert_int_equal(get(IACK), 0x40 + i);
+        assert_int_equal(get(MSIR(i)), UINT32_MAX);
+        assert_int_equal(get(MSIR(i)), 0);
+        assert_int_equal(get(MSISR), (1u << i) - 1);
+        set(EOI, 0);
+    }
+    assert_false(fixture.external[0]);
+    assert_int_equal(get(IACK), SPURIOUS);
+    /* One that comes after the register was read, and before the end, is another interrupt; one that was
+     * read with those before it is none. */
+    mpic_message(vm(), 2u << 29 | 3u << 24);
+    assert_int_equal(get(IACK), 0x42);
+    mpic_message(vm(), 2u << 29 | 4u << 24);
+    assert_int_equal(get(MSIR(2)), 1u << 3 | 1u << 4);
+    set(EOI, 0);
+    assert_false(fixture.external[0]);
+    mpic_message(vm(), 2u << 29 | 3u << 24);
+    assert_int_equal(get(IACK), 0x42);
+    assert_int_equal(get(MSIR(2)), 1u << 3);
+    mpic_message(vm(), 2u << 29 | 3u << 24);
+    assert_false(fixture.external[0]);
+    assert_int_equal(get(VPR(MPIC_MSI + 2)), vpr(3, 0x42) | ACTIVE);
+    set(EOI, 0);
+    assert_true(fixture.external[0]);
+    assert_int_equal(get(IACK), 0x42);
+    assert_int_equal(get(MSIR(2)), 1u << 3);
+    set(EOI, 0);
+    assert_int_equal(get(VPR(MPIC_MSI + 2)), vpr(3, 0x42));
+    assert_int_equal(get(IACK), SPURIOUS);
+}
+
+static void test_messages_masked(void **state) {
+    (void)state;
+    mpic_message(vm(), 6u << 29 | 9u << 24); /* masked since the reset: it stays */
+    assert_false(fixture.external[0]);
+    assert_int_equal(get(MSISR), 1u << 6);
+    set(VPR(MPIC_MSI + 6), MASKED | vpr(8, 0x46));
+    assert_int_equal(get(VPR(MPIC_MSI + 6)), MASKED | vpr(8, 0x46)); /* not active */
+    mpic_message(vm(), 6u << 29 | 10u << 24);
+    assert_false(fixture.external[0]);
+    assert_int_equal(get(IACK), SPURIOUS);
+    set(VPR(MPIC_MSI + 6), vpr(8, 0x46));
+    assert_true(fixture.external[0]);
+    set(VPR(MPIC_MSI + 6), MASKED | vpr(8, 0x46)); /* it is withdrawn, and not lost */
+    assert_false(fixture.external[0]);
+    assert_int_equal(get(MSIR(6)), 1u << 9 | 1u << 10); /* who looks without an interrupt has taken them */
+    set(VPR(MPIC_MSI + 6), vpr(8, 0x46));
+    assert_false(fixture.external[0]);
+    set(VPR(MPIC_MSI + 6), vpr(0, 0x46)); /* priority 0 is never delivered */
+    mpic_message(vm(), 6u << 29);
+    assert_false(fixture.external[0]);
+    set(CTPR, 8);
+    set(VPR(MPIC_MSI + 6), vpr(8, 0x46));
+    assert_false(fixture.external[0]);
+    set(CTPR, 7);
+    assert_true(fixture.external[0]);
+    assert_int_equal(get(IACK), 0x46);
+    assert_int_equal(get(MSIR(6)), 1);
+    set(EOI, 0);
+}
+
+/* A kernel moves a register's messages to another vCPU by the destination alone. */
+static void test_messages_elsewhere(void **state) {
+    (void)state;
+    set(VPR(MPIC_MSI), vpr(8, 0x40));
+    set(DR(MPIC_MSI), 1u << 1);
+    mpic_message(vm(), 5u << 24);
+    assert_false(fixture.external[0]);
+    assert_true(fixture.external[1]);
+    set(DR(MPIC_MSI), 1u << 2); /* before it is taken */
+    assert_false(fixture.external[1]);
+    assert_true(fixture.external[2]);
+    assert_int_equal(get_by(1, IACK), SPURIOUS);
+    assert_int_equal(get_by(2, IACK), 0x40);
+    set(DR(MPIC_MSI), 1u << 0); /* while it is in service: its end is still that of vCPU 2 */
+    assert_false(fixture.external[0]);
+    assert_int_equal(get_by(2, MSIR(0)), 1u << 5);
+    mpic_message(vm(), 6u << 24);
+    assert_false(fixture.external[0]);
+    set_by(2, EOI, 0);
+    assert_true(fixture.external[0]);
+    assert_false(fixture.external[2]);
+    assert_int_equal(get(IACK), 0x40);
+    assert_int_equal(get(MSIR(0)), 1u << 6);
+    set(EOI, 0);
+    set(DR(MPIC_MSI), 0); /* nobody: it waits */
+    mpic_message(vm(), 7u << 24);
+    for (unsigned i = 0; i < VCPUS; i++)
+        assert_false(fixture.external[i]);
+    set(DR(MPIC_MSI), 3); /* several: whoever comes first, and nobody else */
+    assert_true(fixture.external[0]);
+    assert_true(fixture.external[1]);
+    assert_int_equal(get_by(1, IACK), 0x40);
+    assert_false(fixture.external[0]);
+    assert_int_equal(get_by(1, MSIR(0)), 1u << 7);
+    set_by(1, EOI, 0);
+    for (unsigned i = 0; i < VCPUS; i++)
+        assert_false(fixture.external[i]);
+}
+
 static void test_modes(void **state) {
     (void)state;
     assert_false(mpic_core_int(vm()));
@@ -419,6 +531,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_destinations, start_open, stop),
         cmocka_unit_test_setup_teardown(test_ipis, start_open, stop),
         cmocka_unit_test_setup_teardown(test_messages, start_open, stop),
+        cmocka_unit_test_setup_teardown(test_messages_together, start_open, stop),
+        cmocka_unit_test_setup_teardown(test_messages_masked, start_open, stop),
+        cmocka_unit_test_setup_teardown(test_messages_elsewhere, start_open, stop),
         cmocka_unit_test_setup_teardown(test_reset, start_open, stop),
         cmocka_unit_test_setup_teardown(test_noise, start_open, stop),
         cmocka_unit_test(test_create),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's MPIC: its global timers, and its state as a record that travels.
+// The guest's MPIC: its global timers, and its state, messages among it, as a record that travels.
 // unit-sources: arch/ppc/guest/mpic.c arch/ppc/guest/mpic_registers.c arch/ppc/guest/mpic_timer.c
 // unit-sources: arch/ppc/guest/mpic_state.c core/bus.c lib/state.c
 #include "ppc_mpic_fixture.h"
@@ -141,6 +141,43 @@ static void test_state(void **state) {
     assert_false(fixture.external[0]);
 }
 
+/* Messages move: those that nobody has read, one that is in service, and masks and destinations. */
+static void test_message_state(void **state) {
+    (void)state;
+    set(VPR(MPIC_MSI + 1), vpr(8, 0x41));
+    set(DR(MPIC_MSI + 1), 1u << 1);
+    set(VPR(MPIC_MSI + 7), MASKED | vpr(9, 0x47));
+    mpic_message(vm(), 1u << 29 | 2u << 24);
+    assert_int_equal(get_by(1, IACK), 0x41);
+    assert_int_equal(get_by(1, MSIR(1)), 1u << 2);
+    mpic_message(vm(), 1u << 29);
+    mpic_message(vm(), 1u << 29 | 31u << 24);
+    mpic_message(vm(), 7u << 29 | 30u << 24);
+    part_round_trip(&mpic_part);
+    assert_int_equal(get(MSISR), 1u << 1 | 1u << 7);
+    assert_int_equal(get(VPR(MPIC_MSI + 1)), vpr(8, 0x41) | ACTIVE);
+    assert_int_equal(get(VPR(MPIC_MSI + 7)), MASKED | vpr(9, 0x47));
+    assert_int_equal(get(DR(MPIC_MSI + 1)), 1u << 1);
+    for (unsigned i = 0; i < VCPUS; i++)
+        assert_false(fixture.external[i]);
+    set_by(1, EOI, 0);
+    assert_true(fixture.external[1]);
+    assert_int_equal(get_by(1, IACK), 0x41);
+    assert_int_equal(get_by(1, MSIR(1)), 1u << 31 | 1);
+    set_by(1, EOI, 0);
+    assert_false(fixture.external[1]);
+    set(VPR(MPIC_MSI + 7), vpr(9, 0x47));
+    assert_true(fixture.external[0]);
+    assert_int_equal(get(IACK), 0x47);
+    assert_int_equal(get(MSIR(7)), 1u << 30);
+    set(EOI, 0);
+    /* A reset leaves none. */
+    mpic_message(vm(), 1u << 29);
+    mpic_part.reset(vm(), 0);
+    assert_int_equal(get(MSISR), 0);
+    assert_int_equal(get(MSIR(1)), 0);
+}
+
 /* Offsets in the record. */
 #define AT_TIMERS  44u
 #define AT_SOURCES (AT_TIMERS + 16 + 8 * 17)
@@ -156,6 +193,7 @@ static void test_refused_state(void **state) {
         {4, 8},                          /* PIR: vCPU 3 */
         {10, 1},                         /* spurious vector */
         {12, 1},                         /* MSIR 0 without its line */
+        {12 + 4 * 7 + 3, 0x80},          /* MSIR 7 */
         {AT_TIMERS + 4, 1},              /* TCR */
         {AT_TIMERS + 16 + 7, 0x80},      /* a count of 32 bits */
         {AT_TIMERS + 16 + 8, 0},         /* it runs although it is inhibited */
@@ -203,6 +241,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_timers, start_open, stop),
         cmocka_unit_test_setup_teardown(test_timer_clock, start_open, stop),
         cmocka_unit_test_setup_teardown(test_state, start_open, stop),
+        cmocka_unit_test_setup_teardown(test_message_state, start_open, stop),
         cmocka_unit_test_setup_teardown(test_refused_state, start_open, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

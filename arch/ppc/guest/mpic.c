@@ -45,6 +45,10 @@ void mpic_note(struct mpic *mpic, unsigned source) {
         mpic->requests[source / 32] |= bit;
     else
         mpic->requests[source / 32] &= ~bit;
+    if (mpic->requests[source / 32])
+        mpic->requested |= 1u << source / 32;
+    else
+        mpic->requested &= ~(1u << source / 32);
 }
 
 uint32_t mpic_vpr_read(const struct mpic *mpic, unsigned source) {
@@ -96,7 +100,8 @@ static int next_source(const struct mpic *mpic, unsigned cpu) {
         best = c->service[c->depth - 1].priority;
     if ((mpic->gcr & GCR_MODE) == GCR_PASS_THROUGH)
         return -1;
-    for (unsigned word = 0; word < MPIC_WORDS; word++) {
+    for (uint32_t words = mpic->requested; words; words &= words - 1) {
+        unsigned word = (unsigned)__builtin_ctz(words);
         for (uint32_t bits = mpic->requests[word]; bits; bits &= bits - 1) {
             unsigned source = word * 32 + (unsigned)__builtin_ctz(bits);
             const struct mpic_source *s = &mpic->source[source];

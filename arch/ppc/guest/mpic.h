@@ -9,9 +9,10 @@
 
 /*
  * 256 sources: 0-15 are the external pins, from 16 on those of the chip's own devices, and 224-231 the
- * message registers. IPIs and the eight global timers have vectors of their own. Not built: critical and
- * machine-check destinations, message and error registers, cascaded timers, the real-time clock as a timer's
- * clock; their bits read 0.
+ * registers of shared message-signalled interrupts: each collects 32 messages of PCI functions until it is
+ * read. IPIs and the eight global timers have vectors of their own. Not built: critical and machine-check
+ * destinations, registers for messages between CPUs, error registers, cascaded timers, the real-time clock as
+ * a timer's clock; their bits read 0.
  */
 #define MPIC_SIZE            0x40000u /* bytes of registers, at BOARD_MPIC in CCSR */
 #define MPIC_SOURCES         256u

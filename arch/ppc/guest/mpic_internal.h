@@ -38,6 +38,7 @@
 #define TCR_SHIFT         8
 
 #define TASK_PRIORITY_MAX 15u
+#define MPIC_STANDSTILL   UINT64_MAX /* of a timer that does not count */
 
 struct mpic_source {
     uint32_t vpr;         /* without VPR_ACTIVE */
@@ -51,7 +52,7 @@ struct mpic_source {
 struct mpic_timer {
     uint32_t base;    /* GTBCR */
     uint32_t stopped; /* count, while it stands still */
-    uint64_t expires; /* time_now() when it reaches 0; UINT64_MAX: it stands still */
+    uint64_t expires; /* time_now() when it reaches 0; MPIC_STANDSTILL */
     bool toggle;
 };
 
@@ -75,6 +76,8 @@ struct mpic {
     uint32_t tcr[MPIC_GROUPS];
     uint32_t msir[MPIC_MSI_COUNT];
     uint32_t requests[MPIC_WORDS]; /* bit n: source n has its line up, or a request that waits */
+    uint32_t requested;            /* bit n: requests[n] is not 0 */
+    uint32_t counting;             /* bit n: timer n does not stand still */
     struct mpic_source source[MPIC_COUNT];
     struct mpic_timer timer[MPIC_TIMERS];
     struct mpic_cpu cpu[VM_MAX_VCPUS];
@@ -82,6 +85,7 @@ struct mpic {
 };
 
 _Static_assert(VM_MAX_VCPUS <= 16, "a bit for each vCPU");
+_Static_assert(MPIC_WORDS <= 32, "a bit for each word");
 
 /* All of these with the lock held. */
 
@@ -101,7 +105,7 @@ void mpic_line(struct mpic *mpic, unsigned source, bool asserted);
 void mpic_raise(struct mpic *mpic, unsigned source, uint16_t pending);
 /* MSIIR was written. */
 void mpic_note_message(struct mpic *mpic, uint32_t value);
-/* Keeps `requests` true after a source's fields were changed. */
+/* Keeps `requests` and `requested` true after a source's fields were changed. */
 void mpic_note(struct mpic *mpic, unsigned source);
 uint32_t mpic_take(struct mpic *mpic, unsigned cpu);
 void mpic_end(struct mpic *mpic, unsigned cpu);
@@ -118,6 +122,8 @@ void mpic_timers_reset(struct mpic *mpic);
 /* Lets the timers do what they have to have done by now. */
 void mpic_timers_run(struct mpic *mpic);
 void mpic_timers_alarm(struct mpic *mpic);
+/* When a timer reaches 0, or MPIC_STANDSTILL. */
+void mpic_timer_expires(struct mpic *mpic, unsigned timer, uint64_t expires);
 /* Registers; the timers have been run. */
 uint32_t mpic_timer_count(const struct mpic *mpic, unsigned timer); /* GTCCR */
 void mpic_timer_base(struct mpic *mpic, unsigned timer, uint32_t value);

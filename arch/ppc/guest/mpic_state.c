@@ -7,8 +7,6 @@
 #include "arch/ppc/vm.h"
 #include "lib/state.h"
 
-#define STANDSTILL UINT64_MAX
-
 /* The timers' times are saved as ns from now on. */
 static void save_timers(const struct mpic *mpic, struct state_writer *writer) {
     uint64_t now = time_now();
@@ -21,7 +19,7 @@ static void save_timers(const struct mpic *mpic, struct state_writer *writer) {
         uint64_t left = t->expires > now ? t->expires - now : 0;
         state_put_u32(writer, t->base);
         state_put_u32(writer, t->stopped);
-        state_put_u64(writer, t->expires == STANDSTILL ? STANDSTILL : left);
+        state_put_u64(writer, t->expires == MPIC_STANDSTILL ? MPIC_STANDSTILL : left);
         state_put_u8(writer, t->toggle);
     }
 }
@@ -71,12 +69,12 @@ static bool load_timers(struct mpic *mpic, struct state_reader *reader) {
         uint64_t left = state_get_u64(reader);
         uint8_t toggle = state_get_u8(reader);
         /* No timer runs longer than its 31 bits of the slowest count: 64 of the platform's clock. */
-        bool running = left != STANDSTILL;
+        bool running = left != MPIC_STANDSTILL;
         uint64_t longest = (uint64_t)GTBCR_COUNT * 8 * (1000000000u / MPIC_TIMER_FREQUENCY);
         good &= toggle <= 1 && !(t->stopped & ~GTBCR_COUNT) && (!running || left <= longest) &&
                 !(running && t->base & GTBCR_INHIBIT);
         t->toggle = toggle;
-        t->expires = running && good ? now + left : STANDSTILL;
+        mpic_timer_expires(mpic, i, running && good ? now + left : MPIC_STANDSTILL);
     }
     return good;
 }

@@ -3,9 +3,8 @@
 // looked at when somebody asks, and wake the hypervisor only when they have a vCPU to interrupt.
 #include "arch/ppc/guest/mpic_internal.h"
 
-#define TICK       (1000000000u / MPIC_TIMER_FREQUENCY) /* ns, after reset */
-#define PER_GROUP  (MPIC_TIMERS / MPIC_GROUPS)
-#define STANDSTILL UINT64_MAX
+#define TICK      (1000000000u / MPIC_TIMER_FREQUENCY) /* ns, after reset */
+#define PER_GROUP (MPIC_TIMERS / MPIC_GROUPS)
 
 _Static_assert(TICK *MPIC_TIMER_FREQUENCY == 1000000000u, "whole nanoseconds");
 
@@ -21,7 +20,7 @@ static uint64_t period(const struct mpic *mpic, unsigned timer) {
 
 static uint32_t remaining(const struct mpic *mpic, unsigned timer, uint64_t now) {
     const struct mpic_timer *t = &mpic->timer[timer];
-    if (t->expires == STANDSTILL)
+    if (t->expires == MPIC_STANDSTILL)
         return t->stopped;
     if (t->expires <= now)
         return 0;
@@ -30,23 +29,30 @@ static uint32_t remaining(const struct mpic *mpic, unsigned timer, uint64_t now)
     return counts > GTBCR_COUNT ? GTBCR_COUNT : (uint32_t)counts;
 }
 
+void mpic_timer_expires(struct mpic *mpic, unsigned timer, uint64_t expires) {
+    mpic->timer[timer].expires = expires;
+    if (expires == MPIC_STANDSTILL)
+        mpic->counting &= ~(1u << timer);
+    else
+        mpic->counting |= 1u << timer;
+}
+
 void mpic_timers_reset(struct mpic *mpic) {
     for (unsigned i = 0; i < MPIC_GROUPS; i++) {
         mpic->tcr[i] = 0;
         mpic->tfrr[i] = 0;
     }
     for (unsigned i = 0; i < MPIC_TIMERS; i++)
-        mpic->timer[i] = (struct mpic_timer){.base = GTBCR_INHIBIT, .expires = STANDSTILL};
+        mpic->timer[i] = (struct mpic_timer){.base = GTBCR_INHIBIT, .expires = MPIC_STANDSTILL};
+    mpic->counting = 0;
 }
 
 void mpic_timers_run(struct mpic *mpic) {
-    bool running = false;
-    for (unsigned i = 0; i < MPIC_TIMERS; i++)
-        running |= mpic->timer[i].expires != STANDSTILL;
-    if (!running)
+    if (!mpic->counting)
         return; /* as with most guests: the clock need not be looked at */
     uint64_t now = time_now();
-    for (unsigned i = 0; i < MPIC_TIMERS; i++) {
+    for (uint32_t bits = mpic->counting; bits; bits &= bits - 1) {
+        unsigned i = (unsigned)__builtin_ctz(bits);
         struct mpic_timer *t = &mpic->timer[i];
         if (t->expires > now)
             continue;
@@ -55,7 +61,7 @@ void mpic_timers_run(struct mpic *mpic) {
         if (length)
             times += (now - t->expires) / length;
         t->toggle ^= times & 1;
-        t->expires = length ? t->expires + times * length : STANDSTILL;
+        mpic_timer_expires(mpic, i, length ? t->expires + times * length : MPIC_STANDSTILL);
         t->stopped = 0;
         mpic_raise(mpic, MPIC_TIMER + i, mpic->source[MPIC_TIMER + i].destination);
     }
@@ -63,15 +69,16 @@ void mpic_timers_run(struct mpic *mpic) {
 
 /* Nobody is woken for a timer whose interrupt is masked, has no destination, or waits already. */
 void mpic_timers_alarm(struct mpic *mpic) {
-    uint64_t next = STANDSTILL;
-    for (unsigned i = 0; i < MPIC_TIMERS; i++) {
+    uint64_t next = MPIC_STANDSTILL;
+    for (uint32_t bits = mpic->counting; bits; bits &= bits - 1) {
+        unsigned i = (unsigned)__builtin_ctz(bits);
         const struct mpic_source *s = &mpic->source[MPIC_TIMER + i];
         bool wanted = !(s->vpr & VPR_MASKED) && s->vpr & VPR_PRIORITY && s->destination & ~s->pending;
         if (wanted && mpic->timer[i].expires < next)
             next = mpic->timer[i].expires;
     }
     bool armed = timer_armed(&mpic->alarm);
-    if (next == STANDSTILL) {
+    if (next == MPIC_STANDSTILL) {
         if (armed)
             timer_cancel(&mpic->alarm);
     } else if (!armed || mpic->alarm.deadline != next) {
@@ -92,16 +99,16 @@ void mpic_timer_base(struct mpic *mpic, unsigned timer, uint32_t value) {
     t->base = value;
     if (value & GTBCR_INHIBIT) {
         t->stopped = left;
-        t->expires = STANDSTILL;
+        mpic_timer_expires(mpic, timer, MPIC_STANDSTILL);
         return;
     }
     /* A timer that begins to count loads its base; one that counts already does at its next 0. */
     if (inhibited)
         t->toggle = false;
-    if (inhibited || t->expires == STANDSTILL) {
+    if (inhibited || t->expires == MPIC_STANDSTILL) {
         uint64_t length = period(mpic, timer);
         t->stopped = 0;
-        t->expires = length ? now + length : STANDSTILL;
+        mpic_timer_expires(mpic, timer, length ? now + length : MPIC_STANDSTILL);
     }
 }
 
@@ -113,8 +120,8 @@ void mpic_timer_control(struct mpic *mpic, unsigned group, uint32_t value) {
         left[i] = remaining(mpic, group * PER_GROUP + i, now);
     mpic->tcr[group] = value & TCR_RATIO;
     for (unsigned i = 0; i < PER_GROUP; i++) {
-        struct mpic_timer *t = &mpic->timer[group * PER_GROUP + i];
-        if (t->expires != STANDSTILL)
-            t->expires = now + left[i] * tick(mpic, group * PER_GROUP + i);
+        unsigned timer = group * PER_GROUP + i;
+        if (mpic->timer[timer].expires != MPIC_STANDSTILL)
+            mpic_timer_expires(mpic, timer, now + left[i] * tick(mpic, timer));
     }
 }
