@@ -2,6 +2,7 @@
 // Switching x87, SSE and AVX state between vCPUs in the standard XSAVE format (Intel SDM vol. 1, ch. 13).
 #include "arch/x86/fpu.h"
 #include "arch/x86/registers.h"
+#include "arch/x86/xsave_area.h"
 
 #include <string.h>
 
@@ -52,11 +53,12 @@ static void save(struct x86_vcpu *vcpu) {
 }
 
 static void restore(struct x86_vcpu *vcpu) {
-    const void *area = vcpu->state->xsave;
+    void *area = vcpu->state->xsave;
     if (!has_xsave) {
         __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
         return;
     }
+    xsave_forget_x87(area);
     xcr0_write(xcr0_host);
     __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
     if (vcpu->state->xcr0 != xcr0_host)
@@ -105,7 +107,7 @@ void fpu_reset(struct x86_vcpu *vcpu) {
     memset(area, 0, X86_XSAVE_MAX);
     memcpy(area, &control, sizeof(control));
     memcpy(area + 24, &mxcsr, sizeof(mxcsr));
-    area[512] = 3; /* XSTATE_BV: x87 and SSE as they stand here, the rest in its initial state */
+    area[XSAVE_BV] = 3; /* x87 and SSE as they stand here, the rest in its initial state */
     vcpu->state->xcr0 = 1;
     vcpu->fpu_loaded = false;
 }

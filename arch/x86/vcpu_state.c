@@ -12,6 +12,7 @@
 #include "arch/x86/guest/tsc.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/vcpu.h"
+#include "arch/x86/xsave_area.h"
 #include "lib/state.h"
 
 #include <errno.h>
@@ -28,9 +29,7 @@
 #define ATTRIBUTES         0x0fffu
 #define MXCSR_KNOWN        0xffffu
 #define MXCSR_MM           (1u << 17) /* AMD's misaligned SSE */
-#define XSAVE_MXCSR        24u
-#define XSAVE_BV           512u
-#define XSAVE_RESERVED     520u /* XCOMP_BV, and what has to be zero */
+#define XSAVE_RESERVED     520u       /* XCOMP_BV, and what has to be zero */
 #define XSAVE_DATA         576u
 #define COMPONENT_FIRST    2u /* of those whose place CPUID tells */
 #define COMPONENT_END      10u

@@ -36,7 +36,7 @@
 #define FIFO          16u
 #define BURST         64u         /* bytes taken from the receiver at once */
 #define ROUNDS        16u         /* bursts in one interrupt */
-#define POLL_PERIOD   1000000ull  /* ns; 16 bytes each: more than 115200 baud */
+#define POLL_PERIOD   1000000ull  /* ns; 16 bytes each: more than 115200 baud; also the rest after ROUNDS */
 #define IDLE_PERIOD   10000000ull /* ns; for input alone */
 #define PATIENCE      200000u     /* reads of LSR for 16 bytes at 1200 baud and more */
 
@@ -46,7 +46,7 @@ static char ring[RING];
 static uint32_t ring_head, ring_tail; /* head: next free; tail: next to send */
 static unsigned fifo_size = 1;
 static bool buffered, by_interrupt, disabled;
-static struct timer poll_timer;
+static struct timer poll_timer; /* without interrupts, or after one that used up its rounds */
 
 static uint8_t read8(unsigned at) {
     return port->read(at);
@@ -179,12 +179,21 @@ static void serve(void) {
 }
 
 void ns16550_interrupt(void) {
-    /* On a PC the interrupt is an edge: every cause has to be gone before the line can rise again. */
-    for (unsigned i = 0; i < ROUNDS && !(read8(UART_IIR) & IIR_NONE); i++)
+    /* On a PC the interrupt is an edge: every cause has to be gone before the line can rise again. Where
+     * that takes too long a timer goes on; no interrupt may ever come. */
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (read8(UART_IIR) & IIR_NONE)
+            return;
         serve();
+    }
+    timer_arm(&poll_timer, time_now() + POLL_PERIOD);
 }
 
 static void poll(struct timer *timer) {
+    if (by_interrupt) {
+        ns16550_interrupt();
+        return;
+    }
     serve();
     timer_arm(timer, time_now() + (ring_tail != ring_head ? POLL_PERIOD : IDLE_PERIOD));
 }
@@ -229,6 +238,7 @@ bool ns16550_present(void) {
 void ns16550_start(bool interrupt) {
     if (!ns16550_present())
         return;
+    timer_init(&poll_timer, poll);
     spin_lock(&lock);
     buffered = true;
     by_interrupt = interrupt;
@@ -238,8 +248,6 @@ void ns16550_start(bool interrupt) {
         enable_interrupts();
     }
     spin_unlock(&lock);
-    if (!interrupt) {
-        timer_init(&poll_timer, poll);
+    if (!interrupt)
         timer_arm(&poll_timer, time_now() + IDLE_PERIOD);
-    }
 }

@@ -20,7 +20,8 @@ struct ns16550 {
 bool ns16550_init(const struct ns16550 *hardware, const char *name);
 
 /* From now on output goes through a ring. `interrupt`: each interrupt of the port leads to
- * ns16550_interrupt(), which drains it; else a timer of this CPU looks after the port. */
+ * ns16550_interrupt(), on one and the same CPU, which drains it; else a timer of this CPU looks after the
+ * port. */
 void ns16550_start(bool interrupt);
 void ns16550_interrupt(void);
 

@@ -12,8 +12,8 @@ from emulated import (ANSWER_TIME, BOOT_TIME, BUILD, CHECK_CONFIG, GUESTS, PROMP
 
 LOADER = os.path.join(BUILD, "x86/saguaro.efi")
 
-# Triple faults of guests in machines of this test that have ended, on QEMU with more than one CPU thread; and what has to be forgotten
-# before a test runs again. See conftest.py.
+# Triple faults in machines of this test that have ended, of guests and of the machines themselves, on QEMU with more than one CPU
+# thread; and what has to be forgotten before a test runs again. See conftest.py.
 triple_faults = []
 caches = []
 
@@ -102,6 +102,8 @@ class Machine(Emulated):
     def _start(self, medium, serial, smp, memory, cpu, accel, extra):
         code, variables = firmware()
         self.racy = smp > 1 and "thread=multi" in accel
+        # Why a CPU was reset, with its registers.
+        resets = ["-d", "cpu_reset", "-D", self._resets()]
         own_variables = os.path.join(self.folder, "vars.fd")
         shutil.copyfile(variables, own_variables)
         command = ["-accel", accel, "-machine", "q35", "-cpu", cpu, "-m", memory, "-smp", str(smp),
@@ -109,9 +111,21 @@ class Machine(Emulated):
                    "-drive", f"if=pflash,format=raw,file={own_variables}"]
         if "-netdev" not in medium:
             command += ["-nic", "none"]
-        self._launch(command + medium + list(extra), serial)
+        self._launch(command + resets + medium + list(extra), serial)
+
+    def _resets(self):
+        return os.path.join(self.folder, "resets.log")
+
+    def _reset_itself(self):
+        """Whether a CPU of the machine ended in a triple fault. (Saguaro reboots so where there is nothing better, and says it.)"""
+        if not os.path.exists(self._resets()) or "] rebooting" in self.output():
+            return False
+        with open(self._resets(), encoding="utf-8", errors="replace") as file:
+            return "Triple fault" in file.read()
 
     def close(self):
         if self.racy and self.log is not None:
             triple_faults.extend(re.findall(r"guest \S+ crashed: triple fault on vCPU \d+", self.output()))
+            if self._reset_itself():
+                triple_faults.append("the machine: triple fault")
         super().close()

@@ -40,7 +40,8 @@ static uint8_t uart_read(unsigned reg) {
         return 0xff;
     switch (reg) {
     case 0:
-        return uart.input_at < uart.input_count ? (uint8_t)uart.input[uart.input_at++] : 0;
+        return uart.input_at < uart.input_count ? (uint8_t)uart.input[uart.input_at++ % sizeof(uart.input)]
+                                                : 0;
     case 2:
         if ((uart.ier & 1) && uart.input_at < uart.input_count)
             return 0xc4;
@@ -99,7 +100,7 @@ static const struct ns16550 hardware = {.read = uart_read, .write = uart_write, 
 /* ---- surroundings */
 
 static struct console_device *device;
-static char heard[512];
+static char heard[2048];
 static size_t heard_count;
 static bool panic_on;
 
@@ -191,6 +192,25 @@ static void test_input(void **state) {
     uart.prompt = false;
 }
 
+/* More than one interrupt takes. The line stays up, so that on a PC none follows. */
+static void test_flood(void **state) {
+    (void)state;
+    uart.in_fifo = 0;
+    uart.sent_count = heard_count = 0;
+    uart.input_count = 1200;
+    uart.input_at = 0;
+    uart.prompt = true;
+    ns16550_interrupt();
+    assert_int_equal(heard_count, 1024);
+    test_time += 1000000;
+    timer_interrupt();
+    assert_int_equal(heard_count, 1200);
+    device->flush(device);
+    assert_int_equal(uart.sent_count, 4800);
+    assert_true(list_empty(&test_cpu->timers));
+    uart.prompt = false;
+}
+
 static void test_full(void **state) {
     static char much[6000];
     (void)state;
@@ -245,7 +265,7 @@ static void test_polled(void **state) {
     device->write(device, "0123456789abcdefghij", 20);
     sent("0123456789abcdef");
     uart.in_fifo = 0;
-    uart.input_at = 199;
+    uart.input_at = uart.input_count - 1;
     for (unsigned i = 0; i < 3; i++) {
         test_time += 10000000;
         timer_interrupt();
@@ -271,9 +291,10 @@ static void test_disabled(void **state) {
 int main(void) {
     static struct cpu cpu;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_absent), cmocka_unit_test(test_found),  cmocka_unit_test(test_by_interrupt),
-        cmocka_unit_test(test_input),  cmocka_unit_test(test_full),   cmocka_unit_test(test_stuck),
-        cmocka_unit_test(test_panic),  cmocka_unit_test(test_polled), cmocka_unit_test(test_disabled),
+        cmocka_unit_test(test_absent),   cmocka_unit_test(test_found), cmocka_unit_test(test_by_interrupt),
+        cmocka_unit_test(test_input),    cmocka_unit_test(test_flood), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_stuck),    cmocka_unit_test(test_panic), cmocka_unit_test(test_polled),
+        cmocka_unit_test(test_disabled),
     };
     test_cpu = &cpu;
     timer_cpu_init(&cpu);

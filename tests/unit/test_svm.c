@@ -162,9 +162,13 @@ static void test_window(void **unused) {
     emulated = true;
     run(0);
     assert_int_equal(rechecks, 1); /* for an interrupt that QEMU may have lost */
+    svm_engine.vcpu_put(vcpu);
+    assert_int_equal(rechecks, 2);
+    assert_int_equal(gif_set, 1); /* a CPU without it that goes to sleep wakes no more */
     emulated = false;
     svm_engine.vcpu_put(vcpu);
-    assert_int_equal(rechecks, 1);
+    assert_int_equal(rechecks, 2);
+    assert_int_equal(gif_set, 1);
     assert_int_equal(vcpu->core.requests, X86_REQUEST_EVENT);
     assert_false(vmcb_of(0)->intercept3 & SVM_INTERCEPT_VINTR);
     assert_int_equal(vmcb_of(0)->v_interrupt & SVM_V_IRQ, 0);

@@ -7,6 +7,7 @@
 #include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/guest/lapic.h"
 #include "arch/x86/x86_cpu.h"
+#include "arch/x86/xsave_area.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,12 +92,6 @@ static int io_write(void *context, uint16_t port, unsigned size, uint32_t value)
     int error = bus_write(&vcpu->core.vm->bus[BUS_PORT], &vcpu->core, port, size, value);
     return error == -EAGAIN ? error : 0;
 }
-
-/* XMM registers are in the legacy area at 160; the upper halves of YMM at 576 in the standard format (Intel
- * SDM vol. 1, 13.4). */
-#define XSAVE_XMM 160u
-#define XSAVE_BV  512u
-#define XSAVE_YMM 576u
 
 static void vector_read(void *context, unsigned number, void *value, unsigned size) {
     struct x86_vcpu *vcpu = context;

@@ -216,6 +216,11 @@ void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t ho
         on_run(vmcb);
 }
 
+static unsigned gif_set;
+void svm_set_gif(void) {
+    gif_set++;
+}
+
 static struct vmcb *vmcb_of(unsigned index) {
     return svm_vcpu(&vcpus[index])->vmcb;
 }

@@ -86,4 +86,12 @@ svm_enter:
     pop %rbp
     ret
     .size svm_enter, . - svm_enter
+
+// void svm_set_gif(void);
+    .globl svm_set_gif
+    .type svm_set_gif, @function
+svm_set_gif:
+    stgi
+    ret
+    .size svm_set_gif, . - svm_set_gif
     .section .note.GNU-stack, "", @progbits

@@ -116,8 +116,15 @@ void svm_after_window(void) {
         host_apic_recheck();
 }
 
+/*
+ * QEMU 7.2: an FXRSTOR or XRSTOR on another CPU rewrites a word of the first CPU's state without a lock
+ * (cpu_clear_ignne()), and may take out of it that STGI has just set GIF. The next VMRUN sets it, too; but a
+ * CPU that goes to sleep before that wakes no more. So it is set once more when a vCPU leaves the CPU.
+ */
 static void vcpu_put(struct x86_vcpu *vcpu) {
     x86_need(vcpu, X86_STATE_ALL);
+    if (cpu_model_emulated())
+        svm_set_gif();
     svm_after_window();
 }
 

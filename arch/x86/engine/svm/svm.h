@@ -61,6 +61,7 @@ extern struct svm_cpu svm_cpu[MAX_CPUS];
 
 void svm_enter(struct x86_registers *registers, uint64_t guest_vmcb, uint64_t host_vmcb,
                uint64_t interrupt_shadow);
+void svm_set_gif(void); /* STGI, which svm_enter() ends with, once more */
 
 /* svm_state.c */
 void svm_fetch(struct x86_vcpu *vcpu, uint32_t groups);
