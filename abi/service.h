@@ -29,7 +29,8 @@
 #define SERVICE_CALL_BASE 0x53470000u
 
 enum service_call {
-    SERVICE_CALL_WAIT = SERVICE_CALL_BASE, /* sleeps until board.events is not 0, or until board.wake_at */
+    SERVICE_CALL_WAIT = SERVICE_CALL_BASE, /* sends what board.interrupts lists, then sleeps until
+                                              board.events is not 0, or until board.wake_at */
     SERVICE_CALL_READY,                    /* all is set up: guests may start. Arguments: none */
     SERVICE_CALL_LOG,       /* level (0 error .. 3 debug), address, length (up to SERVICE_MAX_TEXT): a line */
     SERVICE_CALL_CRASH,     /* address, length of the reason: ends this run of the service VM */
@@ -83,6 +84,8 @@ enum service_call {
 #define SERVICE_EVENT_CONSOLE  0x10u
 /* the monitor wants SERVICE_CALL_FIGURES */
 #define SERVICE_EVENT_FIGURES  0x20u
+/* refused has bits */
+#define SERVICE_EVENT_REFUSED  0x40u
 
 #define SERVICE_MAX_VMS        32u
 #define SERVICE_MAX_VCPUS      16u
@@ -94,6 +97,7 @@ enum service_call {
 #define SERVICE_NAME_SIZE      36u
 #define SERVICE_MAX_PCI        64u /* functions of the machine */
 #define SERVICE_PCI_VECTORS    32u /* of one function */
+#define SERVICE_MAX_INTERRUPTS 16u /* that one SERVICE_CALL_WAIT sends */
 
 /* A piece of a guest's RAM: window offset = guest-physical address - base + offset. */
 struct service_ram {
@@ -190,6 +194,12 @@ struct service_board {
                                               Taken after pci_interrupts */
     uint32_t consoles; /* bit n: for VM n's virtio console there is input, or room again; atomic */
     uint32_t figures;  /* which figures are wanted: another number each time */
+    /* For SERVICE_CALL_WAIT: device << 16 | vector, each as SERVICE_CALL_INTERRUPT would send it. The service
+     * VM writes them; the call sets their number to 0. */
+    uint32_t interrupt_count;
+    uint32_t interrupts[SERVICE_MAX_INTERRUPTS];
+    uint32_t
+        refused[SERVICE_MAX_DEVICES / 32]; /* bit n: device n's MSI-X was off, one was not sent; atomic */
     struct service_pci pci[SERVICE_MAX_PCI];
     struct service_vm vm[SERVICE_MAX_VMS];
     struct service_request request[SERVICE_SLOTS];

@@ -34,14 +34,22 @@ static void enqueue(struct vcpu *vcpu) {
     vcpu->state = VCPU_READY;
 }
 
-static void preempt(struct cpu *cpu) {
+/* Asks a CPU to choose anew: what is returned is to be kicked once the lock is free. A kick takes long where
+ * each access to the interrupt controller is slow, and all CPUs would wait for it. */
+static struct cpu *preempt(struct cpu *cpu) {
     __atomic_store_n(&cpu->reschedule, 1, __ATOMIC_RELEASE);
-    arch_cpu_kick(cpu);
+    return cpu;
+}
+
+/* Without the lock. The CPU may have seen by itself what it is kicked for: then it is for nothing. */
+static void kick(struct cpu *cpu) {
+    if (cpu)
+        arch_cpu_kick(cpu);
 }
 
 /* Finds a CPU for a vCPU that has become ready: an idle one (its last first), else the one that runs what
- * matters least. */
-static void notify(struct vcpu *vcpu) {
+ * matters least. The CPU to kick, or NULL. */
+static struct cpu *notify(struct vcpu *vcpu) {
     struct cpu *best = NULL;
 
     if (vcpu->cpu && vcpu->cpu->idle && allowed(vcpu, vcpu->cpu)) {
@@ -63,21 +71,23 @@ static void notify(struct vcpu *vcpu) {
         }
     }
     if (!best)
-        return;
+        return NULL;
     if (best->idle) {
         best->idle = false;
-        preempt(best);
-    } else if (best->current->priority < vcpu->priority ||
-               (best->current->priority == vcpu->priority && best->slice_end == UINT64_MAX)) {
-        preempt(best);
+        return preempt(best);
     }
+    if (best->current->priority < vcpu->priority ||
+        (best->current->priority == vcpu->priority && best->slice_end == UINT64_MAX))
+        return preempt(best);
+    return NULL;
 }
 
-static void make_ready(struct vcpu *vcpu) {
+/* As notify(). */
+static struct cpu *make_ready(struct vcpu *vcpu) {
     if (vcpu->throttled)
-        return;
+        return NULL;
     enqueue(vcpu);
-    notify(vcpu);
+    return notify(vcpu);
 }
 
 /* With the lock: charges the time since it was put on this CPU. */
@@ -94,6 +104,7 @@ static void charge(struct vcpu *vcpu, uint64_t now) {
 /* A new period: the budget is whole again. */
 static void replenish(struct timer *timer) {
     struct vcpu *vcpu = container_of(timer, struct vcpu, replenish);
+    struct cpu *cpu = NULL;
 
     spin_lock(&sched_lock);
     if (vcpu->state == VCPU_RUNNING)
@@ -103,12 +114,13 @@ static void replenish(struct timer *timer) {
         vcpu->throttled = false;
         if (vcpu->state == VCPU_BLOCKED) {
             if (wanted(vcpu) || (vcpu->preempted && !vcpu->hold))
-                make_ready(vcpu);
+                cpu = make_ready(vcpu);
         }
     } else if (vcpu->state == VCPU_RUNNING) {
-        preempt(vcpu->cpu); /* its slice timer stands at the old budget's end */
+        cpu = preempt(vcpu->cpu); /* its slice timer stands at the old budget's end */
     }
     spin_unlock(&sched_lock);
+    kick(cpu);
 }
 
 static void slice_over(struct timer *timer) {
@@ -116,8 +128,14 @@ static void slice_over(struct timer *timer) {
     __atomic_store_n(&cpu_this()->reschedule, 1, __ATOMIC_RELEASE);
 }
 
+/* When the timers of a vCPU that was picked are due; UINT64_MAX: never. */
+struct alarms {
+    uint64_t slice;  /* its slice or its budget is over */
+    uint64_t period; /* it gets a new budget */
+};
+
 /* With the lock: takes the first vCPU that may run here off the queue and makes it current. */
-static struct vcpu *pick(struct cpu *cpu) {
+static struct vcpu *pick(struct cpu *cpu, struct alarms *alarms) {
     struct vcpu *vcpu = NULL;
     bool rivals = false;
 
@@ -144,22 +162,27 @@ static struct vcpu *pick(struct cpu *cpu) {
     vcpu->slice_start = now;
     if (!vcpu->slice_left)
         vcpu->slice_left = SCHED_SLICE;
-    uint64_t limit = rivals ? vcpu->slice_left : UINT64_MAX;
-    cpu->slice_end = rivals ? now + limit : UINT64_MAX;
+    cpu->slice_end = rivals ? now + vcpu->slice_left : UINT64_MAX;
+    *alarms = (struct alarms){.slice = cpu->slice_end, .period = UINT64_MAX};
     if (vcpu->budget) {
-        if (!timer_armed(&vcpu->replenish))
-            timer_arm(&vcpu->replenish, now + vcpu->period);
-        if (vcpu->budget_left < limit)
-            limit = vcpu->budget_left;
+        alarms->period = now + vcpu->period;
+        if (now + vcpu->budget_left < alarms->slice)
+            alarms->slice = now + vcpu->budget_left;
     }
-    if (limit != UINT64_MAX)
-        timer_arm(&slice_timer[cpu->number], now + limit);
     return vcpu;
+}
+
+/* Without the lock, for programming the hardware may take long. Until the vCPU is put back nobody else arms
+ * its timers. */
+static void arm(struct cpu *cpu, struct vcpu *vcpu, const struct alarms *alarms) {
+    if (alarms->period != UINT64_MAX && !timer_armed(&vcpu->replenish))
+        timer_arm(&vcpu->replenish, alarms->period);
+    if (alarms->slice != UINT64_MAX)
+        timer_arm(&slice_timer[cpu->number], alarms->slice);
 }
 
 /* With the lock: what becomes of a vCPU that has come back. True: it parked. */
 static bool put(struct cpu *cpu, struct vcpu *vcpu, enum vcpu_run_result result) {
-    timer_cancel(&slice_timer[cpu->number]);
     charge(vcpu, time_now());
     cpu->current = NULL;
     vcpu->throttled = vcpu->budget && !vcpu->budget_left;
@@ -204,7 +227,8 @@ void sched_cpu_init(void) {
 }
 
 struct vcpu *sched_choose(void) {
-    struct cpu *cpu = cpu_this();
+    struct cpu *cpu = cpu_this(), *other = NULL;
+    struct alarms alarms;
 
     /* What waits already need not cost the next guest an exit. (Bochs 2.7 does not even leave a guest for it
      * that is entered with its interrupts off.) */
@@ -214,13 +238,16 @@ struct vcpu *sched_choose(void) {
     work_run();
     spin_lock(&sched_lock);
     struct vcpu *previous = pushed_aside[cpu->number];
-    struct vcpu *vcpu = pick(cpu);
+    struct vcpu *vcpu = pick(cpu, &alarms);
     pushed_aside[cpu->number] = NULL;
     if (!vcpu && __atomic_load_n(&cpu->work.next, __ATOMIC_ACQUIRE) == &cpu->work)
         cpu->idle = true;
     if (previous && previous != vcpu && previous->state == VCPU_READY)
-        notify(previous); /* another CPU may have room */
+        other = notify(previous); /* which may have room */
     spin_unlock(&sched_lock);
+    kick(other);
+    if (vcpu)
+        arm(cpu, vcpu, &alarms);
     return vcpu;
 }
 
@@ -241,6 +268,7 @@ enum vcpu_run_result sched_run(struct vcpu *vcpu) {
 void sched_put(struct vcpu *vcpu, enum vcpu_run_result result) {
     struct cpu *cpu = cpu_this();
 
+    timer_cancel(&slice_timer[cpu->number]);
     spin_lock(&sched_lock);
     bool parked = put(cpu, vcpu, result);
     if (!parked)
@@ -276,17 +304,20 @@ void sched_loop(void) {
 }
 
 void sched_unpark(struct vcpu *vcpu) {
+    struct cpu *cpu = NULL;
+
     spin_lock(&sched_lock);
     bug_if(vcpu->state != VCPU_PARKED);
     if (!vcpu->replenish.function)
         timer_init(&vcpu->replenish, replenish);
     if (!vcpu->throttled)
-        make_ready(vcpu);
+        cpu = make_ready(vcpu);
     else {
         vcpu->state = VCPU_BLOCKED;
         vcpu->preempted = true;
     }
     spin_unlock(&sched_lock);
+    kick(cpu);
 }
 
 bool sched_park(struct vcpu *vcpu) {
@@ -301,10 +332,13 @@ bool sched_park(struct vcpu *vcpu) {
 }
 
 void sched_wake(struct vcpu *vcpu) {
+    struct cpu *cpu = NULL;
+
     spin_lock(&sched_lock);
     if (vcpu->state == VCPU_BLOCKED && !vcpu_held(vcpu))
-        make_ready(vcpu);
+        cpu = make_ready(vcpu);
     spin_unlock(&sched_lock);
+    kick(cpu);
 }
 
 uint64_t sched_run_time(struct vcpu *vcpu) {

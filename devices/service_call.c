@@ -45,21 +45,6 @@ static int32_t call_crash(struct vcpu *vcpu, uint32_t address, uint32_t length) 
     return 0;
 }
 
-/* ---- sleep */
-
-static int32_t call_wait(struct vcpu *vcpu) {
-    __atomic_fetch_add(&service.calls, 1, __ATOMIC_RELAXED);
-    if (__builtin_expect(__atomic_load_n(&service.unsettled, __ATOMIC_SEQ_CST), 0))
-        service_settle();
-    service.wake_at = service.board->wake_at;
-    if (service_has_event())
-        return 0;
-    if (service.wake_at != UINT64_MAX)
-        timer_arm(&service.wake, service.wake_at);
-    vcpu->hold = VCPU_HOLD_EVENT;
-    return 0;
-}
-
 /* ---- devices */
 
 /* The function of a device's number; NULL: there is none. The service VM's one vCPU alone makes them. */
@@ -107,6 +92,21 @@ static int32_t call_config(const uint32_t arguments[4]) {
 static int32_t call_interrupt(uint32_t number, uint32_t vector) {
     struct service_function *function = function_of(number);
     return function ? service_pci_interrupt(function, vector) : -ENODEV;
+}
+
+/* Those that wait for the next sleep. What is written there is the service VM's word alone, which is in this
+ * call. */
+static void send_listed(struct service_board *board) {
+    uint32_t count = board->interrupt_count;
+
+    board->interrupt_count = 0;
+    for (uint32_t i = 0; i < count && i < SERVICE_MAX_INTERRUPTS; i++) {
+        uint32_t number = board->interrupts[i] >> 16, vector = board->interrupts[i] & 0xffff;
+        if (call_interrupt(number, vector) != -ENXIO)
+            continue;
+        __atomic_fetch_or(&board->refused[number / 32], 1u << number % 32, __ATOMIC_SEQ_CST);
+        __atomic_fetch_or(&board->events, SERVICE_EVENT_REFUSED, __ATOMIC_SEQ_CST);
+    }
 }
 
 static int32_t call_line(uint32_t number, uint32_t level) {
@@ -157,6 +157,23 @@ static int32_t call_entropy(uint32_t address, uint32_t length) {
     int count = arch_entropy(bytes, length);
     int error = count > 0 ? guest_write(service.vm, address, bytes, (size_t)count) : 0;
     return error ? error : count;
+}
+
+/* ---- sleep */
+
+static int32_t call_wait(struct vcpu *vcpu) {
+    __atomic_fetch_add(&service.calls, 1, __ATOMIC_RELAXED);
+    if (__builtin_expect(__atomic_load_n(&service.unsettled, __ATOMIC_SEQ_CST), 0))
+        service_settle();
+    if (service.board->interrupt_count)
+        send_listed(service.board);
+    service.wake_at = service.board->wake_at;
+    if (service_has_event())
+        return 0;
+    if (service.wake_at != UINT64_MAX)
+        timer_arm(&service.wake, service.wake_at);
+    vcpu->hold = VCPU_HOLD_EVENT;
+    return 0;
 }
 
 /* ---- requests */

@@ -17,9 +17,17 @@ struct device *device_of(const struct virtio_device *virtio) {
 
 /* ---- what the transport calls */
 
+/* Where MSI-X was on the last time, the message goes with the others of the turn. */
 static int interrupt(struct virtio_pci *pci, unsigned vector) {
-    const struct device *device = pci->owner;
-    return service_call_interrupt(device->plain.number, vector);
+    struct device *device = pci->owner;
+
+    if (device->messages) {
+        loop_interrupt(device->plain.number, vector);
+        return 0;
+    }
+    int result = service_call_interrupt(device->plain.number, vector);
+    device->messages = result != -ENXIO;
+    return result;
 }
 
 static void line(struct virtio_pci *pci, bool level) {
@@ -59,6 +67,13 @@ static void device_write(struct loop_device *loop, unsigned bar, uint32_t offset
     virtio_pci_write(of_loop(loop)->virtio, bar, offset, size, value);
 }
 
+static void refused(struct loop_device *loop) {
+    struct device *device = of_loop(loop);
+
+    device->messages = false;
+    virtio_pci_refused(device->virtio);
+}
+
 static void work_run(struct loop_work *work) {
     struct device *device = (struct device *)((char *)work - offsetof(struct device, plain.work));
 
@@ -82,15 +97,18 @@ static void describe(struct plain_device *plain, struct service_device *out) {
 }
 
 static void reset(struct plain_device *plain) {
-    virtio_pci_reset(of_plain(plain)->virtio);
+    struct device *device = of_plain(plain);
+
+    device->messages = false;
+    virtio_pci_reset(device->virtio);
 }
 
 int device_add(struct device *device, struct virtio_device *virtio, unsigned vm, unsigned devfn,
                uint32_t token) {
     void *record;
 
-    device->plain.loop =
-        (struct loop_device){.doorbell = doorbell, .read = device_read, .write = device_write};
+    device->plain.loop = (struct loop_device){
+        .doorbell = doorbell, .read = device_read, .write = device_write, .refused = refused};
     device->plain.work.run = work_run;
     device->plain.describe = describe;
     device->plain.reset = reset;

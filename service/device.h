@@ -17,6 +17,7 @@ struct device {
     void (*before)(struct device *device); /* before doorbells are handed on */
     bool (*run)(struct device *device);    /* what device_again() asked for. True: there is more */
     char name[DEVICE_NAME_SIZE];           /* "net0" */
+    bool messages;                         /* MSI-X was on when an interrupt was sent last */
 };
 
 /*

@@ -33,6 +33,7 @@ _Static_assert(CONFIG_MAX_GUEST_DISKS <= AHCI_MAX_PORTS, "a port for each disk")
 struct net_device {
     struct device device;
     struct net net;
+    struct loop_timer late;
 };
 
 /* What may lie between a disk and its guest. */
@@ -75,6 +76,17 @@ static void net_again(struct net *net) {
     device_again(device_of(&net->device));
 }
 
+static void net_expired(struct loop_timer *timer) {
+    net_late(&((struct net_device *)(void *)((char *)timer - offsetof(struct net_device, late)))->net);
+}
+
+static void net_later(struct net *net) {
+    struct net_device *made = (struct net_device *)device_of(&net->device);
+
+    if (!made->late.set)
+        loop_set_timer(&made->late, clock_now() + NET_LATE);
+}
+
 static int make_net(unsigned vm, unsigned index, const struct config_net *card) {
     static struct virtio_record none; /* until the device has a place in the board */
     struct net_device *made = heap_allocate(sizeof(*made));
@@ -88,12 +100,14 @@ static int make_net(unsigned vm, unsigned index, const struct config_net *card) 
         .mtu = (uint16_t)card->mtu,
         .rate = config->networks[card->network].broadcast_limit,
         .again = net_again,
+        .later = net_later,
     };
     memcpy(setup.mac, card->mac, sizeof(setup.mac));
     memset(&none, 0, sizeof(none));
     snprintf(made->device.name, sizeof(made->device.name), "net%u", (unsigned)card->number);
     made->device.before = net_before;
     made->device.run = net_work;
+    made->late.expired = net_expired;
     made->net.device.name = made->device.name;
     made->net.device.record = &none;
     int error = net_init(&made->net, &setup);

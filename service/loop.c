@@ -33,6 +33,7 @@ void loop_init(struct service_board *service_board, const struct loop_hooks *loo
     work_first = NULL;
     work_last = &work_first;
     turns = 0;
+    board->interrupt_count = 0; /* of a run before: all queues are looked at anew */
 }
 
 /* ---- devices */
@@ -73,6 +74,29 @@ static void ring_all(void) {
     for (unsigned i = 0; i < SERVICE_MAX_DEVICES / 32; i++)
         for (uint32_t bits = take(&board->doorbell_devices[i]); bits; bits &= bits - 1)
             ring(32 * i + (unsigned)__builtin_ctz(bits));
+}
+
+/* A list that is full goes by itself. */
+void loop_interrupt(unsigned number, unsigned vector) {
+    uint32_t entry = number << 16 | vector;
+
+    for (unsigned i = 0; i < board->interrupt_count; i++)
+        if (board->interrupts[i] == entry)
+            return;
+    if (board->interrupt_count == SERVICE_MAX_INTERRUPTS) {
+        board->wake_at = 0;
+        service_call_wait();
+    }
+    board->interrupts[board->interrupt_count++] = entry;
+}
+
+static void refused_all(void) {
+    for (unsigned i = 0; i < SERVICE_MAX_DEVICES / 32; i++)
+        for (uint32_t bits = take(&board->refused[i]); bits; bits &= bits - 1) {
+            struct loop_device *device = attached(32 * i + (unsigned)__builtin_ctz(bits));
+            if (device && device->refused)
+                device->refused(device);
+        }
 }
 
 /* ---- functions of the machine's */
@@ -216,6 +240,8 @@ void loop_turn(void) {
         vms_changed();
     if (events & SERVICE_EVENT_REQUEST)
         answer_all();
+    if (events & SERVICE_EVENT_REFUSED)
+        refused_all();
     if (events & SERVICE_EVENT_DOORBELL)
         ring_all();
     if (events & SERVICE_EVENT_PCI)
@@ -227,7 +253,7 @@ void loop_turn(void) {
     run_timers();
     run_work();
     hooks->turn_end();
-    if (work_first && ++turns < MAX_TURNS)
+    if (work_first && ++turns < MAX_TURNS && board->interrupt_count == 0)
         return;
     turns = 0;
     board->wake_at = work_first ? clock_now() : timers ? timers->at : NEVER;

@@ -17,6 +17,8 @@ struct loop_device {
      * guest's will. */
     uint64_t (*read)(struct loop_device *device, unsigned bar, uint32_t offset, unsigned size);
     void (*write)(struct loop_device *device, unsigned bar, uint32_t offset, unsigned size, uint64_t value);
+    /* Of a device that uses loop_interrupt(): a message was not sent, since MSI-X is off. */
+    void (*refused)(struct loop_device *device);
 };
 
 struct loop_timer {
@@ -55,6 +57,11 @@ void loop_init(struct service_board *board, const struct loop_hooks *hooks);
 void loop_attach(unsigned number, struct loop_device *device);
 /* The number of the device that has this token in the board; -ENOENT: there is none. */
 int loop_find(uint32_t token);
+
+/* Sends a message of MSI-X vector `vector`, up to 0xffff, of a device, once for all of this turn: together
+ * with the others of the turn, so that they cost no call of their own. If MSI-X is off, refused() comes
+ * later. */
+void loop_interrupt(unsigned number, unsigned vector);
 
 /* Function `number`, below SERVICE_MAX_PCI, of the board is this one from now on; NULL: none. */
 void loop_attach_pci(unsigned number, struct loop_pci *pci);

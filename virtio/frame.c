@@ -93,6 +93,15 @@ int frame_vlan(const struct frame *frame) {
     return frame_get16(frame->head + FRAME_HEADER) & 0xfff;
 }
 
+bool frame_is_tcp(const struct frame *frame) {
+    uint32_t network;
+    uint16_t type = frame_type(frame, &network);
+
+    if (type == FRAME_TYPE_IPV4 && network + 20 <= frame->head_size)
+        return frame->head[network + 9] == 6 && !(frame_get16(frame->head + network + 6) & 0x3fff);
+    return type == FRAME_TYPE_IPV6 && network + 40 <= frame->head_size && frame->head[network + 6] == 6;
+}
+
 /* The sum of numbers at two places is the same whichever is the sender's; so is the flow's number. */
 static uint32_t pair_sum(const uint8_t *a, const uint8_t *b, uint32_t size) {
     uint32_t sum = 0;

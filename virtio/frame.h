@@ -69,6 +69,8 @@ uint32_t frame_write(const struct frame *frame, uint32_t offset, uint32_t size, 
 uint16_t frame_type(const struct frame *frame, uint32_t *network);
 /* The VLAN that the outer tag names, -1: it has none. */
 int frame_vlan(const struct frame *frame);
+/* Whether it is TCP's over IP, as far as its head shows; a fragment is not. */
+bool frame_is_tcp(const struct frame *frame);
 /* A number that is the same for all frames of a flow, in either direction. */
 uint32_t frame_flow(const struct frame *frame);
 

@@ -12,6 +12,7 @@
 #define STATUS_ANNOUNCE 2u
 #define QUEUE_SIZE      256u
 #define CONTROL_SIZE    64u
+#define LATE_BUFFERS    8u /* of which the driver is told at once */
 
 #define FEATURES                                                                                             \
     (VIRTIO_VERSION_1 | VIRTIO_RING_INDIRECT | VIRTIO_RING_EVENT | VIRTIO_RING_PACKED | NET_F_CSUM |         \
@@ -36,7 +37,7 @@ static void forget(struct net *net) {
     own->guest_offloads = NET_GUEST_OFFLOADS;
     memcpy(own->mac, net->port.mac, 6);
     own->pairs = 1;
-    net->busy = net->received = 0;
+    net->busy = net->received = net->late = net->hasty = 0;
     net->port.offloads = 0;
     memset(net->flow, 0xff, sizeof(net->flow));
 }
@@ -178,9 +179,40 @@ static unsigned send(struct net *net, unsigned index, const struct virtq_buffer 
         net->port.counters.drops[SWITCH_DROP_OFFLOAD]++;
         return 1;
     }
+    if (!frame_is_tcp(&frame))
+        net->hasty |= 1u << index;
     if (net_own(net)->pairs > 1)
         net->flow[frame_flow(&frame) % NET_FLOWS] = (uint8_t)(index / 2);
     return switch_send(&net->port, &frame);
+}
+
+/*
+ * Interrupts for frames that were sent. A driver takes its buffers back when it sends or receives the next
+ * time, and after TCP's frames it soon receives: their acknowledgement. So it is told of these only if they
+ * become many, or if NET_LATE later it still wants to know. Other frames may be all that somebody waits for.
+ */
+static void tell(struct net *net, unsigned index) {
+    const struct virtq *queue = &net->device.queue[index];
+    uint32_t bit = 1u << index, owed = net->hasty & bit ? UINT32_MAX : virtq_owed(queue);
+
+    if (owed > 0 && owed < LATE_BUFFERS && owed < queue->size / 4u) {
+        net->late |= bit;
+        net->later(net);
+        return;
+    }
+    net->late &= ~bit;
+    net->hasty &= ~bit;
+    virtio_device_flush(&net->device, index);
+}
+
+void net_late(struct net *net) {
+    uint32_t late = net->late;
+
+    net->late = 0;
+    for (unsigned i = 0; late; i++, late >>= 1) {
+        if (late & 1)
+            virtio_device_flush(&net->device, i);
+    }
 }
 
 /* Handles the buffers of a queue, up to a budget. True: there may be more, and the driver need not tell. */
@@ -208,7 +240,10 @@ static bool drain(struct net *net, unsigned index,
         }
         more = more && virtio_running(device);
     }
-    virtio_device_flush(device, index);
+    if (index % 2 == 1)
+        tell(net, index);
+    else
+        virtio_device_flush(device, index);
     return more;
 }
 
@@ -275,6 +310,7 @@ int net_init(struct net *net, const struct net_setup *setup) {
     net->port.limit = SWITCH_GUEST_LIMIT;
     net->pairs = setup->pairs;
     net->again = setup->again;
+    net->later = setup->later;
     if (switch_attach(setup->network, &net->port))
         return -ENOSPC;
     switch_set_link(&net->port, true);

@@ -10,6 +10,8 @@
 #define NET_FLOWS                 256u
 #define NET_BUDGET                128 /* of work in one go, then others have their turn: 64 frames to one receiver */
 
+#define NET_LATE                  1000000u /* ns */
+
 #define NET_F_CSUM                (1ull << 0)
 #define NET_F_GUEST_CSUM          (1ull << 1)
 #define NET_F_CTRL_GUEST_OFFLOADS (1ull << 2)
@@ -41,7 +43,10 @@ struct net {
     uint32_t busy;           /* bit n: queue n may have more for us to do */
     uint32_t received;       /* bit n: the receive queue of pair n has used buffers, not yet signalled */
     uint8_t flow[NET_FLOWS]; /* the pair on which a flow was last sent; NET_MAX_PAIRS or more: none */
+    uint32_t late;           /* bit n: of send queue n buffers were used, and the driver is not told yet */
+    uint32_t hasty;          /* bit n: among them are some for which it may wait */
     void (*again)(struct net *net);
+    void (*later)(struct net *net);
 };
 
 struct net_setup {
@@ -54,6 +59,8 @@ struct net_setup {
     uint64_t without; /* features (NET_F_*) that are not offered */
     /* There is more to do: net_run() is to be called, not from within this. */
     void (*again)(struct net *net);
+    /* net_late() is to be called within NET_LATE. */
+    void (*later)(struct net *net);
 };
 
 /* The caller has filled in the device's name, owner, memory, record, and functions of the transport; all else
@@ -64,6 +71,8 @@ int net_init(struct net *net, const struct net_setup *setup);
 void net_remove(struct net *net);
 /* Goes on with what was left, a bounded piece of it. True: there is still more. */
 bool net_run(struct net *net);
+/* Tells the driver what it was not told yet. */
+void net_late(struct net *net);
 void net_set_link(struct net *net, bool up);
 /* Has the guest tell its neighbours where it is now (5.1.6.5.4). Nothing happens if its driver cannot. */
 void net_announce(struct net *net);

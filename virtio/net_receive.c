@@ -7,8 +7,12 @@
 /* The first buffer of a frame, and that which is being filled; in use only within receive(). */
 static struct virtq_buffer first, other;
 
-/* Buffers that were taken to see whether there are enough. */
-static struct { uint16_t id, slot; } taken[VIRTQ_MAX_SIZE];
+/* The other buffers of a frame. */
+static struct filled {
+    uint16_t id, slot;
+    uint32_t written;
+} more[VIRTQ_MAX_SIZE];
+#define array_count(array) (sizeof(array) / sizeof((array)[0]))
 
 static struct net *net_of(struct switch_port *port) {
     return (struct net *)(void *)((char *)port - offsetof(struct net, port));
@@ -100,71 +104,64 @@ static int take(struct net *net, unsigned index, struct virtq_buffer *buffer) {
     return -ENXIO;
 }
 
-/* Whether there are buffers for `size` more bytes. They are given back, the last one first. As take(). */
-static int look_ahead(struct net *net, unsigned index, uint64_t size) {
-    unsigned count = 0;
-
-    while (size > 0 && count < VIRTQ_MAX_SIZE) {
-        int error = take(net, index, &other);
-        if (error == -ENXIO)
-            return error;
-        if (error)
-            break;
-        taken[count].id = other.id;
-        taken[count++].slot = other.slot;
-        size -= size < other.write_size ? size : other.write_size;
-    }
-    while (count-- > 0) {
-        other.id = taken[count].id;
-        other.slot = taken[count].slot;
-        virtq_untake(&net->device.queue[index], &other);
-    }
-    return size > 0 ? -ENOBUFS : 0;
-}
-
 static void put_le16(uint8_t *at, uint16_t value) {
     at[0] = (uint8_t)value;
     at[1] = (uint8_t)(value >> 8);
 }
 
-static void make_header(uint8_t header[NET_HEADER], const struct frame_offload *offload) {
+static void make_header(uint8_t header[NET_HEADER], const struct frame_offload *offload, unsigned buffers) {
     header[0] = offload->flags;
     header[1] = offload->gso_type;
     put_le16(header + 2, offload->header_size);
     put_le16(header + 4, offload->gso_size);
     put_le16(header + 6, offload->csum_start);
     put_le16(header + 8, offload->csum_offset);
-    put_le16(header + NET_NUM_BUFFERS, 1);
+    put_le16(header + NET_NUM_BUFFERS, (uint16_t)buffers);
 }
 
-/* Fills more buffers with the frame from `done` on. The driver sees none of them before the first one is
- * finished, which `first` is and which is finished last. */
-static void fill_others(struct net *net, unsigned index, const struct frame *frame, uint32_t done) {
-    struct virtio_device *device = &net->device;
-    struct virtq *queue = &device->queue[index];
-    uint16_t count = 1;
-    uint8_t number[2];
+/* Fills more buffers with the frame from `done` on. The driver sees none of them: if there are not enough,
+ * all are given back, the last one first, and what was written there is of no account. As take(). */
+static int fill_others(struct net *net, unsigned index, const struct frame *frame, uint32_t done,
+                       unsigned *count) {
+    struct virtq *queue = &net->device.queue[index];
 
-    while (done < frame->size && count < VIRTQ_MAX_SIZE) {
-        /* look_ahead() saw them; if a driver has changed them since, it gets less of its frame. */
-        if (take(net, index, &other))
-            break;
+    *count = 0;
+    while (done < frame->size) {
+        int error = *count < array_count(more) ? take(net, index, &other) : -ENOBUFS;
+        if (error) {
+            for (; error != -ENXIO && *count > 0; --*count) {
+                other.id = more[*count - 1].id;
+                other.slot = more[*count - 1].slot;
+                virtq_untake(queue, &other);
+            }
+            return error;
+        }
         uint32_t part = frame->size - done;
         part = part < other.write_size ? part : (uint32_t)other.write_size;
         frame_write(frame, done, part, queue, &other, 0);
-        virtio_device_finish(device, index, &other, part);
+        more[(*count)++] = (struct filled){.id = other.id, .slot = other.slot, .written = part};
         done += part;
-        count++;
     }
-    put_le16(number, count);
-    virtq_write(queue, &first, NET_NUM_BUFFERS, number, sizeof(number));
+    return 0;
+}
+
+/* The first one is finished last: only then does the driver see any. */
+static void finish_all(struct net *net, unsigned index, uint32_t written, unsigned count) {
+    struct virtio_device *device = &net->device;
+
+    for (unsigned i = 0; i < count; i++) {
+        other.id = more[i].id;
+        other.slot = more[i].slot;
+        virtio_device_finish(device, index, &other, more[i].written);
+    }
+    virtio_device_finish(device, index, &first, written);
 }
 
 static int receive(struct switch_port *port, const struct frame *frame) {
     struct net *net = net_of(port);
     struct virtio_device *device = &net->device;
-    uint64_t needed = (uint64_t)NET_HEADER + frame->size;
     uint8_t header[NET_HEADER];
+    unsigned count = 0;
 
     if (!virtio_running(device))
         return -ENXIO;
@@ -175,26 +172,24 @@ static int receive(struct switch_port *port, const struct frame *frame) {
     int error = take(net, (unsigned)index, &first);
     if (error)
         return error;
-    uint64_t fits = first.write_size;
-    if (fits < needed) {
-        error =
-            virtio_has(device, NET_F_MRG_RXBUF) ? look_ahead(net, (unsigned)index, needed - fits) : -EMSGSIZE;
-        if (error == -ENXIO)
-            return error;
-        if (error) {
-            virtq_untake(queue, &first);
-            return error;
-        }
+    uint64_t room = first.write_size - NET_HEADER;
+    uint32_t part = room < frame->size ? (uint32_t)room : frame->size;
+    if (part < frame->size && !virtio_has(device, NET_F_MRG_RXBUF)) {
+        virtq_untake(queue, &first);
+        return -EMSGSIZE;
     }
-    make_header(header, &frame->offload);
-    virtq_write(queue, &first, 0, header, NET_HEADER);
-    uint32_t part = (uint32_t)(fits < needed ? fits : needed) - NET_HEADER;
     frame_write(frame, 0, part, queue, &first, NET_HEADER);
-    if (part < frame->size)
-        fill_others(net, (unsigned)index, frame, part);
+    error = fill_others(net, (unsigned)index, frame, part, &count);
+    if (error) {
+        if (error != -ENXIO)
+            virtq_untake(queue, &first);
+        return error;
+    }
+    make_header(header, &frame->offload, count + 1);
+    virtq_write(queue, &first, 0, header, NET_HEADER);
+    finish_all(net, (unsigned)index, NET_HEADER + part, count);
     if (!virtio_running(device))
         return -ENXIO;
-    virtio_device_finish(device, (unsigned)index, &first, NET_HEADER + part);
     net->received |= 1u << index / 2;
     return 0;
 }

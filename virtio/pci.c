@@ -203,6 +203,14 @@ static void interrupt_config(struct virtio_device *device) {
     interrupt(device, device->record->config_vector, VIRTIO_ISR_CONFIG);
 }
 
+/* Which one is not known: a driver looks at all queues. Configuration's bit is set already. */
+void virtio_pci_refused(struct virtio_device *device) {
+    if (!virtio_running(device))
+        return; /* it was reset since */
+    device->record->isr |= VIRTIO_ISR_QUEUE;
+    set_line(device->owner, true);
+}
+
 int virtio_pci_init(struct virtio_pci *pci, struct virtio_device *device) {
     device->owner = pci;
     device->interrupt_queue = interrupt_queue;

@@ -41,6 +41,9 @@ uint64_t virtio_pci_read(struct virtio_device *device, unsigned bar, unsigned of
 void virtio_pci_write(struct virtio_device *device, unsigned bar, unsigned offset, unsigned size,
                       uint64_t value);
 
+/* A message that interrupt() took was not sent after all, since MSI-X is off: INTA instead. */
+void virtio_pci_refused(struct virtio_device *device);
+
 /* The guest was started anew: as after power-on, INTA low. */
 void virtio_pci_reset(struct virtio_device *device);
 

@@ -107,12 +107,15 @@ void virtq_untake(struct virtq *queue, const struct virtq_buffer *buffer) {
                       : (uint16_t)(queue->available - 1);
 }
 
+static unsigned since_signalled(const struct virtq *queue) {
+    return queue->packed ? virtq_packed_distance(queue, queue->signalled, queue->used)
+                         : (uint16_t)(queue->used - queue->signalled);
+}
+
 /* `used` went on by `steps`. If it has come round to where it was last signalled, that no longer tells what
  * the driver knows of. */
 static void note_progress(struct virtq *queue, unsigned steps) {
-    unsigned since = queue->packed ? virtq_packed_distance(queue, queue->signalled, queue->used)
-                                   : (uint16_t)(queue->used - queue->signalled);
-    if (since < steps)
+    if (since_signalled(queue) < steps)
         queue->signalled_valid = false;
 }
 
@@ -141,18 +144,28 @@ void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32
     note_progress(queue, queue->packed ? descriptors : count);
 }
 
-bool virtq_interrupt(struct virtq *queue) {
+uint32_t virtq_owed(const struct virtq *queue) {
     uint16_t since = queue->signalled;
     bool sure = queue->signalled_valid;
 
     if (!usable(queue) || (sure && since == queue->used))
-        return false;
-    queue->signalled = queue->used;
-    queue->signalled_valid = true;
+        return 0;
     /* What was used is seen before we look at what the driver wants; it does these in the other order
      * (2.7.14, 2.8.22). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return queue->packed ? virtq_packed_wanted(queue, since, sure) : virtq_split_wanted(queue, since, sure);
+    bool wanted =
+        queue->packed ? virtq_packed_wanted(queue, since, sure) : virtq_split_wanted(queue, since, sure);
+    if (!wanted)
+        return 0;
+    return sure ? since_signalled(queue) : UINT32_MAX;
+}
+
+bool virtq_interrupt(struct virtq *queue) {
+    bool owed = virtq_owed(queue) != 0;
+
+    queue->signalled = queue->used;
+    queue->signalled_valid = true;
+    return owed;
 }
 
 bool virtq_listen(struct virtq *queue, bool notify) {

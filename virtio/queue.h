@@ -89,6 +89,9 @@ void virtq_untake(struct virtq *queue, const struct virtq_buffer *buffer);
 void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32_t written);
 /* Whether the driver is to be interrupted for what was used since the last call. */
 bool virtq_interrupt(struct virtq *queue);
+/* What virtq_interrupt() would say, for how many buffers (in a packed ring: entries), UINT32_MAX where that
+ * is not known; 0: it would be false. */
+uint32_t virtq_owed(const struct virtq *queue);
 /* Asks to be notified or not. virtq_listen(true) returns true if buffers have become available meanwhile:
  * look again. */
 bool virtq_listen(struct virtq *queue, bool notify);

@@ -27,7 +27,7 @@ static struct ring {
 static struct net net[2];
 static struct virtio_record record[2];
 static struct ether_switch lan;
-static unsigned interrupts[2][17], config_changes[2], again_calls;
+static unsigned interrupts[2][17], config_changes[2], again_calls, later_calls;
 static char said[200];
 
 static inline struct ring *ring_of(const struct virtq *queue) {
@@ -78,6 +78,12 @@ bool virtq_listen(struct virtq *queue, bool notify) {
     return notify && ring->next < ring->count;
 }
 
+uint32_t virtq_owed(const struct virtq *queue) {
+    const struct ring *ring = ring_of(queue);
+
+    return ring->used - ring->told;
+}
+
 void virtio_device_flush(struct virtio_device *device, unsigned index) {
     struct ring *ring = ring_of(&device->queue[index]);
 
@@ -115,8 +121,13 @@ static inline void again(struct net *self) {
     again_calls++;
 }
 
+static inline void later(struct net *self) {
+    (void)self;
+    later_calls++;
+}
+
 static inline struct net_setup setup_of(unsigned n) {
-    struct net_setup setup = {.network = &lan, .pairs = 4, .mtu = 1500, .again = again};
+    struct net_setup setup = {.network = &lan, .pairs = 4, .mtu = 1500, .again = again, .later = later};
 
     memcpy(setup.mac, n ? mac_b : mac_a, 6);
     return setup;

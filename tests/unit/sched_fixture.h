@@ -35,7 +35,14 @@ static bool guest_pending(struct vcpu *vcpu);
 
 /* ---- what the architecture gives */
 
+/* A kick may be slow: never with the scheduler's lock, for which this would wait for ever then. */
+static void assert_unlocked(void) {
+    static struct vcpu nobody;
+    (void)sched_run_time(&nobody);
+}
+
 void arch_cpu_kick(struct cpu *cpu) {
+    assert_unlocked();
     if (cpu != test_cpu)
         machine.kicks[cpu->number]++;
 }

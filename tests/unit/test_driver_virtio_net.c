@@ -73,7 +73,7 @@ static void changed(struct nic *n) {
 
 static void plug(uint16_t mtu, uint64_t without, uint64_t without_ring) {
     struct net_setup setup = {
-        .network = &lan, .pairs = 1, .mtu = mtu, .without = without, .again = run_again};
+        .network = &lan, .pairs = 1, .mtu = mtu, .without = without, .again = run_again, .later = net_late};
 
     memset(&driver, 0, sizeof(driver));
     memset(&net, 0, sizeof(net));

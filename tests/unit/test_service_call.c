@@ -300,6 +300,47 @@ static void test_wait(void **state) {
     assert_int_equal(call(SERVICE_CALL_END, 0, 0, 0, 0), -ENOSYS);
 }
 
+static struct service_device *device(uint32_t token, uint16_t vm) {
+    struct service_device *device = (struct service_device *)memory;
+    memset(device, 0, sizeof(*device));
+    device->token = token;
+    device->vm = vm;
+    return device;
+}
+
+/* What the board lists is sent before the sleep, however wrong it is; a refusal ends the sleep. */
+static void test_wait_sends(void **state) {
+    (void)state;
+    device(11, 1);
+    assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), 0);
+    board.wake_at = UINT64_MAX;
+    board.interrupts[0] = 0xffffffff;
+    board.interrupts[1] = 200u << 16; /* no such device */
+    board.interrupts[2] = 3;
+    board.interrupt_count = 3;
+    got[1] = 0;
+    assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
+    assert_true(got[0] == 0 && got[1] == 3);
+    assert_int_equal(board.interrupt_count, 0);
+    assert_int_equal(board.events, 0);
+    assert_int_equal(service_vcpu.hold, VCPU_HOLD_EVENT);
+    service_vcpu.hold = VCPU_HOLD_NONE;
+    board.interrupts[0] = 7; /* MSI-X is off */
+    board.interrupt_count = 1;
+    assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
+    assert_int_equal(board.events, SERVICE_EVENT_REFUSED);
+    assert_int_equal(board.refused[0], 1);
+    assert_int_equal(service_vcpu.hold, VCPU_HOLD_NONE);
+    board.events = 0;
+    /* No more than there is room for. */
+    for (unsigned i = 0; i < SERVICE_MAX_INTERRUPTS; i++)
+        board.interrupts[i] = i == SERVICE_MAX_INTERRUPTS - 1 ? 5 : 4;
+    board.interrupt_count = UINT32_MAX;
+    assert_int_equal(call(SERVICE_CALL_WAIT, 0, 0, 0, 0), 0);
+    assert_int_equal(got[1], 5);
+    assert_int_equal(board.interrupt_count, 0);
+}
+
 static void test_functions(void **state) {
     (void)state;
     assert_int_equal(call(SERVICE_CALL_PCI_CLAIM, 7, 9, 0, 0), 1);
@@ -310,14 +351,6 @@ static void test_functions(void **state) {
     assert_true(pci[0] == 5 && pci[1] == UINT32_MAX);
     assert_int_equal(call(SERVICE_CALL_PCI_UNMASK, 4, 9, 0, 0), 4);
     assert_int_equal(pci[0], 4);
-}
-
-static struct service_device *device(uint32_t token, uint16_t vm) {
-    struct service_device *device = (struct service_device *)memory;
-    memset(device, 0, sizeof(*device));
-    device->token = token;
-    device->vm = vm;
-    return device;
 }
 
 static void test_devices(void **state) {
@@ -540,12 +573,13 @@ static void test_again(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_texts, setup),     cmocka_unit_test_setup(test_wait, setup),
-        cmocka_unit_test_setup(test_functions, setup), cmocka_unit_test_setup(test_devices, setup),
-        cmocka_unit_test_setup(test_dirty, setup),     cmocka_unit_test_setup(test_requests, setup),
-        cmocka_unit_test_setup(test_doorbells, setup), cmocka_unit_test_setup(test_again, setup),
-        cmocka_unit_test_setup(test_entropy, setup),   cmocka_unit_test_setup(test_request_at_once, setup),
-        cmocka_unit_test_setup(test_consoles, setup),  cmocka_unit_test_setup(test_figures, setup),
+        cmocka_unit_test_setup(test_texts, setup),           cmocka_unit_test_setup(test_wait, setup),
+        cmocka_unit_test_setup(test_wait_sends, setup),      cmocka_unit_test_setup(test_functions, setup),
+        cmocka_unit_test_setup(test_devices, setup),         cmocka_unit_test_setup(test_dirty, setup),
+        cmocka_unit_test_setup(test_requests, setup),        cmocka_unit_test_setup(test_doorbells, setup),
+        cmocka_unit_test_setup(test_again, setup),           cmocka_unit_test_setup(test_entropy, setup),
+        cmocka_unit_test_setup(test_request_at_once, setup), cmocka_unit_test_setup(test_consoles, setup),
+        cmocka_unit_test_setup(test_figures, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

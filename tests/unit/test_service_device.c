@@ -13,6 +13,7 @@ static struct device device;
 static struct virtio_memory memory;
 static unsigned described, started, resets, notified, before, runs;
 static bool more, mapped;
+static unsigned refusals;
 
 /* ---- the transport, and the rest of what device.c calls */
 
@@ -46,6 +47,11 @@ void virtio_pci_write(struct virtio_device *of, unsigned bar, unsigned offset, u
 void virtio_pci_reset(struct virtio_device *of) {
     assert_ptr_equal(of, &virtio);
     resets++;
+}
+
+void virtio_pci_refused(struct virtio_device *of) {
+    assert_ptr_equal(of, &virtio);
+    refusals++;
 }
 
 void virtio_device_notify(struct virtio_device *of, unsigned index) {
@@ -202,6 +208,39 @@ static void test_calls(void **state) {
     assert_string_equal(calls[2].text, "queue 1: no good");
 }
 
+/* Once MSI-X is known to be on, messages wait for the turn's end; until one is refused. */
+static void test_messages(void **state) {
+    (void)state;
+    assert_int_equal(add(), 0);
+    board->device_token[17] = 0x301;
+    call_count = 0;
+    call_result = -EINVAL; /* no such vector, but it is on */
+    assert_int_equal(device.pci.interrupt(&device.pci, 0xffff), -EINVAL);
+    assert_int_equal(device.pci.interrupt(&device.pci, 2), 0);
+    assert_int_equal(device.pci.interrupt(&device.pci, 1), 0);
+    assert_int_equal(call_count, 1);
+    assert_int_equal(board->interrupt_count, 2);
+    assert_int_equal(board->interrupts[0], 17 << 16 | 2);
+    refusals = 0;
+    board->refused[0] = 1u << 17;
+    board->events = SERVICE_EVENT_REFUSED;
+    loop_turn();
+    assert_int_equal(refusals, 1);
+    assert_int_equal(board->refused[0], 0);
+    call_count = 0;
+    call_result = -ENXIO;
+    assert_int_equal(device.pci.interrupt(&device.pci, 2), -ENXIO);
+    assert_int_equal(calls_of(SERVICE_CALL_INTERRUPT), 1);
+    /* And after a start of the VM it is not known. */
+    call_result = 0;
+    assert_int_equal(device.pci.interrupt(&device.pci, 2), 0);
+    board->vm[3].resets++;
+    plain_device_vm_changed(3);
+    call_count = 0;
+    assert_int_equal(device.pci.interrupt(&device.pci, 2), 0);
+    assert_int_equal(calls_of(SERVICE_CALL_INTERRUPT), 1);
+}
+
 static void test_work(void **state) {
     (void)state;
     assert_int_equal(add(), 0);
@@ -294,8 +333,8 @@ static void test_settle(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_made), TEST(test_refused), TEST(test_events),  TEST(test_calls),
-        TEST(test_work), TEST(test_restart), TEST(test_vm_anew), TEST(test_settle),
+        TEST(test_made),     TEST(test_refused), TEST(test_events),  TEST(test_calls),  TEST(test_work),
+        TEST(test_messages), TEST(test_restart), TEST(test_vm_anew), TEST(test_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,8 +59,16 @@ static void device_write(struct loop_device *device, unsigned bar, uint32_t offs
     tell("write%u(%u,%x,%u,%x) ", (unsigned)device->token, bar, (unsigned)offset, size, (unsigned)value);
 }
 
+static void refused(struct loop_device *device) {
+    tell("refused%u ", (unsigned)device->token);
+}
+static void take_messages(uint32_t number) {
+    (void)number;
+    board->interrupt_count = 0;
+}
+
 static struct loop_device device[2] = {
-    {.token = 100, .doorbell = bell, .read = device_read, .write = device_write},
+    {.token = 100, .doorbell = bell, .read = device_read, .write = device_write, .refused = refused},
     {.token = 200, .doorbell = bell, .read = device_read, .write = device_write},
 };
 
@@ -397,6 +405,47 @@ static void test_work(void **state) {
     assert_story("work1 end wait ");
 }
 
+/* Messages go with the turn's last call, each once; a full list goes by itself, and none waits for work. */
+static void test_messages(void **state) {
+    struct test_work a = {.work.run = work_run, .number = 1, .turns = 1};
+
+    (void)state;
+    loop_interrupt(5, 3);
+    loop_interrupt(255, 0xffff);
+    loop_interrupt(5, 3);
+    assert_int_equal(call_count, 0);
+    assert_int_equal(board->interrupt_count, 2);
+    assert_int_equal(board->interrupts[0], 5 << 16 | 3);
+    assert_int_equal(board->interrupts[1], 255 << 16 | 0xffff);
+    loop_queue(&a.work);
+    loop_turn();
+    assert_story("work1 end wait(0) ");
+    board->interrupt_count = 0; /* the call's doing */
+    loop_turn();
+    assert_story("work1 end wait ");
+    call_count = 0;
+    for (unsigned i = 0; i < SERVICE_MAX_INTERRUPTS; i++)
+        loop_interrupt(6, i);
+    assert_int_equal(call_count, 0);
+    call_hook = take_messages;
+    loop_interrupt(6, SERVICE_MAX_INTERRUPTS);
+    assert_int_equal(calls_of(SERVICE_CALL_WAIT), 1);
+    assert_int_equal(board->wake_at, 0); /* without a sleep */
+    assert_int_equal(board->interrupt_count, 1);
+    assert_int_equal(board->interrupts[0], 6 << 16 | SERVICE_MAX_INTERRUPTS);
+    /* What a run before left is of no account. */
+    loop_init(board, &hooks);
+    assert_int_equal(board->interrupt_count, 0);
+    /* One that was refused is heard of by its device, if that takes it. */
+    loop_attach(5, &device[0]);
+    loop_attach(255, &device[1]);
+    board->refused[0] = 1u << 5 | 1u << 6;
+    board->refused[7] = 1u << 31;
+    board->events = SERVICE_EVENT_REFUSED;
+    loop_turn();
+    assert_story("refused100 end ");
+}
+
 static void test_find(void **state) {
     (void)state;
     assert_int_equal(loop_find(100), 5);
@@ -408,9 +457,10 @@ static void test_find(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_idle),  TEST(test_doorbells),         TEST(test_requests), TEST(test_requests_refused),
-        TEST(test_order), TEST(test_consoles),          TEST(test_figures),  TEST(test_timers),
-        TEST(test_work),  TEST(test_timers_set_timers), TEST(test_find),     TEST(test_interrupts),
+        TEST(test_idle),     TEST(test_doorbells),         TEST(test_requests), TEST(test_requests_refused),
+        TEST(test_order),    TEST(test_consoles),          TEST(test_figures),  TEST(test_timers),
+        TEST(test_work),     TEST(test_timers_set_timers), TEST(test_find),     TEST(test_interrupts),
+        TEST(test_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

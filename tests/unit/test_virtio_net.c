@@ -270,6 +270,51 @@ static void test_budget(void **state) {
     assert_false(net_run(&net[0]));
 }
 
+/* A driver hears at once of TCP's frames that were sent only if they are many, of others always. */
+static void test_late(void **state) {
+    static const struct frame_kind tcp = {.payload = 100}, udp = {.udp = true, .payload = 100};
+    struct frame_offload offload;
+
+    (void)state;
+    start_driver(0, VIRTIO_VERSION_1 | NET_F_CSUM);
+    start_driver(1, VIRTIO_VERSION_1);
+    give(1, 0, 100, 2000);
+    later_calls = 0;
+    uint32_t size = frame_build(packet, mac_b, mac_a, &tcp, &offload);
+    send_frame(0, &offload, size);
+    assert_int_equal(rings[0][1].used, 1);
+    assert_int_equal(interrupts[0][1], 0);
+    assert_int_equal(interrupts[1][0], 1);
+    assert_int_equal(later_calls, 1);
+    net_late(&net[0]);
+    assert_int_equal(interrupts[0][1], 1);
+    net_late(&net[0]);
+    assert_int_equal(interrupts[0][1], 1);
+    for (unsigned i = 0; i < 8; i++)
+        send_frame(0, &offload, size);
+    assert_int_equal(interrupts[0][1], 2);
+    net_late(&net[0]); /* nothing is left */
+    assert_int_equal(interrupts[0][1], 2);
+    /* Behind one for which somebody may wait. */
+    send_frame(0, &offload, size);
+    size = frame_build(packet, mac_b, mac_a, &udp, &offload);
+    send_frame(0, &offload, size);
+    assert_int_equal(interrupts[0][1], 3);
+    size = frame_build(packet, mac_b, mac_a, &tcp, &offload);
+    send_frame(0, &offload, size);
+    assert_int_equal(interrupts[0][1], 3);
+    /* A small ring is full sooner. */
+    net[0].device.queue[1].size = 8;
+    send_frame(0, &offload, size);
+    assert_int_equal(interrupts[0][1], 4);
+    /* A reset forgets. */
+    net[0].device.queue[1].size = 256;
+    send_frame(0, &offload, size);
+    net[0].device.class->reset(&net[0].device);
+    net_late(&net[0]);
+    assert_int_equal(interrupts[0][1], 4);
+}
+
 static void test_pairs(void **state) {
     (void)state;
     static const struct frame_kind kind = {.payload = 100}, udp = {.udp = true, .payload = 100};
@@ -385,7 +430,7 @@ int main(void) {
         cmocka_unit_test_setup(test_plain_frames, setup), cmocka_unit_test_setup(test_broken_drivers, setup),
         cmocka_unit_test_setup(test_offloads, setup),     cmocka_unit_test_setup(test_merged_buffers, setup),
         cmocka_unit_test_setup(test_budget, setup),       cmocka_unit_test_setup(test_pairs, setup),
-        cmocka_unit_test_setup(test_restart, setup),
+        cmocka_unit_test_setup(test_late, setup),         cmocka_unit_test_setup(test_restart, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

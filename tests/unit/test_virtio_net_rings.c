@@ -53,6 +53,10 @@ static void again(struct net *net) {
     machine_of(&net->device)->again++;
 }
 
+static void later(struct net *net) {
+    (void)net;
+}
+
 static uint64_t receive_place(unsigned slot) {
     return GUEST_BASE + 4 * QUEUE_AREA + slot * 0x2000u;
 }
@@ -69,7 +73,7 @@ static void give(struct machine *self, unsigned slot) {
 static void make(unsigned n, uint64_t features, uint32_t receive_size) {
     struct machine *self = &machine[n];
     struct virtio_device *device = &self->net.device;
-    struct net_setup setup = {.network = &lan, .pairs = 1, .mtu = 1500, .again = again};
+    struct net_setup setup = {.network = &lan, .pairs = 1, .mtu = 1500, .again = again, .later = later};
 
     memset(self, 0, sizeof(*self));
     self->receive_size = receive_size;
@@ -164,6 +168,13 @@ static void place(struct machine *self, unsigned slot, const struct frame_offloa
     assert_true(virtq_driver_add(&self->driver[1], element, 4, slot & 1) >= 0);
 }
 
+static unsigned random_number(unsigned below) {
+    static uint32_t seed = 1;
+
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
 static void kick(struct machine *self) {
     if (virtq_driver_notifies(&self->driver[1]))
         virtio_device_notify(&self->net.device, 1);
@@ -172,13 +183,8 @@ static void kick(struct machine *self) {
         while (net_run(&self->net))
             ;
     }
-}
-
-static unsigned random_number(unsigned below) {
-    static uint32_t seed = 1;
-
-    seed = seed * 1664525u + 1013904223u;
-    return (seed >> 8) % below;
+    if (random_number(4) == 0)
+        net_late(&self->net);
 }
 
 /* Checks frames that were received until `payload` bytes have come; the number of frames. */

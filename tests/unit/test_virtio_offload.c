@@ -386,6 +386,7 @@ static void test_flow(void **state) {
         uint8_t swap[16];
         struct frame frame;
         make(&frame, &kinds[i]);
+        assert_int_equal(frame_is_tcp(&frame), !kinds[i].udp);
         uint32_t flow = frame_flow(&frame), at = transport_of(&kinds[i]);
         uint32_t addresses = at - kinds[i].options - (kinds[i].ipv6 ? 32 : 8), size = kinds[i].ipv6 ? 16 : 4;
         packet[at + 1] ^= 1;
@@ -403,6 +404,7 @@ static void test_flow(void **state) {
     struct frame frame;
     make(&frame, &kinds[0]);
     packet[20] = 0x20;
+    assert_false(frame_is_tcp(&frame));
     uint32_t flow = frame_flow(&frame);
     packet[35] ^= 1;
     assert_int_equal(frame_flow(&frame), flow);

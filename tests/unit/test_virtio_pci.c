@@ -440,6 +440,22 @@ static void test_intx(void **state) {
     assert_int_equal(rd(0x14, 1), 0);
 }
 
+/* MSI-X was switched off behind a message that was taken: INTA, but not after a reset. */
+static void test_refused(void **state) {
+    (void)state;
+    virtio_pci_refused(&fix_device);
+    assert_false(level);
+    drive(2);
+    virtio_pci_refused(&fix_device);
+    assert_true(level);
+    assert_int_equal(rd(0x1000, 1), 1);
+    assert_false(level);
+    wr(0x14, 1, 0);
+    virtio_pci_refused(&fix_device);
+    assert_false(level);
+    assert_int_equal(rd(0x1000, 1), 0);
+}
+
 static void test_restart(void **state) {
     (void)state;
     wr(0x14, 1, 11);
@@ -531,6 +547,7 @@ int main(void) {
         cmocka_unit_test_setup(test_config, setup),       cmocka_unit_test_setup(test_vectors, setup),
         cmocka_unit_test_setup(test_msix, setup),         cmocka_unit_test_setup(test_intx, setup),
         cmocka_unit_test_setup(test_restart, setup),      cmocka_unit_test_setup(test_random, setup),
+        cmocka_unit_test_setup(test_refused, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

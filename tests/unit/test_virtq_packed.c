@@ -349,6 +349,7 @@ static void test_interrupt_event(void **state) {
                 }
                 virtq_guest_put(&guest, driver.driver, 4, 0x20000u | at);
                 bool wanted = virtq_driver_passes(&driver, from, virtq_driver_step(&driver, from, steps), at);
+                assert_int_equal(virtq_owed(&queue), wanted ? steps : 0);
                 assert_int_equal(virtq_interrupt(&queue), wanted);
                 assert_false(virtq_interrupt(&queue));
             }

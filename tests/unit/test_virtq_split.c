@@ -383,6 +383,7 @@ static void test_interrupt_event(void **state) {
                 virtq_guest_put(&guest, driver.driver + 4 + 2 * SIZE, 2, event);
                 virtq_guest_put(&guest, driver.driver, 2, 1); /* ignored (2.7.7.2) */
                 bool wanted = virtq_driver_passes(&driver, start, (uint16_t)(start + count), event);
+                assert_int_equal(virtq_owed(&queue), wanted ? count : 0);
                 assert_int_equal(virtq_interrupt(&queue), wanted);
                 assert_false(virtq_interrupt(&queue));
             }

@@ -176,13 +176,13 @@ void pv_tsc_moved(struct x86_vcpu *vcpu, uint64_t distance) {
             write_clock(x86_vcpu(vm->vcpu[i])->pv, 0);
 }
 
-static void write_steal(struct pv *pv, bool preempted) {
+/* The vCPU runs, or is about to. */
+static void write_steal(struct pv *pv) {
     struct vm *vm = pv->vcpu->core.vm;
     uint64_t gpa = pv->steal_msr & ~PV_ENABLE;
     struct steal_page page = {
         .steal = pv->steal,
         .version = pv->steal_version + 1,
-        .preempted = preempted,
     };
 
     if (guest_write(vm, gpa + offsetof(struct steal_page, version), &page.version, sizeof(page.version)) != 0)
@@ -204,16 +204,20 @@ int pv_steal_write(struct x86_vcpu *vcpu, uint64_t value) {
     vcpu->pv->steal_msr = value;
     vcpu->pv->preempted_at = 0;
     if (value & PV_ENABLE)
-        write_steal(vcpu->pv, false);
+        write_steal(vcpu->pv);
     return 0;
 }
 
+/* Its byte alone, which belongs to no version: the steal time changes when it runs again. */
 void pv_preempted(struct x86_vcpu *vcpu) {
+    static const uint8_t yes = 1;
     struct pv *pv = vcpu->pv;
+
     if (!(pv->steal_msr & PV_ENABLE) || pv->preempted_at)
         return;
     pv->preempted_at = time_now();
-    write_steal(pv, true);
+    (void)guest_write(vcpu->core.vm, (pv->steal_msr & ~PV_ENABLE) + offsetof(struct steal_page, preempted),
+                      &yes, sizeof(yes));
 }
 
 void pv_scheduled(struct x86_vcpu *vcpu) {
@@ -223,5 +227,5 @@ void pv_scheduled(struct x86_vcpu *vcpu) {
     pv->steal += time_now() - pv->preempted_at;
     pv->preempted_at = 0;
     if (pv->steal_msr & PV_ENABLE)
-        write_steal(pv, false);
+        write_steal(pv);
 }
