@@ -47,12 +47,14 @@ static void kick(struct cpu *cpu) {
         arch_cpu_kick(cpu);
 }
 
-/* Finds a CPU for a vCPU that has become ready: an idle one (its last first), else the one that runs what
- * matters least. The CPU to kick, or NULL. */
+/* Finds a CPU for a vCPU that has become ready: an idle one (this one first, which an interrupt has woken
+ * already, then its last), else the one that runs what matters least. The CPU to kick, or NULL. */
 static struct cpu *notify(struct vcpu *vcpu) {
     struct cpu *best = NULL;
 
-    if (vcpu->cpu && vcpu->cpu->idle && allowed(vcpu, vcpu->cpu)) {
+    if (cpu_this()->idle && allowed(vcpu, cpu_this())) {
+        best = cpu_this();
+    } else if (vcpu->cpu && vcpu->cpu->idle && allowed(vcpu, vcpu->cpu)) {
         best = vcpu->cpu;
     } else {
         for (unsigned i = 0; i < cpu_count(); i++) {
@@ -287,6 +289,9 @@ void sched_sleep(void) {
     arch_cpu_idle();
     cpu->idle_time += time_now() - cpu->idle_since;
     cpu->idle_since = 0;
+    /* Whoever has found something to do for this CPU has said so already. */
+    if (!__atomic_load_n(&cpu->idle, __ATOMIC_RELAXED))
+        return;
     spin_lock(&sched_lock);
     cpu->idle = false;
     spin_unlock(&sched_lock);

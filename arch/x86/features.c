@@ -9,6 +9,8 @@
 #define XCR0_X87_SSE 0x3u
 #define XCR0_AVX     0x4u
 
+bool cpu_virtual;
+
 static struct cpuid_registers leaf7(void) {
     if (cpuid_read(0, 0).eax < 7)
         return (struct cpuid_registers){0};
@@ -57,6 +59,7 @@ void cpu_features_enable(void) {
     struct cpuid_registers one = cpuid_read(1, 0);
     uint64_t cr4 = CR4_PAE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+    cpu_virtual = one.ecx >> 31;
     msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_NXE);
     cr0_write(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
     if (one.edx & 1u << 7)

@@ -138,22 +138,6 @@ static void test_least_first(void **state) {
     finish(5);
 }
 
-static void test_back_to_last_cpu(void **state) {
-    (void)state;
-    begin(4);
-    for (unsigned i = 0; i < 4; i++)
-        start(i, 10, 0xf);
-    int where = cpu_of(&vcpus[3]);
-    for (unsigned i = 0; i < 4; i++)
-        give_back(i, VCPU_RUN_BLOCK);
-    on_cpu(0);
-    sched_wake(&vcpus[3]);
-    assert_int_equal(machine.kicks[where], where == 0 ? 0 : 2); /* started, and woken */
-    settle();
-    assert_int_equal(cpu_of(&vcpus[3]), where);
-    finish(4);
-}
-
 static void test_affinity(void **state) {
     (void)state;
     begin(3);
@@ -648,7 +632,6 @@ int main(void) {
         cmocka_unit_test(test_pause_gives_turn),
         cmocka_unit_test(test_spread),
         cmocka_unit_test(test_least_first),
-        cmocka_unit_test(test_back_to_last_cpu),
         cmocka_unit_test(test_affinity),
         cmocka_unit_test(test_cascade),
         cmocka_unit_test(test_fair_choice),

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #define TEST_CPU_RELAX
-#define ARCH_SPIN_UNFAIR
+#define ARCH_SPIN_UNFAIR true
 #include "core/atomic.h"
 
 struct cpu *test_cpu;

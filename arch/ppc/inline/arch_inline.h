@@ -18,7 +18,7 @@ static inline struct cpu *cpu_this(void) {
 }
 
 /* QEMU 7.2 runs both CPUs of its board on one thread, for up to 100 ms each. */
-#define ARCH_SPIN_UNFAIR
+#define ARCH_SPIN_UNFAIR true
 
 static inline void cpu_relax(void) {
     __asm__ volatile("" ::: "memory");

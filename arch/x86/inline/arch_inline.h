@@ -17,6 +17,12 @@ static inline struct cpu *cpu_this(void) {
     return cpu;
 }
 
+/* Whether this machine is a virtual one: its CPUs are threads, which wait for a real one's time. Set before
+ * other CPUs start. */
+extern bool cpu_virtual;
+#define ARCH_SPIN_UNFAIR cpu_virtual
+
+/* QEMU 7.2 leaves its loop of emulation at each PAUSE and takes the lock of all its devices, twice. */
 static inline void cpu_relax(void) {
     __asm__ volatile("pause" ::: "memory");
 }
