@@ -69,6 +69,9 @@ enum service_call {
     /* board.figures, address of struct service_figures (abi/figures.h): the answer to SERVICE_EVENT_FIGURES.
      * -ESTALE: nobody waits for it any more. */
     SERVICE_CALL_FIGURES,
+    /* device, clear, set: of its interrupt status, see SERVICE_REGION_STATUS, first these bits are cleared,
+     * then those set. -ENODEV: it has none */
+    SERVICE_CALL_STATUS,
     SERVICE_CALL_END,
 };
 #define SERVICE_MAX_TEXT       200u
@@ -212,6 +215,11 @@ enum service_region_kind {
     SERVICE_REGION_DOORBELL, /* a write of any size at offset + n * stride sets bit n; reads are 0 */
     SERVICE_REGION_MSIX,     /* the MSI-X table, at its start; kept by the hypervisor */
     SERVICE_REGION_PBA,      /* the MSI-X pending bits, at its start */
+    SERVICE_REGION_SELECT, /* 4 bytes, doorbells: a write of 4 bytes, of a value n below `stride`, sets bit n,
+                              and one of another value nothing; reads are 0 */
+    SERVICE_REGION_STATUS, /* 8 bytes, of which 4 are accessed at once: the first 4 read as the interrupt
+                              status, kept by the hypervisor; a write to those behind clears the bits that
+                              it has set. The interrupt line is up while a bit of the status is set */
 };
 #define SERVICE_DEVICE_REGIONS 8u
 #define SERVICE_MAX_VECTORS    64u
@@ -220,19 +228,36 @@ enum service_region_kind {
 struct service_region {
     uint32_t offset; /* in the BAR, a multiple of 4 */
     uint32_t size;   /* bytes, a multiple of 4 */
-    uint16_t stride; /* DOORBELL: a power of two from 2 on */
+    uint16_t stride; /* DOORBELL: a power of two from 2 on; SELECT: how many there are, 1 to 32 */
     uint8_t bar;
     uint8_t kind; /* enum service_region_kind */
 };
 
-/* A PCI function of a guest's that the service VM answers for. */
+enum service_bus { SERVICE_BUS_PCI, SERVICE_BUS_MMIO };
+
+/* Places of devices on SERVICE_BUS_MMIO: each has a page of registers and an interrupt line, which the guest
+ * learns from its ACPI tables or device tree if its config says that the device is there. */
+#define SERVICE_MMIO_NET     0u /* net0; those behind it follow */
+#define SERVICE_MMIO_DISK    8u /* disk0 */
+#define SERVICE_MMIO_ENTROPY 16u
+#define SERVICE_MMIO_CONSOLE 17u
+#define SERVICE_MMIO_PLACES  18u
+#define SERVICE_MMIO_SIZE    4096u /* bytes of registers, in BAR 0 */
+
+/*
+ * A device of a guest's that the service VM answers for. On SERVICE_BUS_PCI: a function, with regions of the
+ * kinds up to PBA. On SERVICE_BUS_MMIO: no BAR but 0, no vectors, no configuration space (`devfn`, `msix`,
+ * `config` and `writable` are not looked at), regions of the kinds REQUEST, SELECT and STATUS, at most one
+ * each of these two.
+ */
 struct service_device {
     uint32_t token; /* the service VM's own name for it, not 0; no two devices have the same */
     uint16_t vm;
     uint8_t devfn; /* slot << 3 | function on bus 0 */
     uint8_t msix;  /* offset of the MSI-X capability in `config`, 0: none */
     uint16_t vectors;
-    uint16_t unused;
+    uint8_t bus;          /* enum service_bus */
+    uint8_t place;        /* MMIO: SERVICE_MMIO_*; PCI: 0 */
     uint32_t bar_size[6]; /* 0: none; else a power of two from 4096 to SERVICE_MAX_BAR; memory, 32 bits */
     struct service_region region[SERVICE_DEVICE_REGIONS];
     uint8_t config[256];   /* at power-on; BARs and the command register are the hypervisor's */

@@ -132,6 +132,15 @@ uint64_t arch_pci_value(uint64_t value, unsigned size);
 int arch_msi(struct vm *vm, uint64_t address, uint32_t data);
 
 /*
+ * Places of a VM's devices that are on no bus (SERVICE_MMIO_*, abi/service.h).
+ * arch_mmio_place(): the guest-physical address of a place's registers, SERVICE_MMIO_SIZE bytes.
+ * arch_mmio_line(): drives a place's interrupt line. Any CPU, also with the device locked.
+ * What is there on the memory bus is little-endian, see arch_pci_value().
+ */
+uint64_t arch_mmio_place(unsigned place);
+void arch_mmio_line(struct vm *vm, unsigned place, bool level);
+
+/*
  * The machine's own PCI (devices/host_pci.h).
  * arch_host_pci_buses(): the `index`th range of buses that configuration space is reached for, below a
  * segment's root. 0; -ENOENT: there are no more. arch_host_pci_read(), _write(): configuration space, at an

@@ -64,7 +64,7 @@ uint64_t service_rest(void);
 /* The machine is about to be switched off or reset: no function does DMA for the service VM any more. */
 void service_leave(void);
 
-/* ---- for devices (devices/service_pci.h) */
+/* ---- for devices (devices/service_pci.h, devices/service_mmio.h) */
 /* Bit `bit` of device `number` rings. */
 void service_doorbell(unsigned number, unsigned bit);
 /*

@@ -7,6 +7,7 @@
 #include "core/timer.h"
 
 struct service_function;
+struct service_mmio;
 
 struct service {
     struct vm *vm;               /* NULL: there is none */
@@ -30,7 +31,8 @@ struct service {
     uint32_t unsettled;                       /* VMs whose start waits; atomic */
     uint32_t unsettled_said[SERVICE_MAX_VMS]; /* for which of `resets` there was a line about that */
     struct spinlock lock;                     /* guards what follows, and the board's VMs */
-    struct service_function *function[SERVICE_MAX_DEVICES];
+    struct service_function *function[SERVICE_MAX_DEVICES]; /* each device is in one of these two */
+    struct service_mmio *mmio[SERVICE_MAX_DEVICES];
     uint16_t owner[SERVICE_MAX_DEVICES]; /* VM */
     uint32_t token[SERVICE_MAX_DEVICES]; /* 0: free */
 };

@@ -9,6 +9,7 @@
 #include "core/sched.h"
 #include "core/service.h"
 #include "core/service_internal.h"
+#include "devices/service_mmio.h"
 #include "devices/service_pci.h"
 
 /* ---- texts */
@@ -47,7 +48,7 @@ static int32_t call_crash(struct vcpu *vcpu, uint32_t address, uint32_t length) 
 
 /* ---- devices */
 
-/* The function of a device's number; NULL: there is none. The service VM's one vCPU alone makes them. */
+/* The PCI function of a device's number; NULL: there is none. The service VM's one vCPU alone makes them. */
 static struct service_function *function_of(uint32_t number) {
     return number < SERVICE_MAX_DEVICES ? service.function[number] : NULL;
 }
@@ -71,12 +72,16 @@ static int32_t call_device(uint32_t address) {
     }
     if (number == SERVICE_MAX_DEVICES)
         return -ENOSPC;
-    struct service_function *function;
-    error = service_pci_create(vm_get(device.vm), number, &device, &function);
+    struct service_function *function = NULL;
+    struct service_mmio *mmio = NULL;
+    error = device.bus == SERVICE_BUS_MMIO
+                ? service_mmio_create(vm_get(device.vm), number, &device, &mmio)
+                : service_pci_create(vm_get(device.vm), number, &device, &function);
     if (error)
         return error;
     spin_lock(&service.lock);
     service.function[number] = function;
+    service.mmio[number] = mmio;
     service.owner[number] = device.vm;
     service.token[number] = device.token;
     service.board->device_token[number] = device.token;
@@ -112,6 +117,11 @@ static void send_listed(struct service_board *board) {
 static int32_t call_line(uint32_t number, uint32_t level) {
     struct service_function *function = function_of(number);
     return function ? service_pci_line(function, level != 0) : -ENODEV;
+}
+
+static int32_t call_status(uint32_t number, uint32_t clear, uint32_t set) {
+    struct service_mmio *mmio = number < SERVICE_MAX_DEVICES ? service.mmio[number] : NULL;
+    return mmio ? service_mmio_status(mmio, clear, set) : -ENODEV;
 }
 
 static int32_t call_dirty(uint32_t number, uint32_t page, uint32_t count) {
@@ -261,12 +271,17 @@ void service_devices_reset(const struct vm *vm) {
     service_console_close(vm);
     for (uint32_t i = 0; i < SERVICE_MAX_DEVICES; i++) {
         struct service_function *function = NULL;
+        struct service_mmio *mmio = NULL;
         spin_lock(&service.lock);
-        if (service.token[i] && service.owner[i] == vm->id)
+        if (service.token[i] && service.owner[i] == vm->id) {
             function = service.function[i];
+            mmio = service.mmio[i];
+        }
         spin_unlock(&service.lock);
         if (function)
             service_pci_reset(function);
+        if (mmio)
+            service_mmio_reset(mmio);
     }
 }
 
@@ -336,6 +351,8 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
         return service_console_read(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_FIGURES:
         return service_figures_take(arguments[0], arguments[1]);
+    case SERVICE_CALL_STATUS:
+        return call_status(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_PCI_CLAIM:
         return service_host_claim(arguments[0]);
     case SERVICE_CALL_PCI_MASTER:

@@ -11,6 +11,7 @@
 #include "devices/pci_bar.h"
 #include "devices/pci_function.h"
 #include "devices/pci_msix.h"
+#include "devices/service_region.h"
 #include "lib/state.h"
 
 #define COMMAND            0x04
@@ -27,7 +28,6 @@
 #define ROM_BAR_END        0x34
 #define HEADER_END         0x40
 
-#define DOORBELLS          32u /* bits of service_board.doorbell[] */
 #define DOORBELL_NO_STRIDE 1u
 
 static_assert(PCI_MSIX_MAX == SERVICE_MAX_VECTORS, "a table has room for all vectors of a description");
@@ -71,12 +71,7 @@ struct service_function {
 /* The region that holds all of an access, or NULL. */
 static const struct service_region *region_of(const struct service_bar *bar, uint64_t offset, unsigned size) {
     const struct service_function *f = bar->function;
-    for (unsigned i = 0; i < f->region_count; i++) {
-        const struct service_region *r = &f->region[i];
-        if (r->bar == bar->index && offset - r->offset < r->size && size <= r->size - (offset - r->offset))
-            return r;
-    }
-    return NULL;
+    return service_region_find(f->region, f->region_count, bar->index, offset, size);
 }
 
 /* Messages that may go, go. */
@@ -225,21 +220,15 @@ static bool is_power_of_two(uint32_t value) {
     return value && !(value & (value - 1));
 }
 
-static bool overlap(const struct service_region *a, const struct service_region *b) {
-    return a->bar == b->bar && a->offset < b->offset + b->size && b->offset < a->offset + a->size;
-}
-
-/* Sizes are at most SERVICE_MAX_BAR, so that no sum of two of them wraps. */
 static bool region_sound(const struct service_device *d, const struct service_region *r) {
-    if (r->bar >= PCI_BARS || !r->size || (r->offset | r->size) & 3 || r->size > d->bar_size[r->bar] ||
-        r->offset > d->bar_size[r->bar] - r->size)
+    if (!service_region_fits(d, r))
         return false;
     switch (r->kind) {
     case SERVICE_REGION_REQUEST:
         return true;
     case SERVICE_REGION_DOORBELL:
         return r->stride > DOORBELL_NO_STRIDE && is_power_of_two(r->stride) &&
-               r->size <= (uint32_t)r->stride * DOORBELLS;
+               r->size <= (uint32_t)r->stride * SERVICE_DOORBELLS;
     case SERVICE_REGION_MSIX:
         return !(r->offset & 7) && r->size >= d->vectors * PCI_MSIX_ENTRY_SIZE;
     case SERVICE_REGION_PBA:
@@ -258,7 +247,7 @@ static bool regions_sound(const struct service_device *d) {
         if (!region_sound(d, r))
             return false;
         for (unsigned j = 0; j < i; j++)
-            if (overlap(r, &d->region[j]))
+            if (service_region_overlap(r, &d->region[j]))
                 return false;
         tables += r->kind == SERVICE_REGION_MSIX;
         arrays += r->kind == SERVICE_REGION_PBA;
@@ -281,8 +270,9 @@ static bool description_sound(const struct service_device *d) {
         if (d->bar_size[i] && (!is_power_of_two(d->bar_size[i]) || d->bar_size[i] < PAGE_SIZE ||
                                d->bar_size[i] > SERVICE_MAX_BAR))
             return false;
-    return d->token && !d->unused && !(d->config[PCI_HEADER_TYPE] & ~HEADER_MULTIPLE) &&
-           d->config[PCI_INTERRUPT_PIN] <= 4 && msix_sound(d) && regions_sound(d);
+    return d->token && d->bus == SERVICE_BUS_PCI && !d->place &&
+           !(d->config[PCI_HEADER_TYPE] & ~HEADER_MULTIPLE) && d->config[PCI_INTERRUPT_PIN] <= 4 &&
+           msix_sound(d) && regions_sound(d);
 }
 
 /* ---- making one ---- */

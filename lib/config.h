@@ -95,18 +95,22 @@ enum config_cpu_model {
     CONFIG_CPU_HOST,
 };
 
+/* How a guest reaches a virtio device. */
+enum config_transport { CONFIG_TRANSPORT_PCI = 0, CONFIG_TRANSPORT_MMIO };
+
 enum config_net_type { CONFIG_NET_VIRTIO = 0, CONFIG_NET_E1000 };
 
 /* A network card of a guest, netN. Strings of these structures lie in the tree. */
 struct config_net {
     const char *network_name;
-    uint32_t type;     /* enum config_net_type */
-    uint32_t network;  /* index in config.networks */
-    uint32_t number;   /* N */
-    uint32_t mac_lock; /* 1: frames from another address than its own are dropped */
-    uint32_t mtu;      /* bytes; CONFIG_MIN_MTU..CONFIG_MAX_MTU */
-    uint32_t queues;   /* pairs of queues, 1..CONFIG_MAX_QUEUES and at most the guest's vcpus; E1000: 1 */
-    uint8_t mac[6];    /* the config's, else made by config_make_mac(); unlike every other's in its network */
+    uint32_t type;      /* enum config_net_type */
+    uint32_t transport; /* enum config_transport; E1000: PCI */
+    uint32_t network;   /* index in config.networks */
+    uint32_t number;    /* N */
+    uint32_t mac_lock;  /* 1: frames from another address than its own are dropped */
+    uint32_t mtu;       /* bytes; CONFIG_MIN_MTU..CONFIG_MAX_MTU */
+    uint32_t queues;    /* pairs of queues, 1..CONFIG_MAX_QUEUES and at most the guest's vcpus; E1000: 1 */
+    uint8_t mac[6]; /* the config's, else made by config_make_mac(); unlike every other's in its network */
 };
 
 /* What a guest sees of a disk; those of AHCI are ports of one controller. */
@@ -121,8 +125,9 @@ struct config_guest_disk {
     uint32_t partition; /* 1..CONFIG_MAX_PARTITION; 0: the whole disk */
     uint32_t
         read_only; /* 1: the guest cannot write; also where the disk is read-only and there is no overlay */
-    uint32_t overlay; /* 1: what the guest writes is kept in memory, over the disk, which stays as it is */
-    uint32_t type;    /* enum config_disk_type */
+    uint32_t overlay;   /* 1: what the guest writes is kept in memory, over the disk, which stays as it is */
+    uint32_t type;      /* enum config_disk_type */
+    uint32_t transport; /* enum config_transport; AHCI: PCI */
 };
 
 /* One guest. */
@@ -152,6 +157,7 @@ struct config_guest {
     uint32_t tsc_khz;             /* CONFIG_MIN_TSC..CONFIG_MAX_TSC, or 0: the machine's own */
     uint32_t entropy;             /* 1: has a virtio source of entropy */
     uint32_t virtio_console;      /* 1: has a virtio console */
+    uint32_t transport; /* enum config_transport, of these two, and of what does not say otherwise */
     uint32_t net_count;
     uint32_t disk_count;
     struct config_net nets[CONFIG_MAX_NETS]; /* in the order of the config, each with a number of its own */
@@ -214,6 +220,10 @@ int config_read(const void *fdt, size_t size, enum config_arch arch, struct conf
 
 /* How many devices of the service VM a guest has. */
 uint32_t config_devices(const struct config_guest *guest);
+
+/* Which of a guest's virtio devices it reaches over MMIO, by their places: bit n: place n, SERVICE_MMIO_*
+ * (abi/service.h). */
+uint32_t config_mmio_places(const struct config_guest *guest);
 
 /* How many disks of guests have an overlay. */
 uint32_t config_overlays(const struct config *config);

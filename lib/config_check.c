@@ -271,6 +271,10 @@ static void broken_rule(struct config_checker *c, const struct config_check_node
         config_check_complain(c, at_property(node, "overlay", 0),
                               "\"overlay\" is for what the guest writes, but %s is read-only", node->called);
         break;
+    case CONFIG_RULE_TRANSPORT:
+        config_check_complain(c, at_property(node, "transport", 0),
+                              "%s is a PCI function: \"transport\" is for virtio devices", node->called);
+        break;
     case CONFIG_RULES:
         break;
     }

@@ -11,7 +11,8 @@
 
 static_assert(CONFIG_MAX_DEVICES == SERVICE_MAX_DEVICES && CONFIG_MAX_GUESTS <= SERVICE_MAX_VMS &&
                   CONFIG_MAX_VCPUS <= SERVICE_MAX_VCPUS && CONFIG_MAX_DISKS < SERVICE_MAX_FILES &&
-                  CONFIG_MAX_NAME < SERVICE_NAME_SIZE,
+                  CONFIG_MAX_NAME < SERVICE_NAME_SIZE && CONFIG_MAX_NETS <= SERVICE_MMIO_DISK &&
+                  SERVICE_MMIO_DISK + CONFIG_MAX_GUEST_DISKS <= SERVICE_MMIO_ENTROPY,
               "what a config may have, the service VM can be told of");
 
 #define NOT_FOUND UINT32_MAX
@@ -45,6 +46,29 @@ uint32_t config_devices(const struct config_guest *guest) {
 
     return guest->net_count + count_disks(guest, CONFIG_DISK_VIRTIO) + controllers + guest->entropy +
            guest->virtio_console;
+}
+
+uint32_t config_mmio_places(const struct config_guest *guest) {
+    bool all = guest->transport == CONFIG_TRANSPORT_MMIO;
+    uint32_t places = 0;
+
+    for (uint32_t i = 0; i < guest->net_count; i++) {
+        if (guest->nets[i].transport == CONFIG_TRANSPORT_MMIO) {
+            places |= 1u << (SERVICE_MMIO_NET + guest->nets[i].number);
+        }
+    }
+    for (uint32_t i = 0; i < guest->disk_count; i++) {
+        if (guest->disks[i].transport == CONFIG_TRANSPORT_MMIO) {
+            places |= 1u << (SERVICE_MMIO_DISK + guest->disks[i].number);
+        }
+    }
+    if (all && guest->entropy != 0) {
+        places |= 1u << SERVICE_MMIO_ENTROPY;
+    }
+    if (all && guest->virtio_console != 0) {
+        places |= 1u << SERVICE_MMIO_CONSOLE;
+    }
+    return places;
 }
 
 uint32_t config_overlays(const struct config *config) {
@@ -137,6 +161,9 @@ static void complete_net(struct completion *c, uint32_t guest_index, uint32_t it
     if (memcmp(net->mac, none, sizeof(none)) == 0) {
         config_make_mac(c->config->host_name, guest->name, net->number, net->mac);
     }
+    if (net->transport == CONFIG_UNSET) {
+        net->transport = net->type == CONFIG_NET_VIRTIO ? guest->transport : CONFIG_TRANSPORT_PCI;
+    }
     if (net->queues > guest->vcpus) {
         link.fault = CONFIG_LINK_QUEUES;
         report(c, &link);
@@ -157,6 +184,10 @@ static void complete_guest_disk(struct completion *c, uint32_t guest_index, uint
     struct config_link link = {.guest = guest_index, .item = item};
     bool base_read_only = false;
 
+    if (disk->transport == CONFIG_UNSET) {
+        disk->transport = disk->type == CONFIG_DISK_VIRTIO ? c->config->guests[guest_index].transport
+                                                           : CONFIG_TRANSPORT_PCI;
+    }
     disk->disk = disk->disk_name != NULL ? find_disk(c->config, disk->disk_name) : NOT_FOUND;
     if (disk->disk != NOT_FOUND) {
         base_read_only = c->config->disks[disk->disk].read_only != 0;

@@ -18,6 +18,7 @@ static const char *const yes_no[] = {"no", "yes", NULL};
 static const char *const restarts[] = {"never", "on-crash", "always", NULL};
 static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
 static const char *const net_types[] = {"virtio-net", "e1000", NULL};
+static const char *const transports[] = {"pci", "mmio", NULL};
 static const char *const disk_types[] = {"virtio-blk", "ahci", NULL};
 
 static const struct config_property guest_properties[] = {
@@ -111,6 +112,11 @@ static const struct config_property guest_properties[] = {
                                      .field = offsetof(struct config_guest, virtio_console),
                                      .meaning = "whether the guest has a virtio console (hvc0), which the "
                                                 "monitor shows as well"},
+    [CONFIG_GUEST_TRANSPORT] = {"transport", .type = CONFIG_TYPE_CHOICE, .choices = transports,
+                                .field = offsetof(struct config_guest, transport),
+                                .meaning =
+                                    "how the guest reaches its virtio devices, if a card or a disk does "
+                                    "not say otherwise: PCI functions, or registers at fixed addresses"},
     [CONFIG_GUEST_BALLOON] = {"balloon", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                               .meaning = "whether the guest can give memory back (virtio-balloon)"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
@@ -138,6 +144,9 @@ static const struct config_property net_properties[] = {
     {"queues", .type = CONFIG_TYPE_NUMBER, .min = 1, .max = CONFIG_MAX_QUEUES, .preset = 1,
      .field = offsetof(struct config_net, queues),
      .meaning = "pairs of queues, at most as many as the guest has virtual CPUs; not with `e1000`"},
+    {"transport", .type = CONFIG_TYPE_CHOICE, .choices = transports, .preset = CONFIG_UNSET,
+     .otherwise = "the guest's", .field = offsetof(struct config_net, transport),
+     .meaning = "how the guest reaches the card; not with `e1000`, which is a PCI function"},
 };
 
 static const struct config_property guest_disk_properties[] = {
@@ -160,6 +169,9 @@ static const struct config_property guest_disk_properties[] = {
     {"serial", .type = CONFIG_TYPE_TEXT, .max = CONFIG_MAX_SERIAL, .otherwise = "\"GUEST-diskN\"",
      .field = offsetof(struct config_guest_disk, serial),
      .meaning = "serial number that the guest reads; in the default the guest's name is cut to 14 bytes"},
+    {"transport", .type = CONFIG_TYPE_CHOICE, .choices = transports, .preset = CONFIG_UNSET,
+     .otherwise = "the guest's", .field = offsetof(struct config_guest_disk, transport),
+     .meaning = "how the guest reaches the disk; not with `ahci`, which is a PCI function"},
 };
 
 static const struct config_node guest_nodes[] = {

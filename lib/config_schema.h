@@ -97,6 +97,7 @@ enum config_guest_property {
     CONFIG_GUEST_TSC,
     CONFIG_GUEST_ENTROPY,
     CONFIG_GUEST_VIRTIO_CONSOLE,
+    CONFIG_GUEST_TRANSPORT,
     CONFIG_GUEST_BALLOON,
     CONFIG_GUEST_PASSTHROUGH,
     CONFIG_GUEST_IDENTITY_MEMORY,
@@ -117,6 +118,7 @@ enum config_rule {
     CONFIG_RULE_TWO_STORES, /* a disk with more than one of them */
     CONFIG_RULE_QUEUES,     /* a guest's card that has one pair of queues, and is to have more */
     CONFIG_RULE_OVERLAY,    /* a guest's disk that is read-only and has an overlay */
+    CONFIG_RULE_TRANSPORT,  /* a guest's card or disk that is no virtio device, and is to have a transport */
     CONFIG_RULES,
 };
 

@@ -333,10 +333,14 @@ bool config_breaks_rule(enum config_rule rule, const struct config_node *node, u
                (rule == CONFIG_RULE_TWO_STORES && stores > 1);
     case CONFIG_KIND_GUEST_DISK:
         disk = record;
-        return rule == CONFIG_RULE_OVERLAY && disk->read_only == 1 && disk->overlay == 1;
+        return (rule == CONFIG_RULE_OVERLAY && disk->read_only == 1 && disk->overlay == 1) ||
+               (rule == CONFIG_RULE_TRANSPORT && disk->type == CONFIG_DISK_AHCI &&
+                is_given(node, given, "transport"));
     case CONFIG_KIND_NET:
         net = record;
-        return rule == CONFIG_RULE_QUEUES && net->type == CONFIG_NET_E1000 && net->queues > 1;
+        return net->type == CONFIG_NET_E1000 &&
+               ((rule == CONFIG_RULE_QUEUES && net->queues > 1) ||
+                (rule == CONFIG_RULE_TRANSPORT && is_given(node, given, "transport")));
     case CONFIG_KIND_HOST:
     case CONFIG_KIND_NETWORK:
         break;

@@ -26,7 +26,7 @@ $(GUESTS)/vmlinuz: $(GUESTS)/vmlinuz-cloud
 	$(Q)ln -sf vmlinuz-cloud $@
 
 # The drivers that the guests' virtio devices need are modules of that kernel. In the order of loading.
-GUEST_MODULES := virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net \
+GUEST_MODULES := virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_mmio failover net_failover virtio_net \
     virtio_blk virtio-rng virtio_console virtio_balloon
 
 $(GUESTS)/initrd.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-cloud tools/make-initramfs.sh tools/guest-modules.sh \

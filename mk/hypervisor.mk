@@ -31,7 +31,7 @@ HYPERVISOR_CODEGEN = -std=gnu11 $(OPTIMISE) -g -ffreestanding -fbuiltin -fno-bui
 OPTIMISE    = -Os
 HOT_SOURCES := $(wildcard arch/x86/engine/*.c arch/x86/engine/*/*.c arch/x86/emulate/*.c arch/x86/guest/lapic*.c arch/x86/guest/pv*.c \
     arch/x86/guest/pic.c arch/x86/guest/ioapic.c arch/x86/guest/lines.c arch/x86/guest/pm.c arch/x86/guest/msr.c devices/uart16550.c \
-    devices/service_pci.c) \
+    devices/service_pci.c devices/service_mmio.c) \
     arch/x86/window.c arch/x86/fpu.c core/bus.c core/guest_memory.c core/sched.c core/timer.c core/cpu.c
 $(HOT_SOURCES:%=$(X86)/%.o): OPTIMISE = -O2
 

@@ -43,6 +43,11 @@ static inline int service_call_line(unsigned device, bool level) {
     return service_call(SERVICE_CALL_LINE, device, level, 0, 0);
 }
 
+/* -ENODEV: the device has no interrupt status. */
+static inline int service_call_status(unsigned device, uint32_t clear, uint32_t set) {
+    return service_call(SERVICE_CALL_STATUS, device, clear, set, 0);
+}
+
 /* -ESTALE: the request with that sequence number is no more. */
 static inline int service_call_answer(unsigned slot, uint32_t sequence) {
     return service_call(SERVICE_CALL_ANSWER, slot, sequence, 0, 0);

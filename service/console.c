@@ -87,7 +87,7 @@ void console_event(unsigned vm) {
     device_again(&made->device);
 }
 
-int console_make(unsigned vm, unsigned slot) {
+int console_make(unsigned vm, const struct device_place *place) {
     struct console_device *made = heap_allocate(sizeof(*made));
 
     if (!made)
@@ -99,7 +99,7 @@ int console_make(unsigned vm, unsigned slot) {
     made->console.opened = opened;
     made->console.columns = COLUMNS;
     made->console.rows = ROWS;
-    int error = device_add(&made->device, &made->console.device, vm, slot << 3, vm << 8 | slot);
+    int error = device_add(&made->device, &made->console.device, vm, place);
     if (error)
         return error;
     /* After a restart, or a reset that we have not seen, the hypervisor may think otherwise. */

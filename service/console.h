@@ -6,9 +6,10 @@
 
 /* No guest has one after this. */
 void console_init(void);
-/* Makes VM `vm`'s, in slot `slot` of its bus 0, or takes it up where it was before a restart. 0; -ENOMEM; or
- * device_add()'s error. */
-int console_make(unsigned vm, unsigned slot);
+struct device_place;
+
+/* Makes VM `vm`'s, or takes it up where it was before a restart. 0; -ENOMEM; or device_add()'s error. */
+int console_make(unsigned vm, const struct device_place *place);
 /* SERVICE_EVENT_CONSOLE for VM `vm`; nothing if it has none. */
 void console_event(unsigned vm);
 

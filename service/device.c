@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Virtio devices of guests over PCI (see service/device.h).
+// Virtio devices of guests over PCI and MMIO (see service/device.h).
 #include "service/device.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 
 _Static_assert(sizeof(struct virtio_record) <= PLAIN_DEVICE_RECORD, "the board has room for a record");
 
+/* Its owner is the transport. */
 struct device *device_of(const struct virtio_device *virtio) {
-    const struct virtio_pci *pci = virtio->owner;
-    return pci->owner;
+    return (struct device *)((char *)virtio->owner - offsetof(struct device, transport));
 }
 
 /* ---- what the transport calls */
@@ -33,6 +33,11 @@ static int interrupt(struct virtio_pci *pci, unsigned vector) {
 static void line(struct virtio_pci *pci, bool level) {
     const struct device *device = pci->owner;
     (void)service_call_line(device->plain.number, level);
+}
+
+static void status(struct virtio_mmio *mmio, uint32_t clear, uint32_t set) {
+    const struct device *device = mmio->owner;
+    (void)service_call_status(device->plain.number, clear, set);
 }
 
 static void note(struct virtio_device *virtio, const char *text) {
@@ -59,12 +64,20 @@ static void doorbell(struct loop_device *loop, uint32_t bits) {
 }
 
 static uint64_t device_read(struct loop_device *loop, unsigned bar, uint32_t offset, unsigned size) {
-    return virtio_pci_read(of_loop(loop)->virtio, bar, offset, size);
+    const struct device *device = of_loop(loop);
+
+    return device->place.mmio ? virtio_mmio_read(device->virtio, offset, size)
+                              : virtio_pci_read(device->virtio, bar, offset, size);
 }
 
 static void device_write(struct loop_device *loop, unsigned bar, uint32_t offset, unsigned size,
                          uint64_t value) {
-    virtio_pci_write(of_loop(loop)->virtio, bar, offset, size, value);
+    const struct device *device = of_loop(loop);
+
+    if (device->place.mmio)
+        virtio_mmio_write(device->virtio, offset, size, value);
+    else
+        virtio_pci_write(device->virtio, bar, offset, size, value);
 }
 
 static void refused(struct loop_device *loop) {
@@ -93,18 +106,35 @@ static struct device *of_plain(struct plain_device *plain) {
 
 static void describe(struct plain_device *plain, struct service_device *out) {
     const struct device *device = of_plain(plain);
-    virtio_pci_describe(device->virtio, plain->vm, plain->devfn, plain->loop.token, out);
+    if (device->place.mmio)
+        virtio_mmio_describe(device->virtio, plain->vm, device->place.at, plain->loop.token, out);
+    else
+        virtio_pci_describe(device->virtio, plain->vm, plain->devfn, plain->loop.token, out);
 }
 
 static void reset(struct plain_device *plain) {
     struct device *device = of_plain(plain);
 
     device->messages = false;
-    virtio_pci_reset(device->virtio);
+    if (device->place.mmio)
+        virtio_mmio_reset(device->virtio);
+    else
+        virtio_pci_reset(device->virtio);
 }
 
-int device_add(struct device *device, struct virtio_device *virtio, unsigned vm, unsigned devfn,
-               uint32_t token) {
+/* A record that is not sound has its line in the log; the device goes on without. */
+static void start(struct device *device) {
+    if (device->place.mmio) {
+        device->transport.mmio = (struct virtio_mmio){.status = status, .owner = device};
+        (void)virtio_mmio_init(&device->transport.mmio, device->virtio);
+    } else {
+        device->transport.pci = (struct virtio_pci){.interrupt = interrupt, .line = line, .owner = device};
+        (void)virtio_pci_init(&device->transport.pci, device->virtio);
+    }
+}
+
+int device_add(struct device *device, struct virtio_device *virtio, unsigned vm,
+               const struct device_place *place) {
     void *record;
 
     device->plain.loop = (struct loop_device){
@@ -113,20 +143,17 @@ int device_add(struct device *device, struct virtio_device *virtio, unsigned vm,
     device->plain.describe = describe;
     device->plain.reset = reset;
     device->virtio = virtio;
-    int error = plain_device_add(&device->plain, vm, devfn, token, &record);
+    device->place = *place;
+    int error = plain_device_add(&device->plain, vm, place->mmio ? 0 : place->at, place->token, &record);
     if (error)
         return error;
-    device->pci.interrupt = interrupt;
-    device->pci.line = line;
-    device->pci.owner = device;
     virtio->name = device->name;
     virtio->memory = window_memory(vm);
     virtio->record = record;
     virtio->features_offered |= VIRTIO_VERSION_1 | VIRTIO_RING_INDIRECT | VIRTIO_RING_EVENT |
                                 VIRTIO_RING_PACKED | VIRTIO_RING_IN_ORDER;
     virtio->log = note;
-    /* A record that is not sound has its line in the log; the device goes on without. */
-    (void)virtio_pci_init(&device->pci, virtio);
+    start(device);
     plain_device_attach(&device->plain);
     return 0;
 }

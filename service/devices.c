@@ -59,6 +59,16 @@ static const struct config *config;
 static struct ether_switch *networks[CONFIG_MAX_NETWORKS];
 static struct disk *disks[CONFIG_MAX_DISKS]; /* NULL: it could not be made */
 
+/* A virtio device's place: its slot is that of its index among the guest's devices, or its place over MMIO is
+ * `mmio`. */
+static struct device_place place_of(unsigned vm, unsigned index, uint32_t transport, unsigned mmio) {
+    bool over_mmio = transport == CONFIG_TRANSPORT_MMIO;
+
+    return (struct device_place){.mmio = over_mmio,
+                                 .at = (uint8_t)(over_mmio ? mmio : (FIRST_SLOT + index) << 3),
+                                 .token = vm << 8 | (index + 1)};
+}
+
 /* ---- networks */
 
 /* A network's time is in ms; as near as makes no difference, and without a division. */
@@ -110,10 +120,10 @@ static int make_net(unsigned vm, unsigned index, const struct config_net *card) 
     made->late.expired = net_expired;
     made->net.device.name = made->device.name;
     made->net.device.record = &none;
+    struct device_place place = place_of(vm, index, card->transport, SERVICE_MMIO_NET + card->number);
     int error = net_init(&made->net, &setup);
     if (!error)
-        error = device_add(&made->device, &made->net.device, vm, (FIRST_SLOT + index) << 3,
-                           vm << 8 | (index + 1));
+        error = device_add(&made->device, &made->net.device, vm, &place);
     if (!error)
         figures_add_port(vm, &made->net.port);
     return error;
@@ -265,8 +275,8 @@ static int make_blk(unsigned vm, unsigned index, const struct config_guest *gues
     virtio_blk_init(&made->blk, which, serial,
                     guest->vcpus < VIRTIO_BLK_MAX_QUEUES ? guest->vcpus : VIRTIO_BLK_MAX_QUEUES,
                     disk->read_only != 0, blk_again);
-    error =
-        device_add(&made->device, &made->blk.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+    struct device_place place = place_of(vm, index, disk->transport, SERVICE_MMIO_DISK + disk->number);
+    error = device_add(&made->device, &made->blk.device, vm, &place);
     if (!error)
         figures_add_user(vm, disk, &made->blk.counters);
     return error;
@@ -315,7 +325,7 @@ static void rng_again(struct virtio_rng *rng) {
     device_again(device_of(&rng->device));
 }
 
-static int make_rng(unsigned vm, unsigned index) {
+static int make_rng(unsigned vm, unsigned index, uint32_t transport) {
     struct rng_device *made = heap_allocate(sizeof(*made));
 
     if (!made)
@@ -324,7 +334,8 @@ static int make_rng(unsigned vm, unsigned index) {
     made->device.run = rng_work;
     made->more.expired = rng_more;
     virtio_rng_init(&made->rng, rng_entropy, made, rng_again);
-    return device_add(&made->device, &made->rng.device, vm, (FIRST_SLOT + index) << 3, vm << 8 | (index + 1));
+    struct device_place place = place_of(vm, index, transport, SERVICE_MMIO_ENTROPY);
+    return device_add(&made->device, &made->rng.device, vm, &place);
 }
 
 /* Whether the machine has a source, which guests may be shown. */
@@ -395,10 +406,11 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
         }
     }
     if (entropy && guest->entropy)
-        complain(guest, "entropy", 0, make_rng(vm, index));
+        complain(guest, "entropy", 0, make_rng(vm, index, guest->transport));
     index += guest->entropy;
+    struct device_place place = place_of(vm, index, guest->transport, SERVICE_MMIO_CONSOLE);
     if (guest->virtio_console)
-        complain(guest, "console", 0, console_make(vm, FIRST_SLOT + index));
+        complain(guest, "console", 0, console_make(vm, &place));
 }
 
 void devices_init(struct service_board *service_board, const struct config *service_config) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PCI functions of guests: number, record, and their VM's starts (see service/plain_device.h).
+// Devices of guests: number, record, and their VM's starts (see service/plain_device.h).
 #include "service/plain_device.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static void mark(struct plain_device *device) {
     device->resets = *device->marked = resets_of(device->vm);
 }
 
-/* The number of the PCI function, which is made unless the hypervisor knows it already. */
+/* The number of the device, which is made unless the hypervisor knows it already. */
 static int function_of(struct plain_device *device) {
     static struct service_device description; /* the hypervisor reads it: in our own memory */
     int number = loop_find(device->loop.token);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A PCI function of a guest's, whatever it is: its number at the hypervisor, made or found by its token; its
+// A device of a guest's, whatever it is: its number at the hypervisor, made or found by its token; its
 // record in the board; and what happens when its VM starts anew. Virtio devices (service/device.h) and
 // emulated cards stand on this.
 #ifndef SAGUARO_SERVICE_PLAIN_DEVICE_H
@@ -30,10 +30,11 @@ struct plain_device {
 /* The board, before all else. No device is known after this. */
 void plain_device_init(struct service_board *board);
 /*
- * Shows the device to VM `vm` on bus 0, or takes it up where it was before a restart. `token`: its name for
- * the hypervisor, the same in each run, not 0. *record: PLAIN_DEVICE_RECORD bytes, 8-byte aligned, all zero
- * unless they are what the device left there in this run of its VM. The loop does not know it yet:
- * plain_device_attach(). 0; -ENOMEM: there was no room for the VM's RAM; or SERVICE_CALL_DEVICE's error.
+ * Shows the device to VM `vm` (devfn: its place if that is on bus 0), or takes it up where it was before a
+ * restart. `token`: its name for the hypervisor, the same in each run, not 0. *record: PLAIN_DEVICE_RECORD
+ * bytes, 8-byte aligned, all zero unless they are what the device left there in this run of its VM. The loop
+ * does not know it yet: plain_device_attach(). 0; -ENOMEM: there was no room for the VM's RAM; or
+ * SERVICE_CALL_DEVICE's error.
  */
 int plain_device_add(struct plain_device *device, unsigned vm, unsigned devfn, uint32_t token, void **record);
 /* Events come from now on. */

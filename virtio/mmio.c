@@ -2,6 +2,8 @@
 // Virtio over MMIO, version 2 (virtio 1.2, 4.2).
 #include "virtio/mmio.h"
 
+#include <string.h>
+
 #define MAGIC   0x74726976u /* "virt" */
 #define VERSION 2u
 #define VENDOR  0x1af4u
@@ -20,8 +22,6 @@ enum {
     QUEUE_SIZE_MAX = 0x034,
     QUEUE_SIZE = 0x038,
     QUEUE_READY = 0x044,
-    INTERRUPT_STATUS = 0x060,
-    INTERRUPT_ACK = 0x064,
     STATUS = 0x070,
     QUEUE_DESC = 0x080, /* low half; the high one follows */
     QUEUE_DRIVER = 0x090,
@@ -31,44 +31,61 @@ enum {
     CONFIG_GENERATION = 0x0fc,
 };
 
-/* ---- the interrupt: high while a bit of its status is set (4.2.3.4) */
+/* ---- the device as the hypervisor shows it */
 
-static void update_line(struct virtio_device *device) {
+void virtio_mmio_describe(const struct virtio_device *device, unsigned vm, unsigned place, uint32_t token,
+                          struct service_device *out) {
+    struct service_region *region = out->region;
+
+    memset(out, 0, sizeof(*out));
+    out->token = token;
+    out->vm = (uint16_t)vm;
+    out->bus = SERVICE_BUS_MMIO;
+    out->place = (uint8_t)place;
+    out->bar_size[0] = SERVICE_MMIO_SIZE;
+    *region++ = (struct service_region){.size = VIRTIO_MMIO_NOTIFY, .kind = SERVICE_REGION_REQUEST};
+    *region++ = (struct service_region){.offset = VIRTIO_MMIO_NOTIFY,
+                                        .size = 4,
+                                        .stride = (uint16_t)device->queue_count,
+                                        .kind = SERVICE_REGION_SELECT};
+    *region++ =
+        (struct service_region){.offset = VIRTIO_MMIO_STATUS, .size = 8, .kind = SERVICE_REGION_STATUS};
+    *region = (struct service_region){.offset = VIRTIO_MMIO_STATUS + 8,
+                                      .size = VIRTIO_MMIO_CONFIG - (VIRTIO_MMIO_STATUS + 8) +
+                                              ((device->config_size + 3) & ~3u),
+                                      .kind = SERVICE_REGION_REQUEST};
+}
+
+/* ---- interrupts */
+
+static void set_status(struct virtio_device *device, uint32_t clear, uint32_t set) {
     struct virtio_mmio *mmio = device->owner;
-    bool level = device->record->isr != 0;
-
-    if (mmio->raised != level) {
-        mmio->raised = level;
-        mmio->line(mmio, level);
-    }
+    mmio->status(mmio, clear, set);
 }
 
 static void interrupt_queue(struct virtio_device *device, unsigned index) {
     (void)index;
-    device->record->isr |= VIRTIO_ISR_QUEUE;
-    update_line(device);
+    set_status(device, 0, VIRTIO_ISR_QUEUE);
 }
 
 static void interrupt_config(struct virtio_device *device) {
-    device->record->isr |= VIRTIO_ISR_CONFIG;
-    update_line(device);
+    set_status(device, 0, VIRTIO_ISR_CONFIG);
 }
 
 int virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *device) {
     device->owner = mmio;
     device->interrupt_queue = interrupt_queue;
     device->interrupt_config = interrupt_config;
-    /* The line may be at either level, if our program ended while it changed it. */
-    mmio->raised = false;
-    mmio->line(mmio, false);
     int error = virtio_device_init(device);
-    update_line(device);
+    /* What the hypervisor has kept is for a driver that is under way alone. */
+    if (!(device->record->status & VIRTIO_STATUS_DRIVER_OK))
+        set_status(device, UINT32_MAX, 0);
     return error;
 }
 
 void virtio_mmio_reset(struct virtio_device *device) {
     virtio_device_reset(device);
-    update_line(device);
+    set_status(device, UINT32_MAX, 0);
 }
 
 /* ---- registers */
@@ -99,8 +116,6 @@ static uint32_t read_register(const struct virtio_device *device, unsigned offse
         return queue ? device->queue_size[record->queue_select] : 0;
     case QUEUE_READY:
         return queue ? queue->enabled : 0;
-    case INTERRUPT_STATUS:
-        return record->isr;
     case STATUS:
         return record->status;
     case SHM_LENGTH: /* there is no shared memory region: all ones */
@@ -153,17 +168,11 @@ static void write_register(struct virtio_device *device, unsigned offset, uint32
         else if (value == 0)
             virtio_device_reset_queue(device, record->queue_select);
         break;
-    case VIRTIO_MMIO_NOTIFY:
-        virtio_device_notify(device, value);
-        break;
-    case INTERRUPT_ACK:
-        record->isr &= (uint8_t)~value;
-        update_line(device);
-        break;
     case STATUS: /* only 0 itself resets */
-        if (value == 0 || (value & 0xff))
+        if (value == 0)
+            virtio_mmio_reset(device);
+        else if (value & 0xff)
             virtio_device_set_status(device, (uint8_t)value);
-        update_line(device);
         break;
     case QUEUE_DESC:
     case QUEUE_DESC + 4:

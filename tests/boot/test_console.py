@@ -7,8 +7,8 @@ from machine import config, guest_file, linux
 FILES = {"vmlinuz": "vmlinuz-cloud", "initrd.gz": "initrd.gz"}
 
 
-def start(boot):
-    text = config({"web": linux("web", 'virtio-console = "yes";', "console=hvc0")})
+def start(boot, more=""):
+    text = config({"web": linux("web", f'virtio-console = "yes"; {more}', "console=hvc0")})
     machine = boot(text, {name: guest_file(path) for name, path in FILES.items()})
     machine.wait_ready("web")
     machine.expect(r"\[web\] Enter 'help'")  # its shell reads keys from now on
@@ -37,8 +37,8 @@ def test_virtio_console(boot):
 
 
 def test_virtio_console_over_restart(boot):
-    """What a guest prints while the service VM starts anew is not lost; the console stays open."""
-    machine = start(boot)
+    """What a guest prints while the service VM starts anew is not lost; the console stays open. It is one over MMIO."""
+    machine = start(boot, 'transport = "mmio";')
     with machine.console("web"):
         machine.shell("{ (sleep 2; echo; seq 10001 13000; echo SEQ''-DONE) & }")
     machine.expect(r"\[web\] 10200\r\n")

@@ -69,7 +69,8 @@ GROUPS = {
                          ends=r"crashed: cannot emulate the instruction db 00 .*\(address 0xd0000000\)"),
         "witness": Guest("witness.elf", more="priority = <20>;"),
     },
-    "virtio": {"virtio": virtio()},
+    "virtio": {"virtio": virtio(),
+               "virtio-mmio": Guest("virtio.elf", cmdline="mmio", nodes='disk0 { disk = "other"; serial = "s"; transport = "mmio"; };')},
     # Beside one that breaks all rules, and on the same network, another one goes on.
     "virtio-hostile": {"virtio-hostile": virtio("hostile"), "virtio-watch": virtio("watch", disk="other", more="priority = <20>;")},
     "virtio-noise": {"virtio-noise": virtio("noise"), "virtio-watch": virtio("watch", disk="other", more="priority = <20>;"),

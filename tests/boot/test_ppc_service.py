@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The service VM and its devices on PowerPC, with Linux guests: a network, disks, both kinds of interrupts, and what becomes of them
+# The service VM and its devices on PowerPC, with Linux guests: a network, disks, each kind of interrupts, and what becomes of them
 # when a guest or the service VM itself starts again.
 import re
 
@@ -129,12 +129,14 @@ def test_disk_outlives_guest(machine, guest):
     assert re.search(r"running, 16 MiB, .* started 1 times", machine.monitor("service"))
 
 
-@pytest.mark.parametrize("web", ["", "vcpus = <2>;"], ids=["one-cpu", "two-cpus"])
+@pytest.mark.parametrize("web", ['transport = "mmio";', "vcpus = <2>;"], ids=["one-cpu-mmio", "two-cpus"])
 def test_service_restart(boot_ppc, ppc_files, web):
     """Three times during a checked copy and a transfer: nothing is lost, nothing comes twice."""
     machine = start(boot_ppc, two_guests(web, db_cmdline=" pci=nomsi"), {**ppc_files, "vmlinux-smp": guest_file("vmlinux-smp")})
     sent = publish(machine, "db", 16)
     with machine.console("web"):
+        if "mmio" in web:
+            assert machine.shell("ls /sys/bus/platform/drivers/virtio-mmio | grep -c '\\.virtio$'")[1].strip() == "2"
         assert machine.shell("dd if=/dev/urandom of=/tmp/big bs=1M count=4 2>/dev/null")[0] == 0
         # Short lines: no more than 256 bytes wait for a guest that is slow to read.
         machine.shell("copies() { for i in 1 2 3 4 5 6; do cp /tmp/big /data/copy; sync; echo 3 >/proc/sys/vm/drop_caches; "
@@ -157,6 +159,10 @@ def test_service_restart(boot_ppc, ppc_files, web):
         with machine.console(guest):
             assert machine.shell(f"ping -c 3 -W 10 {other}")[0] == 0
             assert machine.shell(BAD) == (1, "")
+    if "mmio" in web:
+        with machine.console("web"):
+            found = interrupts(machine)
+            assert len(found) == 2 and all(kind == "OpenPIC" and number > 0 for kind, number in found.values()), found
 
 
 def test_virtio_console(boot_ppc, ppc_files):

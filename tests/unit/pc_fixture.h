@@ -15,6 +15,7 @@
 #include "arch/x86/vm.h"
 #include "core/console.h"
 #include "core/log.h"
+#include "devices/service_mmio.h"
 #include "lib/config.h"
 #include "lib/state.h"
 
@@ -38,7 +39,8 @@ static struct fixture {
     struct console_receiver receiver;
     unsigned ready; /* calls of console_guest_ready() */
     unsigned logged;
-    size_t heap; /* bytes allocated */
+    uint32_t places; /* of devices that are on no bus */
+    size_t heap;     /* bytes allocated */
 } fixture;
 
 static inline struct vm *vm(void) {
@@ -116,6 +118,11 @@ void console_guest_output(struct vm *which, const uint8_t *bytes, size_t count) 
     assert_true(fixture.output_length + count < sizeof(fixture.output));
     memcpy(fixture.output + fixture.output_length, bytes, count);
     fixture.output_length += count;
+}
+
+uint32_t service_mmio_places(const struct vm *which) {
+    assert_ptr_equal(which, vm());
+    return fixture.places;
 }
 
 void pc_line_set(struct vm *which, unsigned gsi, bool level) {

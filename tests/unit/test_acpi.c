@@ -258,6 +258,7 @@ static void test_aml_terms(void **state) {
 static void test_sizes(void **state) {
     (void)state;
     vm()->vcpu_count = VM_MAX_VCPUS;
+    fixture.places = (1u << SERVICE_MMIO_PLACES) - 1;
     struct acpi_tables *t = calloc(1, sizeof(*t));
     assert_int_equal(acpi_build(vm(), t), 0);
     assert_true(t->used + 1024 < ACPI_TABLES_SIZE);
@@ -276,6 +277,7 @@ static void test_disassembly(void **state) {
         skip();
     }
     vm()->vcpu_count = VM_MAX_VCPUS;
+    fixture.places = 1u << SERVICE_MMIO_DISK | 1u << SERVICE_MMIO_CONSOLE;
     assert_int_equal(pc_acpi_write(vm()), 0);
     uint64_t dsdt = get(find("FACP") + 40, 4);
     char directory[] = "/tmp/saguaro-acpi-XXXXXX", name[64], command[320], line[256];
@@ -289,8 +291,12 @@ static void test_disassembly(void **state) {
              "cd %s && iasl -d dsdt.aml >d.log 2>&1 && iasl -we dsdt.dsl >c.log 2>&1", directory);
     int status = system(command);
     /* The source names what it should. */
-    static const char *const wanted[] = {"_S5",     "PNP0A08",  "PNP0501", "PNP0B00",
-                                         "PNP0C02", "ACPI0007", "_PRT",    "C00F"};
+    static const char *const wanted[] = {
+        "_S5",        "PNP0A08",    "PNP0501",    "PNP0B00",
+        "PNP0C02",    "ACPI0007",   "_PRT",       "C00F",
+        "LNRO0005",   "V008",       "V011",       "ResourceConsumer, Level, ActiveHigh, Shared",
+        "0x00000014", "0xFEF08000", "0xFEF11000",
+    };
     bool found[array_count(wanted)] = {0};
     snprintf(name, sizeof(name), "%s/dsdt.dsl", directory);
     file = fopen(name, "r");
@@ -311,6 +317,30 @@ static bool holds(const struct acpi_tables *t, const char *name) {
         if (memcmp(t->data + i, name, 4) == 0)
             return true;
     return false;
+}
+
+/* Each place that the guest has is there, with its registers and its line, and no other. */
+static void test_mmio_devices(void **state) {
+    (void)state;
+    struct acpi_tables *t = calloc(1, sizeof(*t));
+    assert_int_equal(acpi_build(vm(), t), 0);
+    assert_false(holds(t, "LNRO"));
+    memset(t, 0, sizeof(*t));
+    fixture.places = 1u << 9 | 1u << 2;
+    assert_int_equal(acpi_build(vm(), t), 0);
+    static const uint8_t wanted[][30] = {
+        {0x86, 9, 0, 1, 0x00, 0x20, 0xf0, 0xfe, 0x00, 0x10, 0, 0, 0x89, 6, 0, 9, 1, 22, 0, 0, 0, 0x79},
+        {0x86, 9, 0, 1, 0x00, 0x90, 0xf0, 0xfe, 0x00, 0x10, 0, 0, 0x89, 6, 0, 9, 1, 21, 0, 0, 0, 0x79},
+    };
+    unsigned found[2] = {0}, names = 0;
+    for (uint32_t i = 0; i + 30 <= t->used; i++) {
+        for (unsigned j = 0; j < 2; j++)
+            found[j] += memcmp(t->data + i, wanted[j], 22) == 0;
+        names += memcmp(t->data + i, "LNRO0005", 9) == 0;
+    }
+    assert_true(found[0] == 1 && found[1] == 1 && names == 2);
+    assert_true(holds(t, "V002") && holds(t, "V009"));
+    free(t);
 }
 
 static void test_no_console(void **state) {
@@ -337,6 +367,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_sizes, start, stop),
         cmocka_unit_test_setup_teardown(test_disassembly, start, stop),
         cmocka_unit_test_setup_teardown(test_no_console, start, stop),
+        cmocka_unit_test_setup_teardown(test_mmio_devices, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

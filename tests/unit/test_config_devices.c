@@ -103,6 +103,56 @@ static void test_everything(void **state) {
     assert_int_equal(disk[2].read_only, 0);
 }
 
+/* The guest's transport is that of all that says nothing else; what is no virtio device is on PCI. */
+static void test_transport(void **state) {
+    static const char rest[] =
+        "networks { lan { }; }; disks { d { memory = \"1M\"; shared = \"yes\"; }; }; };";
+    static const struct {
+        const char *guest;
+        uint32_t places;
+    } rows[] = {
+        {"net0 { network = \"lan\"; }; disk0 { disk = \"d\"; };", 0},
+        {"transport = \"pci\"; virtio-console = \"yes\"; net0 { network = \"lan\"; };", 0},
+        {"net3 { network = \"lan\"; transport = \"mmio\"; }; net1 { network = \"lan\"; };", 1u << 3},
+        {"disk7 { disk = \"d\"; transport = \"mmio\"; };", 1u << 15},
+        {"transport = \"mmio\";", 0},
+        {"transport = \"mmio\"; entropy = \"yes\";", 1u << 16},
+        {"transport = \"mmio\"; virtio-console = \"yes\"; net0 { network = \"lan\"; };"
+         "disk1 { disk = \"d\"; transport = \"pci\"; }; disk2 { disk = \"d\"; };",
+         1u << 17 | 1u << 16 | 1u << 10 | 1u},
+        {"transport = \"mmio\"; entropy = \"no\"; net0 { network = \"lan\"; type = \"e1000\"; };"
+         "disk0 { disk = \"d\"; type = \"ahci\"; };",
+         0},
+    };
+    static const struct {
+        const char *guest, *error;
+    } wrong[] = {
+        {"transport = \"isa\";", "transport"},
+        {"net0 { network = \"lan\"; type = \"e1000\"; transport = \"mmio\"; };",
+         "net0 of guest \"g\" is a PCI function: \"transport\" is for virtio devices"},
+        {"net0 { network = \"lan\"; transport = \"pci\"; type = \"e1000\"; };",
+         "net0 of guest \"g\" is a PCI function: \"transport\" is for virtio devices"},
+        {"disk3 { disk = \"d\"; type = \"ahci\"; transport = \"mmio\"; };",
+         "disk3 of guest \"g\" is a PCI function: \"transport\" is for virtio devices"},
+    };
+    char text[1024];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(text, sizeof(text), HEAD "guests { g { kernel = \"k\"; memory = \"1M\"; %s }; }; %s",
+                 rows[i].guest, rest);
+        reads(text);
+        assert_int_equal(config_mmio_places(&fixture.config.guests[0]), rows[i].places);
+    }
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        snprintf(text, sizeof(text), HEAD "guests { g { kernel = \"k\"; memory = \"1M\"; %s }; }; %s",
+                 wrong[i].guest, rest);
+        assert_int_not_equal(fixture_check_for(CONFIG_ARCH_X86, text), 0);
+        if (!strstr(fixture.errors, wrong[i].error))
+            fail_msg("%s", fixture.errors);
+    }
+}
+
 /* What is there without being asked for. */
 static void test_defaults(void **state) {
     static const struct {
@@ -591,11 +641,11 @@ static void test_damaged(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_files),      cmocka_unit_test(test_machine),
-        cmocka_unit_test(test_compiled),   cmocka_unit_test(test_only_compiled),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_everything),    cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_transport),     cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_machine),       cmocka_unit_test(test_compiled),
+        cmocka_unit_test(test_only_compiled), cmocka_unit_test(test_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

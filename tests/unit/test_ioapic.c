@@ -154,6 +154,32 @@ static void test_level_shared_vector(void **state) {
     assert_int_equal(take_interrupt(0), -1);
 }
 
+/* Devices that are on no bus share four lines: each is up while one of its devices is. */
+static void test_mmio_lines(void **state) {
+    (void)state;
+    assert_true(arch_mmio_place(0) == 0xfef00000 && arch_mmio_place(17) == 0xfef11000);
+    enable_all(true);
+    for (unsigned i = 0; i < 4; i++)
+        set_entry(20 + i, TO(1) | LEVEL | (0x61 + i));
+    for (unsigned place = 0; place < SERVICE_MMIO_PLACES; place++) {
+        arch_mmio_line(vm(), place, true);
+        arch_mmio_line(vm(), place, true);
+        assert_int_equal(take_interrupt(1), 0x61 + place % 4);
+        arch_mmio_line(vm(), place, false);
+        wrmsr(1, 0x80b, 0);
+        assert_int_equal(take_interrupt(1), -1);
+    }
+    arch_mmio_line(vm(), 3, true);
+    arch_mmio_line(vm(), 7, true);
+    arch_mmio_line(vm(), 3, false);
+    assert_int_equal(take_interrupt(1), 0x64);
+    wrmsr(1, 0x80b, 0);
+    assert_int_equal(take_interrupt(1), 0x64); /* the other one still asks */
+    arch_mmio_line(vm(), 7, false);
+    wrmsr(1, 0x80b, 0);
+    assert_int_equal(take_interrupt(1), -1);
+}
+
 static void test_directed_eoi(void **state) {
     (void)state;
     enable_all(true);
@@ -276,6 +302,7 @@ int main(void) {
         TEST(test_registers),    TEST(test_edge),           TEST(test_level),
         TEST(test_directed_eoi), TEST(test_nobody_listens), TEST(test_level_shared_vector),
         TEST(test_msi),          TEST(test_delivery_modes), TEST(test_state),
+        TEST(test_mmio_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 // unit-sources: arch/ppc/guest/mpic_registers.c arch/ppc/guest/mpic_state.c arch/ppc/guest/mpic_timer.c
 // unit-sources: arch/ppc/guest/pci.c arch/ppc/guest/spin_table.c devices/pci_function.c devices/uart16550.c
 // unit-sources: core/bus.c core/platform.c lib/state.c
+#include "abi/service.h"
 #include "ppc_fixture.h"
 #include "arch/ppc/guest/gpio.h"
 #include "arch/ppc/guest/mpic.h"
@@ -341,6 +342,22 @@ static void test_pci_pins(void **state) {
     arch_pci_remove(vm(), &a);
 }
 
+/* Devices that are on no bus: each has its own registers and its own source. */
+static void test_mmio_lines(void **state) {
+    (void)state;
+    assert_true(arch_mmio_place(0) == BOARD_MMIO);
+    assert_true(arch_mmio_place(SERVICE_MMIO_PLACES - 1) == BOARD_MMIO + 0x11000);
+    for (unsigned i = 0; i < SERVICE_MMIO_PLACES; i++)
+        set(VPR(BOARD_MMIO_IRQ + i), 0x00c00000); /* level, high */
+    for (unsigned place = 0; place < SERVICE_MMIO_PLACES; place++) {
+        arch_mmio_line(vm(), place, true);
+        for (unsigned i = 0; i < SERVICE_MMIO_PLACES; i++)
+            assert_int_equal(is_up(BOARD_MMIO_IRQ + i), i == place);
+        arch_mmio_line(vm(), place, false);
+        assert_false(is_up(BOARD_MMIO_IRQ + place));
+    }
+}
+
 static void test_pci_messages(void **state) {
     (void)state;
     const uint64_t msiir = 0xdff00000 + BOARD_MPIC + 0x1740;
@@ -548,6 +565,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_gpio_state, start, stop),
         cmocka_unit_test_setup_teardown(test_pci, start, stop),
         cmocka_unit_test_setup_teardown(test_pci_pins, start, stop),
+        cmocka_unit_test_setup_teardown(test_mmio_lines, start, stop),
         cmocka_unit_test_setup_teardown(test_pci_messages, start, stop),
         cmocka_unit_test_setup_teardown(test_pci_memory, start, stop),
         cmocka_unit_test_setup_teardown(test_pci_state, start, stop),

@@ -15,6 +15,7 @@
 #include "arch/ppc/guest/device_tree.h"
 #include "arch/ppc/guest/mpic.h"
 #include "arch/ppc/guest/pci.h"
+#include "devices/service_mmio.h"
 #include "lib/config.h"
 
 static uint8_t tree[DEVICE_TREE_SIZE] __attribute__((aligned(8)));
@@ -22,8 +23,16 @@ static struct config_guest config;
 static struct vm machine;
 static struct device_tree_facts facts;
 
+static uint32_t places; /* of devices that are on no bus */
+
+uint32_t service_mmio_places(const struct vm *vm) {
+    assert_ptr_equal(vm, &machine);
+    return places;
+}
+
 static int setup(void **state) {
     (void)state;
+    places = 0;
     memset(&machine, 0, sizeof(machine));
     config = (struct config_guest){.memory = 96u << 20, .cmdline = "console=ttyS0,115200"};
     machine.config = &config;
@@ -162,6 +171,35 @@ static void test_soc(void **state) {
     assert_int_equal(cell("/soc@fe0000000/power-off", "gpios", 1), BOARD_PIN_OFF);
 }
 
+static void test_mmio_devices(void **state) {
+    (void)state;
+    build();
+    assert_true(fdt_path_offset(tree, "/virtio@fe2000000") < 0);
+    places = 1u << SERVICE_MMIO_NET | 1u << SERVICE_MMIO_CONSOLE;
+    build();
+    const char *bus = "/virtio@fe2000000";
+    IS_TEXT(bus, "compatible", "simple-bus");
+    assert_int_equal(cell(bus, "#address-cells", 0), 1);
+    assert_int_equal(cell(bus, "#size-cells", 0), 1);
+    assert_int_equal(cell(bus, "ranges", 0), 0);
+    assert_int_equal(quad(bus, "ranges", 1), BOARD_MMIO);
+    assert_true(cell(bus, "ranges", 3) >= SERVICE_MMIO_PLACES * 0x1000);
+    static const struct {
+        const char *path;
+        uint32_t place;
+    } devices[] = {{"/virtio@fe2000000/virtio@0", 0}, {"/virtio@fe2000000/virtio@11000", 17}};
+    for (unsigned i = 0; i < 2; i++) {
+        IS_TEXT(devices[i].path, "compatible", "virtio,mmio");
+        assert_int_equal(cell(devices[i].path, "reg", 0), devices[i].place * 0x1000);
+        assert_int_equal(cell(devices[i].path, "reg", 1), 0x1000);
+        assert_int_equal(cell(devices[i].path, "interrupts", 0), BOARD_MMIO_IRQ + devices[i].place);
+        assert_int_equal(cell(devices[i].path, "interrupts", 1), 2);
+        assert_int_equal(cell(devices[i].path, "interrupt-parent", 0),
+                         cell("/soc@fe0000000/pic@40000", "phandle", 0));
+    }
+    assert_true(fdt_path_offset(tree, "/virtio@fe2000000/virtio@1000") < 0);
+}
+
 static void test_pci(void **state) {
     (void)state;
     build();
@@ -237,6 +275,7 @@ static void test_size(void **state) {
     memset(cmdline, 'x', CONFIG_MAX_CMDLINE);
     config.cmdline = cmdline;
     machine.vcpu_count = VM_MAX_VCPUS;
+    places = (1u << SERVICE_MMIO_PLACES) - 1;
     facts = (struct device_tree_facts){5000000000, 0x1000000, 0x1000000};
     build();
     int size = (int)fdt_totalsize(tree);
@@ -253,7 +292,7 @@ int main(void) {
         cmocka_unit_test_setup(test_cpus, setup),       cmocka_unit_test_setup(test_soc, setup),
         cmocka_unit_test_setup(test_pci, setup),        cmocka_unit_test_setup(test_pci_pins, setup),
         cmocka_unit_test_setup(test_hypervisor, setup), cmocka_unit_test_setup(test_no_console, setup),
-        cmocka_unit_test_setup(test_size, setup),
+        cmocka_unit_test_setup(test_size, setup),       cmocka_unit_test_setup(test_mmio_devices, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

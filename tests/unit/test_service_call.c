@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/sched.h"
 #include "core/service_internal.h"
+#include "devices/service_mmio.h"
 #include "devices/service_pci.h"
 
 struct cpu *test_cpu;
@@ -179,6 +180,25 @@ int service_pci_line(struct service_function *f, bool level) {
     return 0;
 }
 
+static char mmios[SERVICE_MAX_DEVICES];
+int service_mmio_create(struct vm *vm, unsigned number, const struct service_device *description,
+                        struct service_mmio **out) {
+    assert_ptr_equal(vm, &vms[description->vm]);
+    created = *description;
+    *out = (struct service_mmio *)&mmios[number];
+    return create_result;
+}
+static unsigned mmio_resets[SERVICE_MAX_DEVICES];
+void service_mmio_reset(struct service_mmio *m) {
+    mmio_resets[(char *)m - mmios]++;
+}
+int service_mmio_status(struct service_mmio *m, uint32_t clear, uint32_t set) {
+    got[0] = (uint32_t)((char *)m - mmios);
+    got[1] = clear;
+    got[2] = set;
+    return 0;
+}
+
 int32_t service_console_open(uint32_t vm, uint32_t open) {
     got[0] = vm;
     got[1] = open;
@@ -211,6 +231,7 @@ static int setup(void **state) {
     memset(&service_vcpu, 0, sizeof(service_vcpu));
     memset(memory, 0, sizeof(memory));
     memset(resets, 0, sizeof(resets));
+    memset(mmio_resets, 0, sizeof(mmio_resets));
     service.vm = &service_machine;
     service.board = &board;
     service_machine.service = true;
@@ -351,6 +372,33 @@ static void test_functions(void **state) {
     assert_true(pci[0] == 5 && pci[1] == UINT32_MAX);
     assert_int_equal(call(SERVICE_CALL_PCI_UNMASK, 4, 9, 0, 0), 4);
     assert_int_equal(pci[0], 4);
+}
+
+/* A device on no bus: it has a status and nothing of a PCI function. */
+static void test_mmio_devices(void **state) {
+    (void)state;
+    struct service_device *d = device(11, 0);
+    d->bus = SERVICE_BUS_MMIO;
+    d->place = 9;
+    assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), 0);
+    assert_int_equal(created.place, 9);
+    device(12, 0);
+    assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), 1);
+    device(13, 0)->bus = 2; /* there is none of this number: the function is refused */
+    create_result = -EINVAL;
+    assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), -EINVAL);
+    assert_int_equal(call(SERVICE_CALL_STATUS, 0, 5, 6, 0), 0);
+    assert_true(got[0] == 0 && got[1] == 5 && got[2] == 6);
+    assert_int_equal(call(SERVICE_CALL_STATUS, 1, 5, 6, 0), -ENODEV);
+    assert_int_equal(call(SERVICE_CALL_STATUS, 2, 5, 6, 0), -ENODEV);
+    assert_int_equal(call(SERVICE_CALL_STATUS, SERVICE_MAX_DEVICES, 5, 6, 0), -ENODEV);
+    assert_int_equal(call(SERVICE_CALL_STATUS, UINT32_MAX, 5, 6, 0), -ENODEV);
+    assert_int_equal(call(SERVICE_CALL_LINE, 0, 1, 0, 0), -ENODEV);
+    assert_int_equal(call(SERVICE_CALL_INTERRUPT, 0, 1, 0, 0), -ENODEV);
+    assert_int_equal(call(SERVICE_CALL_CONFIG, 0, 0x40, 1, 0), -ENODEV);
+    service_devices_reset(&vms[0]);
+    assert_true(mmio_resets[0] == 1 && resets[0] == 0);
+    assert_true(mmio_resets[1] == 0 && resets[1] == 1);
 }
 
 static void test_devices(void **state) {
@@ -573,13 +621,13 @@ static void test_again(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_texts, setup),           cmocka_unit_test_setup(test_wait, setup),
-        cmocka_unit_test_setup(test_wait_sends, setup),      cmocka_unit_test_setup(test_functions, setup),
-        cmocka_unit_test_setup(test_devices, setup),         cmocka_unit_test_setup(test_dirty, setup),
-        cmocka_unit_test_setup(test_requests, setup),        cmocka_unit_test_setup(test_doorbells, setup),
-        cmocka_unit_test_setup(test_again, setup),           cmocka_unit_test_setup(test_entropy, setup),
-        cmocka_unit_test_setup(test_request_at_once, setup), cmocka_unit_test_setup(test_consoles, setup),
-        cmocka_unit_test_setup(test_figures, setup),
+        cmocka_unit_test_setup(test_texts, setup),        cmocka_unit_test_setup(test_wait, setup),
+        cmocka_unit_test_setup(test_wait_sends, setup),   cmocka_unit_test_setup(test_functions, setup),
+        cmocka_unit_test_setup(test_devices, setup),      cmocka_unit_test_setup(test_dirty, setup),
+        cmocka_unit_test_setup(test_mmio_devices, setup), cmocka_unit_test_setup(test_requests, setup),
+        cmocka_unit_test_setup(test_doorbells, setup),    cmocka_unit_test_setup(test_again, setup),
+        cmocka_unit_test_setup(test_entropy, setup),      cmocka_unit_test_setup(test_request_at_once, setup),
+        cmocka_unit_test_setup(test_consoles, setup),     cmocka_unit_test_setup(test_figures, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,17 +20,17 @@ static bool queued;
 static int add_error;
 static void *object;
 static bool no_memory;
+static const struct device_place place = {.at = 7 << 3, .token = VM << 8 | 7};
 
 void *heap_allocate(size_t size) {
     free(object);
     object = no_memory ? NULL : calloc(1, size);
     return object;
 }
-int device_add(struct device *device, struct virtio_device *virtio, unsigned vm, unsigned devfn,
-               uint32_t token) {
+int device_add(struct device *device, struct virtio_device *virtio, unsigned vm,
+               const struct device_place *at) {
     assert_int_equal(vm, VM);
-    assert_int_equal(devfn, 7 << 3);
-    assert_int_equal(token, VM << 8 | 7);
+    assert_ptr_equal(at, &place);
     assert_string_equal(device->name, "console");
     device->plain.vm = vm;
     device->virtio = virtio;
@@ -105,7 +105,7 @@ static void start(void) {
     calls_reset();
     call_hook = hypervisor;
     console_init();
-    assert_int_equal(console_make(VM, 7), 0);
+    assert_int_equal(console_make(VM, &place), 0);
     turns();
 }
 
@@ -155,11 +155,11 @@ static void test_made(void **state) {
     assert_false(queued);
     add_error = -ENOSPC;
     console_init();
-    assert_int_equal(console_make(VM, 7), -ENOSPC);
+    assert_int_equal(console_make(VM, &place), -ENOSPC);
     console_event(VM);
     assert_false(queued);
     no_memory = true;
-    assert_int_equal(console_make(VM, 7), -ENOMEM);
+    assert_int_equal(console_make(VM, &place), -ENOMEM);
 }
 
 static void test_open(void **state) {

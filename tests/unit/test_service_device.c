@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A virtio device between the loop, the transport and the hypervisor: how it is made, found again after a
+// A virtio device between the loop, its transport and the hypervisor: how it is made, found again after a
 // restart, its doorbells, registers and interrupts, its record, and a VM that starts anew.
 // unit-sources: service/device.c service/plain_device.c service/loop.c service/clock.c service/log.c
 #include <errno.h>
@@ -54,6 +54,40 @@ void virtio_pci_refused(struct virtio_device *of) {
     refusals++;
 }
 
+/* Over MMIO. */
+
+void virtio_mmio_describe(const struct virtio_device *of, unsigned vm, unsigned place, uint32_t token,
+                          struct service_device *out) {
+    assert_ptr_equal(of, &virtio);
+    described++;
+    memset(out, 0, sizeof(*out));
+    out->vm = (uint16_t)vm;
+    out->bus = SERVICE_BUS_MMIO;
+    out->place = (uint8_t)place;
+    out->token = token;
+}
+
+int virtio_mmio_init(struct virtio_mmio *mmio, struct virtio_device *of) {
+    of->owner = mmio;
+    started++;
+    mmio->status(mmio, UINT32_MAX, 0);
+    return 0;
+}
+
+uint64_t virtio_mmio_read(struct virtio_device *of, unsigned offset, unsigned size) {
+    assert_ptr_equal(of, &virtio);
+    return 7000 + 10 * offset + size;
+}
+
+void virtio_mmio_write(struct virtio_device *of, unsigned offset, unsigned size, uint64_t value) {
+    of->config_size = (unsigned)(7000 + 10 * offset + size + value);
+}
+
+void virtio_mmio_reset(struct virtio_device *of) {
+    assert_ptr_equal(of, &virtio);
+    resets += 10;
+}
+
 void virtio_device_notify(struct virtio_device *of, unsigned index) {
     assert_ptr_equal(of, &virtio);
     notified |= 1u << index;
@@ -105,7 +139,8 @@ static void restart(void) {
 }
 
 static int add(void) {
-    return device_add(&device, &virtio, 3, 5 << 3, 0x301);
+    static const struct device_place place = {.at = 5 << 3, .token = 0x301};
+    return device_add(&device, &virtio, 3, &place);
 }
 
 static struct virtio_record *record_at(unsigned number) {
@@ -195,8 +230,9 @@ static void test_calls(void **state) {
     assert_int_equal(add(), 0);
     call_count = 0;
     call_result = -ENXIO;
-    assert_int_equal(device.pci.interrupt(&device.pci, 2), -ENXIO);
-    device.pci.line(&device.pci, true);
+    struct virtio_pci *transport = &device.transport.pci;
+    assert_int_equal(transport->interrupt(transport, 2), -ENXIO);
+    transport->line(transport, true);
     virtio.log(&virtio, "queue 1: no good");
     assert_int_equal(calls[0].number, SERVICE_CALL_INTERRUPT);
     assert_int_equal(calls[0].a, 17);
@@ -215,9 +251,9 @@ static void test_messages(void **state) {
     board->device_token[17] = 0x301;
     call_count = 0;
     call_result = -EINVAL; /* no such vector, but it is on */
-    assert_int_equal(device.pci.interrupt(&device.pci, 0xffff), -EINVAL);
-    assert_int_equal(device.pci.interrupt(&device.pci, 2), 0);
-    assert_int_equal(device.pci.interrupt(&device.pci, 1), 0);
+    assert_int_equal(device.transport.pci.interrupt(&device.transport.pci, 0xffff), -EINVAL);
+    assert_int_equal(device.transport.pci.interrupt(&device.transport.pci, 2), 0);
+    assert_int_equal(device.transport.pci.interrupt(&device.transport.pci, 1), 0);
     assert_int_equal(call_count, 1);
     assert_int_equal(board->interrupt_count, 2);
     assert_int_equal(board->interrupts[0], 17 << 16 | 2);
@@ -229,16 +265,45 @@ static void test_messages(void **state) {
     assert_int_equal(board->refused[0], 0);
     call_count = 0;
     call_result = -ENXIO;
-    assert_int_equal(device.pci.interrupt(&device.pci, 2), -ENXIO);
+    assert_int_equal(device.transport.pci.interrupt(&device.transport.pci, 2), -ENXIO);
     assert_int_equal(calls_of(SERVICE_CALL_INTERRUPT), 1);
     /* And after a start of the VM it is not known. */
     call_result = 0;
-    assert_int_equal(device.pci.interrupt(&device.pci, 2), 0);
+    assert_int_equal(device.transport.pci.interrupt(&device.transport.pci, 2), 0);
     board->vm[3].resets++;
     plain_device_vm_changed(3);
     call_count = 0;
-    assert_int_equal(device.pci.interrupt(&device.pci, 2), 0);
+    assert_int_equal(device.transport.pci.interrupt(&device.transport.pci, 2), 0);
     assert_int_equal(calls_of(SERVICE_CALL_INTERRUPT), 1);
+}
+
+static void test_mmio(void **state) {
+    static const struct device_place place = {.mmio = true, .at = SERVICE_MMIO_DISK, .token = 0x301};
+
+    (void)state;
+    assert_int_equal(device_add(&device, &virtio, 3, &place), 0);
+    assert_true(described == 1 && started == 1);
+    assert_int_equal(calls[0].number, SERVICE_CALL_DEVICE);
+    const struct service_device *shown = call_pointer;
+    assert_true(shown->bus == SERVICE_BUS_MMIO && shown->place == SERVICE_MMIO_DISK && shown->token == 0x301);
+    assert_int_equal(calls[1].number, SERVICE_CALL_STATUS);
+    assert_true(calls[1].a == 17 && calls[1].b == UINT32_MAX && calls[1].c == 0);
+    assert_ptr_equal(device_of(&virtio), &device);
+    board->device_token[17] = 0x301;
+    board->request[1] =
+        (struct service_request){.device = 17, .offset = 0x70, .size = 4, .state = SERVICE_REQUEST_OPEN};
+    board->request[2] = (struct service_request){
+        .device = 17, .offset = 8, .size = 1, .write = 1, .value = 5, .state = SERVICE_REQUEST_OPEN};
+    board->request_slots[0] = 6;
+    board->events = SERVICE_EVENT_REQUEST;
+    loop_turn();
+    assert_true(board->request[1].value == 7000 + 1120 + 4);
+    assert_int_equal(virtio.config_size, 7086);
+    ring_all();
+    assert_int_equal(notified, 7);
+    board->vm[3].resets++;
+    plain_device_vm_changed(3);
+    assert_int_equal(resets, 10);
 }
 
 static void test_work(void **state) {
@@ -334,7 +399,7 @@ static void test_settle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_made),     TEST(test_refused), TEST(test_events),  TEST(test_calls),  TEST(test_work),
-        TEST(test_messages), TEST(test_restart), TEST(test_vm_anew), TEST(test_settle),
+        TEST(test_messages), TEST(test_restart), TEST(test_vm_anew), TEST(test_settle), TEST(test_mmio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 // The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
 // overlays over a restart, and where random numbers come from.
 // unit-sources: service/console.c virtio/console.c
-// unit-sources: service/figures.c service/devices.c service/device.c service/ahci_device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/ahci.c virtio/ahci_command.c virtio/ata.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
+// unit-sources: service/figures.c service/devices.c service/device.c service/ahci_device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/ahci.c virtio/ahci_command.c virtio/ata.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/mmio.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
 #include "tests/unit/service_fixture.h"
 #include "tests/unit/config_fixture.h"
 #include "service/devices.h"
@@ -326,6 +326,49 @@ static void test_machine_disks(void **state) {
     assert_null(devices_network(CONFIG_MAX_NETWORKS));
 }
 
+/* Each has the place that its name says, and the token that it would have on PCI. */
+static void test_mmio(void **state) {
+    static const struct {
+        unsigned place, token, id;
+    } wanted[] = {
+        {SERVICE_MMIO_NET + 3, 1, VIRTIO_ID_NET},     {0, 2, VIRTIO_ID_NET},
+        {SERVICE_MMIO_DISK + 7, 3, VIRTIO_ID_BLOCK},  {SERVICE_MMIO_ENTROPY, 4, VIRTIO_ID_ENTROPY},
+        {SERVICE_MMIO_CONSOLE, 5, VIRTIO_ID_CONSOLE},
+    };
+
+    (void)state;
+    configure(HEAD
+              "networks { lan { }; }; disks { d { memory = \"64K\"; }; };"
+              "guests { a { kernel = \"k\"; memory = \"1M\"; transport = \"mmio\"; virtio-console = \"yes\";"
+              "net3 { network = \"lan\"; }; net0 { network = \"lan\"; transport = \"pci\"; };"
+              "disk7 { disk = \"d\"; }; }; }; };");
+    add_vm(4, "a");
+    add_file(":d", contents, sizeof(contents));
+    start();
+    assert_int_equal(made_count, array_count(wanted));
+    check_made(1, 4, 2, VIRTIO_ID_NET);
+    for (unsigned i = 0; i < array_count(wanted); i++) {
+        assert_int_equal(made[i].token, 4 << 8 | wanted[i].token);
+        assert_int_equal(made[i].place, wanted[i].place);
+        if (i == 1)
+            continue;
+        assert_int_equal(made[i].bus, SERVICE_BUS_MMIO);
+        assert_int_equal(ask(i, 0, false, 0), 0x74726976);
+        assert_int_equal(ask(i, 8, false, 0), wanted[i].id);
+    }
+    assert_int_equal(calls_of(SERVICE_CALL_LOG), 0);
+    /* What was written is there after a restart, and gone after a start of the VM. */
+    ask(2, 0x70, true, 3);
+    start();
+    assert_int_equal(made_count, array_count(wanted));
+    assert_int_equal(ask(2, 0x70, false, 0), 3);
+    call_count = 0;
+    board->vm[4].resets = 6;
+    devices_vm_changed(4);
+    assert_int_equal(calls_of(SERVICE_CALL_STATUS), 4);
+    assert_int_equal(ask(2, 0x70, false, 0), 0);
+}
+
 /* All AHCI disks of a guest are at one controller, in the place of the first of them. */
 static void test_ahci(void **state) {
     (void)state;
@@ -522,9 +565,9 @@ static void test_console(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_all),     TEST(test_e1000),         TEST(test_left_out),
-        TEST(test_console), TEST(test_overlays),      TEST(test_no_entropy),
-        TEST(test_entropy), TEST(test_machine_disks), TEST(test_ahci),
+        TEST(test_all),      TEST(test_e1000),      TEST(test_left_out), TEST(test_console),
+        TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),  TEST(test_machine_disks),
+        TEST(test_ahci),     TEST(test_mmio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static void test_descriptions(void **state) {
         refused();                                                                                           \
     } while (0)
     REFUSED(description.token = 0);
-    REFUSED(description.unused = 1);
+    REFUSED(description.bus = SERVICE_BUS_MMIO);
+    REFUSED(description.place = 1);
     REFUSED(description.config[0x0e] = 1);
     REFUSED(description.config[0x3d] = 5);
     /* BARs */
@@ -52,7 +53,9 @@ static void test_descriptions(void **state) {
     REFUSED(region[1].offset = 0xc04);
     REFUSED(region[1].size = 4);
     /* Regions */
-    REFUSED(region[2].kind = 5);
+    REFUSED(region[2].kind = SERVICE_REGION_SELECT);
+    REFUSED(region[2].kind = SERVICE_REGION_STATUS);
+    REFUSED(region[2].kind = SERVICE_REGION_STATUS + 1);
     REFUSED(region[2].bar = 0);
     REFUSED(region[2].bar = 6);
     REFUSED(region[2].bar = 255);

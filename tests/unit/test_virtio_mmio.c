@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Virtio over MMIO: each register, the interrupt line, a restart, and a guest that writes anything anywhere.
+// Virtio over MMIO: the description, each register, the interrupt status, a restart, and a guest that writes
+// anything anywhere.
 // unit-sources: virtio/mmio.c virtio/device.c
 #include "virtio_device_fixture.h"
 #include "virtio/mmio.h"
 
 static struct virtio_mmio mmio;
-static bool level;
-static unsigned line_calls;
+static uint32_t status; /* as the hypervisor has it */
+static unsigned status_calls;
 
-static void line(struct virtio_mmio *m, bool on) {
+static void set_status(struct virtio_mmio *m, uint32_t clear, uint32_t set) {
     assert_ptr_equal(m, &mmio);
-    level = on;
-    line_calls++;
+    status = (status & ~clear) | set;
+    status_calls++;
 }
 
 static int start(bool keep_record) {
     fix_prepare(keep_record);
     memset(&mmio, 0, sizeof(mmio));
-    line_calls = 0;
-    mmio.line = line;
+    status_calls = 0;
+    mmio.status = set_status;
     return virtio_mmio_init(&mmio, &fix_device);
 }
 
 static int setup(void **state) {
     (void)state;
-    level = true; /* whatever it was */
+    status = 3; /* whatever it was */
     return start(false);
 }
 
@@ -76,6 +77,24 @@ static void test_identity(void **state) {
     virtio_mmio_write(&fix_device, 0x70, 1, 1);
     virtio_mmio_write(&fix_device, 0x70, 8, 1);
     assert_int_equal(rd(0x70), 0);
+}
+
+static void test_description(void **state) {
+    (void)state;
+    static struct service_device d;
+    memset(&d, 0xff, sizeof(d));
+    virtio_mmio_describe(&fix_device, 3, SERVICE_MMIO_DISK + 2, 0x305, &d);
+    assert_true(d.token == 0x305 && d.vm == 3 && d.bus == SERVICE_BUS_MMIO && d.place == 10);
+    assert_true(d.bar_size[0] == SERVICE_MMIO_SIZE && !d.bar_size[1] && !d.vectors && !d.msix);
+    static const struct service_region wanted[] = {
+        {.offset = 0, .size = 0x50, .kind = SERVICE_REGION_REQUEST},
+        {.offset = 0x50, .size = 4, .stride = FIX_QUEUES, .kind = SERVICE_REGION_SELECT},
+        {.offset = 0x60, .size = 8, .kind = SERVICE_REGION_STATUS},
+        {.offset = 0x68, .size = 0x98 + 12, .kind = SERVICE_REGION_REQUEST},
+        {.kind = SERVICE_REGION_NONE},
+    };
+    for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        assert_memory_equal(&d.region[i], &wanted[i], sizeof(wanted[i]));
 }
 
 static void test_features(void **state) {
@@ -133,50 +152,45 @@ static void test_queues(void **state) {
     wr(0x38, 32);
     assert_true(fix_record.queue[1].descriptors == 0x2000);
     assert_int_equal(fix_record.queue[1].size, 16);
-    wr(0x50, 1);
-    wr(0x50, 2);
-    wr(0x50, 0x10001);
-    assert_int_equal(fix.notifies[1], 1);
+    wr(0x50, 1); /* the hypervisor's */
+    assert_int_equal(fix.notifies[1], 0);
     wr(0x44, 2);
     assert_int_equal(rd(0x44), 1);
     wr(0x44, 0);
     assert_int_equal(rd(0x44), 0);
     assert_int_equal(fix_device.queue[1].size, 0);
-    wr(0x50, 1);
-    assert_int_equal(fix.notifies[1], 1);
     assert_int_equal(rd(0x70), 15);
     wr(0x38, 0x10010);
     assert_int_equal(rd(0x70), 15 | 64);
-    assert_int_equal(rd(0x60), 2);
+    assert_int_equal(status, 2);
 }
 
 static void test_interrupts(void **state) {
     (void)state;
-    assert_false(level);
+    assert_int_equal(status, 0); /* there is no driver */
     drive(2);
     fix.want_interrupt = true;
+    status_calls = 0;
     virtio_device_flush(&fix_device, 1);
-    assert_true(level);
-    assert_int_equal(rd(0x60), 1);
-    assert_true(level); /* reading alone changes nothing */
+    assert_int_equal(status, 1);
     virtio_device_config_changed(&fix_device);
-    assert_int_equal(rd(0x60), 3);
-    wr(0x64, 1);
-    assert_true(level);
-    assert_int_equal(rd(0x60), 2);
-    wr(0x64, 0xfffffffd);
-    assert_true(level);
-    wr(0x64, 2);
-    assert_false(level);
-    assert_int_equal(line_calls, 3);
-    virtio_device_flush(&fix_device, 0);
-    wr(0x70, 0);
-    assert_false(level);
+    assert_int_equal(status, 3);
+    assert_int_equal(status_calls, 2);
+    wr(0x64, 3); /* the hypervisor's, with what is before it */
     assert_int_equal(rd(0x60), 0);
+    assert_int_equal(status, 3);
+    status = 0; /* acknowledged */
+    virtio_device_flush(&fix_device, 0);
+    assert_int_equal(status, 1);
+    wr(0x70, 15); /* nothing new */
+    assert_int_equal(status, 1);
+    wr(0x70, 0);
+    assert_int_equal(status, 0);
     drive(1);
     virtio_device_flush(&fix_device, 0);
+    assert_int_equal(status, 1);
     virtio_mmio_reset(&fix_device);
-    assert_false(level);
+    assert_int_equal(status, 0);
     assert_int_equal(rd(0x70), 0);
 }
 
@@ -198,20 +212,21 @@ static void test_restart(void **state) {
     (void)state;
     drive(0);
     virtio_device_config_changed(&fix_device);
-    level = false;
     assert_int_equal(start(true), 0);
-    assert_true(level);
-    assert_int_equal(rd(0x60), 2);
-    wr(0x64, 2);
-    level = true;
+    assert_int_equal(status, 2); /* as the hypervisor has kept it */
+    status = 0;
     assert_int_equal(start(true), 0);
-    assert_false(level);
+    assert_int_equal(status, 0);
     drive(1);
     assert_int_equal(start(true), 0);
-    assert_true(level); /* a queue's interrupt may have got lost */
-    fix_record.isr = 0xff;
+    assert_int_equal(status, 1); /* a queue's interrupt may have got lost */
+    fix_record.queue_count++;
     assert_int_equal(start(true), -EINVAL);
-    assert_false(level);
+    assert_int_equal(status, 0);
+    wr(0x70, 3); /* a driver that has not come far */
+    status = 1;
+    assert_int_equal(start(true), 0);
+    assert_int_equal(status, 0);
 }
 
 static uint32_t seed = 11;
@@ -248,7 +263,7 @@ static void test_random(void **state) {
             /* A broken device's queues are not taken up again. */
             assert_true(fix_record.queue[q].enabled == (fix_device.queue[q].size != 0) || dead);
         }
-        assert_int_equal(level, fix_record.isr != 0);
+        assert_true(!status || fix_record.status & VIRTIO_STATUS_DRIVER_OK);
         /* The record is good at any time. */
         if (i % 97 == 0)
             assert_int_equal(start(true), 0);
@@ -258,10 +273,10 @@ static void test_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_identity, setup), cmocka_unit_test_setup(test_features, setup),
-        cmocka_unit_test_setup(test_queues, setup),   cmocka_unit_test_setup(test_interrupts, setup),
-        cmocka_unit_test_setup(test_config, setup),   cmocka_unit_test_setup(test_restart, setup),
-        cmocka_unit_test_setup(test_random, setup),
+        cmocka_unit_test_setup(test_identity, setup),   cmocka_unit_test_setup(test_description, setup),
+        cmocka_unit_test_setup(test_features, setup),   cmocka_unit_test_setup(test_queues, setup),
+        cmocka_unit_test_setup(test_interrupts, setup), cmocka_unit_test_setup(test_config, setup),
+        cmocka_unit_test_setup(test_restart, setup),    cmocka_unit_test_setup(test_random, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

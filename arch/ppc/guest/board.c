@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The board that a guest sees, as a whole: the table of its parts, its memory, its serial port.
+// The board that a guest sees, as a whole: the table of its parts, its memory, its serial port, the places of
+// devices that are on no bus.
 #include "arch/ppc/guest/board.h"
 
+#include <assert.h>
 #include <errno.h>
 
+#include "abi/service.h"
 #include "arch/ppc/guest/gpio.h"
 #include "arch/ppc/guest/guts.h"
 #include "arch/ppc/guest/mpic.h"
@@ -67,6 +70,18 @@ static const struct part uart_part = {
     .save = uart_save,
     .load = uart_load,
 };
+
+/* ---- devices that are on no bus ---- */
+
+static_assert(BOARD_MMIO_IRQ + SERVICE_MMIO_PLACES <= MPIC_MSI, "each place has a source");
+
+uint64_t arch_mmio_place(unsigned place) {
+    return BOARD_MMIO + (uint64_t)place * SERVICE_MMIO_SIZE;
+}
+
+void arch_mmio_line(struct vm *vm, unsigned place, bool level) {
+    mpic_set_line(vm, BOARD_MMIO_IRQ + place, level);
+}
 
 /* ---- the parts ---- */
 

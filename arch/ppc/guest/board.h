@@ -15,6 +15,7 @@
 #define BOARD_CCSR_SIZE       0x100000u
 #define BOARD_PCI_IO          0xfe1000000ull
 #define BOARD_PCI_IO_SIZE     0x10000u
+#define BOARD_MMIO            0xfe2000000ull /* places of devices that are on no bus (SERVICE_MMIO_*) */
 #define BOARD_SPIN            0xfef000000ull /* a page with 32 bytes for each vCPU */
 #define BOARD_SPIN_SIZE       0x1000u
 
@@ -34,6 +35,7 @@
 #define BOARD_PCI_IRQ         24u /* the bridge's own: errors */
 #define BOARD_UART_IRQ        42u
 #define BOARD_GPIO_IRQ        47u
+#define BOARD_MMIO_IRQ        64u /* of the first place; those of the others behind it */
 
 #define BOARD_CLOCK           400000000u  /* Hz, of the platform: serial port, MPIC timers */
 #define BOARD_PIN_OFF         0u          /* GPIO pin that switches the machine off when it goes high */

@@ -14,6 +14,7 @@
 #include "arch/ppc/guest/mpic.h"
 #include "arch/ppc/guest/pci.h"
 #include "arch/ppc/guest/spin_table.h"
+#include "devices/service_mmio.h"
 #include "lib/config.h"
 
 #define PHANDLE_PIC  1u
@@ -294,6 +295,29 @@ static void write_pci(struct tree *tree) {
     end(tree);
 }
 
+/* Virtio devices over MMIO, on a bus node of their own: kernels for this board look for devices on such buses
+ * alone (and on PCI). */
+static void write_mmio_devices(struct tree *tree, uint32_t places) {
+    if (!places)
+        return;
+    begin(tree, "virtio@fe2000000");
+    text(tree, "compatible", "simple-bus");
+    cell(tree, "#address-cells", 1);
+    cell(tree, "#size-cells", 1);
+    cells(tree, "ranges", 4, 0u, high(BOARD_MMIO), low(BOARD_MMIO), SERVICE_MMIO_PLACES * SERVICE_MMIO_SIZE);
+    for (; places; places &= places - 1) {
+        uint32_t place = (uint32_t)__builtin_ctz(places);
+        char name[24];
+        snprintf(name, sizeof(name), "virtio@%x", (unsigned)(place * SERVICE_MMIO_SIZE));
+        begin(tree, name);
+        text(tree, "compatible", "virtio,mmio");
+        cells(tree, "reg", 2, place * SERVICE_MMIO_SIZE, SERVICE_MMIO_SIZE);
+        interrupt(tree, BOARD_MMIO_IRQ + place, SENSE_HIGH);
+        end(tree);
+    }
+    end(tree);
+}
+
 int device_tree_build(const struct vm *vm, const struct device_tree_facts *facts, void *buffer, size_t size) {
     struct tree tree = {.fdt = buffer};
 
@@ -311,6 +335,7 @@ int device_tree_build(const struct vm *vm, const struct device_tree_facts *facts
     write_hypervisor(&tree);
     write_soc(&tree, vm);
     write_pci(&tree);
+    write_mmio_devices(&tree, service_mmio_places(vm));
     end(&tree);
     note(&tree, tree.error ? 0 : fdt_finish(buffer));
     return tree.error ? -ENOSPC : (int)fdt_totalsize(buffer);

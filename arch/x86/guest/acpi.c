@@ -11,6 +11,7 @@
 #include "arch/x86/guest/pci.h"
 #include "arch/x86/guest/pm.h"
 #include "arch/x86/vm.h"
+#include "devices/service_mmio.h"
 #include "lib/config.h"
 
 #define HEADER_SIZE     36u
@@ -178,6 +179,25 @@ static void write_motherboard(struct aml *w) {
     aml_close(w, device);
 }
 
+/* Virtio devices over MMIO: Linux's name for them, which others that know them use, too. */
+static void write_mmio_devices(struct aml *w, uint32_t places) {
+    for (; places; places &= places - 1) {
+        unsigned place = (unsigned)__builtin_ctz(places);
+        char name[5];
+        snprintf(name, sizeof(name), "V%03X", place & 0xfff);
+        uint32_t device = aml_device(w, name);
+        aml_name(w, "_HID");
+        aml_string(w, "LNRO0005");
+        name_integer(w, "_UID", place);
+        aml_name(w, "_CRS");
+        uint32_t resources = aml_resources(w);
+        aml_memory32_fixed(w, (uint32_t)pc_mmio_place(place), SERVICE_MMIO_SIZE);
+        aml_interrupt(w, pc_mmio_gsi(place));
+        aml_resources_close(w, resources);
+        aml_close(w, device);
+    }
+}
+
 static int build_dsdt(struct acpi_tables *t, const struct vm *vm, uint32_t *at) {
     struct aml w = writer(t);
     *at = begin(&w, "DSDT", 2);
@@ -192,6 +212,7 @@ static int build_dsdt(struct acpi_tables *t, const struct vm *vm, uint32_t *at) 
     uint32_t sb = aml_scope(&w, "\\_SB");
     write_pci0(&w, vm);
     write_motherboard(&w);
+    write_mmio_devices(&w, service_mmio_places(vm));
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         char name[5];
         snprintf(name, sizeof(name), "C%03X", i & 0xfff);

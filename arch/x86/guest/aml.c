@@ -169,6 +169,14 @@ void aml_irq(struct aml *aml, unsigned line) {
     aml_word(aml, (uint16_t)(1u << line));
 }
 
+void aml_interrupt(struct aml *aml, uint32_t gsi) {
+    aml_byte(aml, 0x89);
+    aml_word(aml, 6);
+    aml_byte(aml, 0x09); /* consumed, level, active high, shared */
+    aml_byte(aml, 1);    /* one of them */
+    aml_dword(aml, gsi);
+}
+
 void aml_memory32_fixed(struct aml *aml, uint32_t base, uint32_t length) {
     aml_byte(aml, 0x86);
     aml_word(aml, 9);

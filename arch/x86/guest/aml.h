@@ -35,8 +35,10 @@ void aml_eisa_id(struct aml *aml, const char *id);
 /* ResourceTemplate (): the descriptors below come between. */
 uint32_t aml_resources(struct aml *aml);
 void aml_resources_close(struct aml *aml, uint32_t start);
-void aml_io(struct aml *aml, uint16_t base, uint8_t length);              /* IO (Decode16, ...) */
-void aml_irq(struct aml *aml, unsigned line);                             /* IRQNoFlags () {line} */
+void aml_io(struct aml *aml, uint16_t base, uint8_t length); /* IO (Decode16, ...) */
+void aml_irq(struct aml *aml, unsigned line);                /* IRQNoFlags () {line} */
+/* Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) {gsi} */
+void aml_interrupt(struct aml *aml, uint32_t gsi);
 void aml_memory32_fixed(struct aml *aml, uint32_t base, uint32_t length); /* Memory32Fixed (ReadWrite, ...) */
 void aml_word_bus(struct aml *aml, uint16_t first, uint16_t last);        /* WordBusNumber (...) */
 void aml_word_io(struct aml *aml, uint16_t first, uint16_t last);         /* WordIO (..., EntireRange) */

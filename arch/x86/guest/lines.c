@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How interrupt lines and messages of a guest's devices reach its interrupt controllers.
+// How interrupt lines and messages of a guest's devices reach its interrupt controllers; where devices that
+// are on no bus have their places.
 #include <errno.h>
 #include "arch/x86/guest/ioapic.h"
 #include "arch/x86/guest/lapic.h"
@@ -23,6 +24,34 @@ void pc_line_set(struct vm *vm, unsigned gsi, bool level) {
 void pc_line_pulse(struct vm *vm, unsigned gsi) {
     pc_line_set(vm, gsi, true);
     pc_line_set(vm, gsi, false);
+}
+
+/* Bits of the places that have this line. */
+static uint32_t places_of(unsigned gsi) {
+    uint32_t places = 0;
+
+    for (unsigned place = 0; place < SERVICE_MMIO_PLACES; place++)
+        if (pc_mmio_gsi(place) == gsi)
+            places |= 1u << place;
+    return places;
+}
+
+uint64_t arch_mmio_place(unsigned place) {
+    return pc_mmio_place(place);
+}
+
+void arch_mmio_line(struct vm *vm, unsigned place, bool level) {
+    struct pc *pc = &x86_vm(vm)->pc;
+    unsigned gsi = pc_mmio_gsi(place);
+    uint32_t sharing = places_of(gsi), bit = 1u << place;
+
+    spin_lock(&pc->mmio.lock);
+    bool before = pc->mmio.up & sharing;
+    pc->mmio.up = level ? pc->mmio.up | bit : pc->mmio.up & ~bit;
+    bool now = pc->mmio.up & sharing;
+    if (now != before)
+        pc_line_set(vm, gsi, now);
+    spin_unlock(&pc->mmio.lock);
 }
 
 int pc_msi(struct vm *vm, uint64_t address, uint32_t data) {

@@ -3,6 +3,7 @@
 #ifndef SAGUARO_ARCH_X86_GUEST_PC_H
 #define SAGUARO_ARCH_X86_GUEST_PC_H
 
+#include "abi/service.h"
 #include "core/vm.h"
 
 /* Where things are (a q35-like PC). */
@@ -13,11 +14,14 @@
 #define PC_PCI_HOLE_END  0xfec00000ull
 #define PC_IOAPIC_BASE   0xfec00000ull
 #define PC_LAPIC_BASE    0xfee00000ull
+#define PC_MMIO_BASE     0xfef00000ull /* places of devices that are on no bus (SERVICE_MMIO_*) */
 #define PC_FIRMWARE_END  0x100000000ull
 #define PC_PMBASE        0x600
 #define PC_EXIT_PORT     0xf4
 #define PC_ISA_LINES     16
 #define PC_GSI_COUNT     24
+#define PC_MMIO_GSI      20 /* and those behind it: places share these lines, level-triggered, active high */
+#define PC_MMIO_GSIS     4
 
 struct pic;
 struct ioapic;
@@ -42,6 +46,10 @@ struct pc {
     struct pci_host *pci;
     struct fw_cfg *fw_cfg;
     struct keyboard *keyboard;
+    struct {
+        struct spinlock lock; /* held while a line is driven */
+        uint32_t up;          /* bit n: place n holds its line up */
+    } mmio;
     uint64_t firmware_size; /* bytes of ROM that end at 4 GiB, a multiple of 4 KiB; 0: the guest has none */
 };
 
@@ -53,6 +61,14 @@ extern const struct platform pc_platform;
 void pc_line_set(struct vm *vm, unsigned gsi, bool level);
 /* A line that goes up and down: one edge. */
 void pc_line_pulse(struct vm *vm, unsigned gsi);
+
+/* The registers and the line of a place of a device that is on no bus. */
+static inline uint64_t pc_mmio_place(unsigned place) {
+    return PC_MMIO_BASE + (uint64_t)place * SERVICE_MMIO_SIZE;
+}
+static inline unsigned pc_mmio_gsi(unsigned place) {
+    return PC_MMIO_GSI + place % PC_MMIO_GSIS;
+}
 
 /* Delivers a message-signalled interrupt (Intel SDM vol. 3, 11.11): 0, or -EINVAL when address is outside
  * FEEx_xxxx. */

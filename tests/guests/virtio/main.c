@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Virtio devices from inside: two cards on one network, a disk, and a read-only one, in this order of slots.
 // The command line says what is done with them: nothing but right things ("hostile": wrong ones, "noise":
-// anything, "watch": right ones for some seconds, beside such a neighbour).
+// anything, "watch": right ones for some seconds, beside such a neighbour; "mmio": there is one disk, over
+// MMIO).
 #include "tests/guests/virtio/virtio.h"
 
 #define SECONDS 10u
@@ -31,6 +32,10 @@ static void watch(struct virtio *disk, struct virtio *a, struct virtio *b) {
 }
 
 void guest_main(void) {
+    if (guest_option("mmio")) {
+        check_mmio(&ring);
+        return;
+    }
     unsigned count = virtio_find(devices, array_count(devices));
     struct virtio *disk = &devices[2], *a = &devices[0], *b = &devices[1];
     check_kinds(count);

@@ -219,6 +219,7 @@ void check_device(struct virtio *v, struct ring *r);
 void check_interrupts(struct virtio *disk, struct ring *r);
 void check_blk(struct virtio *disk, struct virtio *read_only, struct ring *r);
 void check_net(struct virtio *a, struct virtio *b, struct card *one, struct card *other);
+void check_mmio(struct ring *r); /* of a disk that is on no bus */
 void hostile_blk(struct virtio *disk, struct ring *r);
 void hostile_net(struct virtio *a, struct virtio *b, struct card *one, struct card *other);
 void noise(struct virtio *disk, struct virtio *a, struct virtio *b, struct ring *r, struct card *one,
