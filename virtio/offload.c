@@ -26,9 +26,23 @@ static uint32_t sum_fold(uint32_t sum) {
     return (sum & 0xffff) + (sum >> 16);
 }
 
+/* Eight bytes at a time. The sum of words in the machine's order is that of words in the network's with its
+ * bytes swapped (RFC 1071, 2.B). */
 static uint32_t sum_add(uint32_t sum, const uint8_t *data, uint32_t size) {
+    uint64_t words = 0;
     uint32_t i = 0;
+    uint8_t bytes[2];
 
+    for (; i + 8 <= size; i += 8) {
+        uint64_t word;
+        memcpy(&word, data + i, sizeof(word));
+        words += (word & UINT32_MAX) + (word >> 32);
+    }
+    words = (words & UINT32_MAX) + (words >> 32);
+    words = (words & 0xffff) + (words >> 16 & 0xffff) + (words >> 32);
+    uint16_t folded = (uint16_t)sum_fold((uint32_t)words);
+    memcpy(bytes, &folded, sizeof(bytes));
+    sum += frame_get16(bytes);
     for (; i + 2 <= size; i += 2)
         sum += frame_get16(data + i);
     if (i < size)
