@@ -66,7 +66,7 @@ static void poll(struct block *block, uint32_t vectors) {
         nvme_request_poll(nvme);
     if (nvme->state == NVME_RUNNING && nvme->broken)
         recover(nvme, nvme->broken);
-    if (vectors && nvme->state != NVME_OFF && nvme->state != NVME_DEAD)
+    if (vectors && block->pci->vectors == 1 && nvme->state != NVME_OFF && nvme->state != NVME_DEAD)
         pci_unmask(block->pci);
 }
 

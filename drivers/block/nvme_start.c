@@ -98,7 +98,9 @@ int nvme_set_up(struct nvme *nvme) {
         make_queue(nvme, &nvme->io, 1, (uint16_t)(entries < NVME_ENTRIES ? entries : NVME_ENTRIES)))
         return refuse(nvme, -ENOMEM, "there is no memory for the controller's queues");
     nvme->slots = nvme->io.entries <= NVME_SLOTS ? nvme->io.entries - 1u : NVME_SLOTS;
-    (void)pci_set_vectors(pci, 1); /* if it has none it is polled */
+    /* The first is the I/O queue's. A second one says that they are messages, of which no line has to be
+     * unmasked. If there is none the controller is polled. */
+    (void)pci_set_vectors(pci, 2);
     return 0;
 }
 

@@ -5,11 +5,12 @@ import contextlib
 import os
 import re
 import shutil
+import statistics
 import tempfile
 import time
 
 from common import ANSWER, LIMIT, exits_in, figure
-from linux_guests import KERNEL, RUNS, SERVED, Native, exits_used, files, generic, megabytes, run
+from linux_guests import KERNEL, RUNS, SERVED, Native, exits_used, files, generic, measured, run
 from machine import Machine, config
 
 DISK = 64  # MiB
@@ -24,7 +25,7 @@ DISKS = {"virtio-blk": ("BENCHBLK", "/dev/vda", "/dev/vda", "virtio-blk-pci"), "
 NODES = "; ".join(f'd{number} {{ device = "{disk[0]}"; }}' for number, disk in enumerate(DISKS.values())) + ";"
 
 DISK_HOW = (f"{KERNEL}; QEMU's virtio-blk-pci or nvme on a file in memory (cache=unsafe), the guest's by virtio-blk on Saguaro (two CPUs), and on "
-            f"the bare emulated machine; O_DIRECT, one request at a time; median of {RUNS} in one run, the guest's clock")
+            f"the bare emulated machine, both by turns; O_DIRECT, one request at a time; median of {RUNS} in one run, the guest's clock")
 RESTART_HOW = f"{KERNEL}; two CPUs; while the service VM starts again once"
 
 
@@ -51,27 +52,31 @@ def accesses(path):
             for way in ("read", "write")}
 
 
+def compare(machine, native, ours, theirs, size):
+    """MB/s of moving `size` bytes on both machines, by turns: what else their host does then concerns both. Medians of RUNS."""
+    speeds = [(size / measured(machine, ours)[0], size / measured(native, theirs)[0]) for _ in range(RUNS)]
+    return [statistics.median(values) for values in zip(*speeds)]
+
+
 def measure_disk():
-    ours, exits, theirs = {}, {}, {}
+    speeds, exits = {}, {}
     guest = 'disk0 { disk = "d0"; }; disk1 { disk = "d1"; };'
     text = config({"web": generic("web", guest)}, 'frame-buffer = "off";', f"disks {{ {NODES} }};")
-    with disk_devices() as options:
-        with Machine("bench-disk", text, files(), extra=options) as machine:
-            machine.wait_ready("web")
-            machine.send("\r")
-            machine.prompt()
-            for name, (_, path, _, _) in DISKS.items():
-                for what, (arguments, size) in accesses(path).items():
-                    exits[name, what] = exits_used(machine, "web", lambda: ours.update({(name, what): megabytes(machine, arguments, size)}))
-        with Native("bench-disk-native", options, files()["vmlinuz"], files()["initrd.gz"]) as native:
-            for name, (_, _, path, _) in DISKS.items():
-                for what, (arguments, size) in accesses(path).items():
-                    theirs[name, what] = megabytes(native, arguments, size)
-    for (name, what), value in ours.items():
-        figure(f"{name} disk, {what}: Saguaro's speed", round(value / theirs[name, what], 2), "times bare", DISK_HOW)
-    for (name, what), value in ours.items():
-        figure(f"{name} disk, {what} on Saguaro", round(value, 2), "MB/s", DISK_HOW)
-        figure(f"{name} disk, {what} on the bare machine", round(theirs[name, what], 2), "MB/s", DISK_HOW)
+    with disk_devices() as options, disk_devices() as others, Machine("bench-disk", text, files(), extra=options) as machine, \
+            Native("bench-disk-native", others, files()["vmlinuz"], files()["initrd.gz"]) as native:
+        machine.wait_ready("web")
+        machine.send("\r")
+        machine.prompt()
+        for name, (_, path, native_path, _) in DISKS.items():
+            theirs = accesses(native_path)
+            for what, (arguments, size) in accesses(path).items():
+                exits[name, what] = exits_used(machine, "web", lambda: speeds.update(
+                    {(name, what): compare(machine, native, arguments, theirs[what][0], size)}))
+    for (name, what), (ours, bare) in speeds.items():
+        figure(f"{name} disk, {what}: Saguaro's speed", round(ours / bare, 2), "times bare", DISK_HOW)
+    for (name, what), (ours, bare) in speeds.items():
+        figure(f"{name} disk, {what} on Saguaro", round(ours, 2), "MB/s", DISK_HOW)
+        figure(f"{name} disk, {what} on the bare machine", round(bare, 2), "MB/s", DISK_HOW)
         count = RUNS * (SEQUENTIAL if what.startswith("128") else RANDOM)[1]
         for who, number in zip(("guest", "service VM"), exits[name, what]):
             figure(f"{name} disk, {what}: exits of a request: the {who}'s", round(number / count, 1), "exits",

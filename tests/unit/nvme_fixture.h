@@ -45,7 +45,7 @@ static struct model {
     unsigned deaf_admin; /* that which is never answered */
     bool deaf, hold;     /* I/O commands are not answered; are kept until model_release() */
     unsigned fail_io;    /* how many I/O commands fail next */
-    bool no_master, no_bar, no_vectors;
+    bool no_master, no_bar, no_vectors, messages;
     unsigned dma_left;             /* allocations that succeed */
     void (*spoil)(uint8_t *entry); /* changes a completion of the I/O queue */
     uint64_t gone_until;           /* it comes back then, as after power-on */
@@ -122,8 +122,8 @@ volatile void *pci_map(struct pci_device *device, unsigned bar, uint64_t offset,
 }
 
 int pci_set_vectors(struct pci_device *device, unsigned wanted) {
-    assert_int_equal(wanted, 1);
-    device->vectors = model.no_vectors ? 0 : 1;
+    assert_int_equal(wanted, 2);
+    device->vectors = model.no_vectors ? 0 : model.messages ? 2 : 1;
     return 0;
 }
 

@@ -216,7 +216,7 @@ static void write_and_read(void) {
     assert_int_equal(block->counters.errors, 0);
     assert_int_equal(block->counters.resets, 0);
     assert_int_equal(block->counters.interrupts, 14 * INTERRUPTS);
-    assert_int_equal(model.unmasks, 14 * INTERRUPTS);
+    assert_int_equal(model.unmasks, pci.vectors == 1 ? 14 * INTERRUPTS : 0); /* of a line alone */
 }
 
 static void test_data(void **state) {
@@ -230,6 +230,7 @@ static void test_data_4096(void **state) {
     (void)state;
     model_format(12);
     model.cap |= 1ull << 32; /* another stride of the doorbells */
+    model.messages = true;
     start();
     write_and_read();
 }
