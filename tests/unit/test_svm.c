@@ -153,21 +153,28 @@ static void test_window(void **unused) {
     assert_true(svm_engine.interruptible(vcpu));
     states[0].interrupt_shadow = 1;
     assert_false(svm_engine.interruptible(vcpu));
+    emulated = true;
     svm_engine.interrupt_window(vcpu);
     run(0);
     assert_true(entered.intercept3 & SVM_INTERCEPT_VINTR);
     assert_int_equal(entered.v_interrupt, SVM_V_INTR_MASKING | SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << 16);
     assert_int_equal(entered.interrupt_shadow, 1);
-    on_run = guest_window;
-    emulated = true;
-    run(0);
     assert_int_equal(rechecks, 1); /* for an interrupt that QEMU may have lost */
-    svm_engine.vcpu_put(vcpu);
+    on_run = guest_window;
+    run(0);
     assert_int_equal(rechecks, 2);
+    on_run = NULL;
+    run(0); /* without V_IRQ */
+    assert_int_equal(rechecks, 2);
+    svm_engine.vcpu_put(vcpu);
+    assert_int_equal(rechecks, 3);
     assert_int_equal(gif_set, 1); /* a CPU without it that goes to sleep wakes no more */
     emulated = false;
+    svm_engine.interrupt_window(vcpu);
+    on_run = guest_window;
+    run(0);
     svm_engine.vcpu_put(vcpu);
-    assert_int_equal(rechecks, 2);
+    assert_int_equal(rechecks, 3); /* a CPU loses nothing */
     assert_int_equal(gif_set, 1);
     assert_int_equal(vcpu->core.requests, X86_REQUEST_EVENT);
     assert_false(vmcb_of(0)->intercept3 & SVM_INTERCEPT_VINTR);

@@ -108,10 +108,10 @@ static void vcpu_load(struct x86_vcpu *vcpu) {
 /*
  * QEMU 7.2: VMRUN with V_IRQ set rewrites the CPU's word of pending requests without a lock (helper_vmrun()),
  * and may take out of it that an interrupt has just reached the local APIC. Nothing looks there again before
- * the next interrupt: the host's timer, once lost so, stops. A write to TPR makes QEMU look. It is enough to
- * do that when the window has come, or when the vCPU leaves the CPU without it.
+ * the next interrupt: the host's timer, once lost so, stops. A write to TPR makes QEMU look. That is done
+ * after each entry with V_IRQ, and when a vCPU leaves the CPU.
  */
-void svm_after_window(void) {
+static void recheck(void) {
     if (cpu_model_emulated())
         host_apic_recheck();
 }
@@ -125,7 +125,7 @@ static void vcpu_put(struct x86_vcpu *vcpu) {
     x86_need(vcpu, X86_STATE_ALL);
     if (cpu_model_emulated())
         svm_set_gif();
-    svm_after_window();
+    recheck();
 }
 
 /* A new ASID from this CPU. When they are used up, all are forgotten and a new generation begins. */
@@ -149,6 +149,8 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
     vmcb->v_interrupt |= SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << SVM_V_PRIO_SHIFT;
     vmcb->intercept3 |= SVM_INTERCEPT_VINTR;
     vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+    if (cpu_model_emulated())
+        svm_vcpu(vcpu)->after |= SVM_AFTER_WINDOW;
 }
 
 /*
@@ -157,13 +159,13 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
  * -icount, whenever a timer is due - that is taken for an exception of the guest, and the same vector comes
  * once more, whatever IF says. So with -icount an interrupt is injected as a virtual one (15.21.4), which is
  * taken before the guest's first instruction; if something else comes first, it is still there at the exit.
- * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see svm_after_window();
+ * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see recheck();
  * what makes a thread leave its loop is then an interrupt, nearly always.
  */
 static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
     struct vmcb *vmcb = svm->vmcb;
 
-    svm->injecting = true;
+    svm->after |= SVM_AFTER_INJECTION;
     svm->window = (vmcb->intercept3 & SVM_INTERCEPT_VINTR) != 0;
     vmcb->intercept3 &= ~SVM_INTERCEPT_VINTR;
     vmcb->v_interrupt &= ~SVM_V_VECTOR_MASK;
@@ -175,7 +177,7 @@ static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
 static void inject_virtual_end(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
     struct vmcb *vmcb = svm->vmcb;
 
-    svm->injecting = false;
+    svm->after &= (uint8_t)~SVM_AFTER_INJECTION;
     if (vmcb->v_interrupt & SVM_V_IRQ) {
         const struct x86_event event = {
             .type = X86_EVENT_INTERRUPT,
@@ -187,7 +189,13 @@ static void inject_virtual_end(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
     vmcb->clean &= ~SVM_CLEAN_TPR;
     if (svm->window)
         interrupt_window(vcpu);
-    svm_after_window();
+}
+
+/* An entry with V_IRQ is over. */
+static void __attribute__((noinline)) after_virtual(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
+    if (svm->after & SVM_AFTER_INJECTION)
+        inject_virtual_end(vcpu, svm);
+    recheck();
 }
 
 /* The uncommon things that precede an entry. */
@@ -250,8 +258,8 @@ static enum engine_next run(struct x86_vcpu *vcpu) {
     if (__builtin_expect((vmcb->exit_interrupt_info & SVM_EVENT_VALID) != 0, 0))
         x86_interrupted(vcpu, (uint32_t)vmcb->exit_interrupt_info,
                         (uint32_t)(vmcb->exit_interrupt_info >> 32));
-    if (__builtin_expect(svm->injecting, 0))
-        inject_virtual_end(vcpu, svm);
+    if (__builtin_expect(svm->after != 0, 0))
+        after_virtual(vcpu, svm);
     return svm_exit(vcpu, svm);
 }
 
@@ -285,6 +293,7 @@ static void reset(struct x86_vcpu *vcpu) {
     struct vmcb *vmcb = svm->vmcb;
 
     svm->stepping = false;
+    svm->after = 0;
     vmcb->v_interrupt &= ~SVM_V_IRQ;
     vmcb->intercept3 &= ~(SVM_INTERCEPT_VINTR | SVM_INTERCEPT_IRET);
     if (vcpu->state->nmi_blocked)

@@ -28,7 +28,10 @@ struct svm_code {
     uint64_t sequence;
     uint64_t unused[2]; /* a power of two finds it faster */
 };
-#define SVM_CODE_PAGES 8u /* a kernel's exits come from a handful of places */
+#define SVM_CODE_PAGES      8u /* a kernel's exits come from a handful of places */
+
+#define SVM_AFTER_INJECTION 1u /* an interrupt is injected as a virtual one, see inject_virtual() */
+#define SVM_AFTER_WINDOW    2u /* V_IRQ is set, and this is an emulator: see recheck() */
 
 struct svm_vcpu {
     struct vmcb *vmcb;
@@ -37,7 +40,7 @@ struct svm_vcpu {
     struct cpu *cpu;          /* where the VMCB ran last */
     struct svm_code code[SVM_CODE_PAGES];
     bool flush;            /* TLB flush before the next entry */
-    bool injecting;        /* an interrupt as a virtual one, see inject_virtual() */
+    uint8_t after;         /* SVM_AFTER_*: what the next #VMEXIT leads to */
     bool window;           /* and the window for the next one is to be waited for behind it */
     bool stepping;         /* one instruction with TF, to open NMIs behind an IRET */
     uint64_t stepping_dr6; /* DR6 before that */
@@ -74,10 +77,6 @@ void svm_vcpu_destroy(struct x86_vcpu *vcpu);
 /* svm_exit.c */
 enum engine_next svm_exit(struct x86_vcpu *vcpu, struct svm_vcpu *svm);
 const char *svm_exit_name(uint64_t code);
-
-/* svm.c: a virtual interrupt has been waited for, or no longer is; what QEMU may have lost meanwhile is
- * found. */
-void svm_after_window(void);
 
 static inline struct svm_vcpu *svm_vcpu(struct x86_vcpu *vcpu) {
     return vcpu->engine;
