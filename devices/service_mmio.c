@@ -100,8 +100,7 @@ static const struct bus_ops mmio_ops = {.read = mmio_read, .write = mmio_write};
 /* ---- what the description has to be */
 
 static bool region_sound(const struct service_device *d, const struct service_region *r) {
-    if (!service_region_fits(d, r))
-        return false;
+    (void)d;
     switch (r->kind) {
     case SERVICE_REGION_REQUEST:
         return true;
@@ -115,19 +114,9 @@ static bool region_sound(const struct service_device *d, const struct service_re
 }
 
 static bool regions_sound(const struct service_device *d) {
-    unsigned selects = 0, statuses = 0;
-
-    for (unsigned i = 0; i < SERVICE_DEVICE_REGIONS && d->region[i].kind != SERVICE_REGION_NONE; i++) {
-        const struct service_region *r = &d->region[i];
-        if (!region_sound(d, r))
-            return false;
-        for (unsigned j = 0; j < i; j++)
-            if (service_region_overlap(r, &d->region[j]))
-                return false;
-        selects += r->kind == SERVICE_REGION_SELECT;
-        statuses += r->kind == SERVICE_REGION_STATUS;
-    }
-    return selects <= 1 && statuses <= 1;
+    return service_regions_sound(d, region_sound) &&
+           service_region_count(d, SERVICE_REGION_SELECT, -1) <= 1 &&
+           service_region_count(d, SERVICE_REGION_STATUS, -1) <= 1;
 }
 
 static bool description_sound(const struct service_device *d) {

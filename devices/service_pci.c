@@ -221,8 +221,6 @@ static bool is_power_of_two(uint32_t value) {
 }
 
 static bool region_sound(const struct service_device *d, const struct service_region *r) {
-    if (!service_region_fits(d, r))
-        return false;
     switch (r->kind) {
     case SERVICE_REGION_REQUEST:
         return true;
@@ -241,21 +239,14 @@ static bool region_sound(const struct service_device *d, const struct service_re
 /* A BAR has one range of doorbells at most, and a function with MSI-X one table and one array of pending
  * bits. */
 static bool regions_sound(const struct service_device *d) {
-    unsigned tables = 0, arrays = 0, doorbells[PCI_BARS] = {0};
-    for (unsigned i = 0; i < SERVICE_DEVICE_REGIONS && d->region[i].kind != SERVICE_REGION_NONE; i++) {
-        const struct service_region *r = &d->region[i];
-        if (!region_sound(d, r))
-            return false;
-        for (unsigned j = 0; j < i; j++)
-            if (service_region_overlap(r, &d->region[j]))
-                return false;
-        tables += r->kind == SERVICE_REGION_MSIX;
-        arrays += r->kind == SERVICE_REGION_PBA;
-        if (r->kind == SERVICE_REGION_DOORBELL && doorbells[r->bar]++)
-            return false;
-    }
     unsigned wanted = d->msix ? 1 : 0;
-    return tables == wanted && arrays == wanted;
+
+    for (int bar = 0; bar < (int)PCI_BARS; bar++)
+        if (service_region_count(d, SERVICE_REGION_DOORBELL, bar) > 1)
+            return false;
+    return service_regions_sound(d, region_sound) &&
+           service_region_count(d, SERVICE_REGION_MSIX, -1) == wanted &&
+           service_region_count(d, SERVICE_REGION_PBA, -1) == wanted;
 }
 
 static bool msix_sound(const struct service_device *d) {

@@ -33,4 +33,28 @@ static inline bool service_region_overlap(const struct service_region *a, const 
     return a->bar == b->bar && a->offset < b->offset + b->size && b->offset < a->offset + a->size;
 }
 
+/* Whether each of a description's regions fits and is what `sound` wants of its kind, and none overlaps. */
+static inline bool service_regions_sound(const struct service_device *d,
+                                         bool (*sound)(const struct service_device *d,
+                                                       const struct service_region *r)) {
+    for (unsigned i = 0; i < SERVICE_DEVICE_REGIONS && d->region[i].kind != SERVICE_REGION_NONE; i++) {
+        if (!service_region_fits(d, &d->region[i]) || !sound(d, &d->region[i]))
+            return false;
+        for (unsigned j = 0; j < i; j++)
+            if (service_region_overlap(&d->region[i], &d->region[j]))
+                return false;
+    }
+    return true;
+}
+
+/* How many of a kind a description has in BAR `bar`, or in all of them (-1). */
+static inline unsigned service_region_count(const struct service_device *d, enum service_region_kind kind,
+                                            int bar) {
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < SERVICE_DEVICE_REGIONS && d->region[i].kind != SERVICE_REGION_NONE; i++)
+        count += d->region[i].kind == kind && (bar < 0 || d->region[i].bar == bar);
+    return count;
+}
+
 #endif

@@ -153,7 +153,7 @@ static void test_window(void **unused) {
     assert_true(svm_engine.interruptible(vcpu));
     states[0].interrupt_shadow = 1;
     assert_false(svm_engine.interruptible(vcpu));
-    emulated = true;
+    svm_emulated = true;
     svm_engine.interrupt_window(vcpu);
     run(0);
     assert_true(entered.intercept3 & SVM_INTERCEPT_VINTR);
@@ -169,7 +169,7 @@ static void test_window(void **unused) {
     svm_engine.vcpu_put(vcpu);
     assert_int_equal(rechecks, 3);
     assert_int_equal(gif_set, 1); /* a CPU without it that goes to sleep wakes no more */
-    emulated = false;
+    svm_emulated = false;
     svm_engine.interrupt_window(vcpu);
     on_run = guest_window;
     run(0);
@@ -193,7 +193,7 @@ static void test_virtual(void **unused) {
     struct x86_vcpu *vcpu = &vcpus[0];
     const struct x86_event event = {.valid = 1, .type = X86_EVENT_INTERRUPT, .vector = 0x91};
     (void)unused;
-    emulated = svm_virtual_injection = true;
+    svm_emulated = svm_virtual_injection = true;
     rechecks = 0;
     states[0].registers.rflags = 0x202;
     states[0].pending = event;
@@ -220,7 +220,7 @@ static void test_virtual(void **unused) {
     assert_true(vmcb_of(0)->intercept3 & SVM_INTERCEPT_VINTR);
     assert_true(vmcb_of(0)->v_interrupt & SVM_V_IRQ);
     /* Exceptions, and interrupts on a real CPU, are not. */
-    emulated = svm_virtual_injection = false;
+    svm_emulated = svm_virtual_injection = false;
     states[0].pending = event;
     run(0);
     assert_int_equal(entered.event_injection, 0x91 | 1u << 31);
@@ -447,9 +447,9 @@ static void test_maps(void **unused) {
         assert_int_equal(ports[i], 0xff);
     /* An emulator that does not check addresses: we do. */
     svm_vm_destroy(&vm);
-    emulated = true;
+    svm_emulated = true;
     assert_int_equal(svm_vm_create(&vm), 0);
-    emulated = false;
+    svm_emulated = false;
     assert_false(msr_exits(0xc0000082, false));
     assert_true(msr_exits(0xc0000082, true));
     assert_false(msr_exits(0xc0000081, true));

@@ -30,9 +30,8 @@ void pc_line_pulse(struct vm *vm, unsigned gsi) {
 static uint32_t places_of(unsigned gsi) {
     uint32_t places = 0;
 
-    for (unsigned place = 0; place < SERVICE_MMIO_PLACES; place++)
-        if (pc_mmio_gsi(place) == gsi)
-            places |= 1u << place;
+    for (unsigned place = gsi - PC_MMIO_GSI; place < SERVICE_MMIO_PLACES; place += PC_MMIO_GSIS)
+        places |= 1u << place;
     return places;
 }
 

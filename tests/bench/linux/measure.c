@@ -3,15 +3,17 @@
 // "MEASURED" with numbers, of times in microseconds by CLOCK_MONOTONIC; any problem is a line of its own and
 // status 1.
 //
-//   measure serve                              answers on port 5000, TCP and UDP, until it is killed
-//   measure send|receive ADDRESS PORT MIB      by one TCP connection: MEASURED time
-//   measure echo ADDRESS PORT SECONDS PAUSE    datagrams there and back, one at a time, PAUSE microseconds
-//   between:
-//                                              MEASURED answers median-of-round-trips
-//                                              longest-time-between-two-answers
-//   measure read|write PATH STEP SIZE COUNT    pieces of SIZE bytes, O_DIRECT, STEP "next" or "random":
-//   MEASURED time measure beat PATH SECONDS                  writes of 4 KiB, O_DIRECT, one after another:
-//   MEASURED writes median longest
+//   measure serve
+//     answers on port 5000, TCP and UDP, until it is killed
+//   measure send|receive ADDRESS PORT MIB
+//     by one TCP connection: MEASURED time
+//   measure echo ADDRESS PORT SECONDS PAUSE
+//     datagrams there and back, one at a time, PAUSE microseconds between:
+//     MEASURED answers median-of-round-trips longest-time-between-two-answers
+//   measure read|write PATH STEP SIZE COUNT
+//     pieces of SIZE bytes, O_DIRECT, STEP "next" or "random": MEASURED time
+//   measure beat PATH SECONDS
+//     writes of 4 KiB, O_DIRECT, one after another: MEASURED writes median longest
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -28,7 +28,6 @@ static struct x86_cpu_model model;
 static struct vmcb host;
 static char crash[160];
 static struct x86_event injected; /* by x86_inject_exception() */
-static bool emulated;
 
 const struct engine *engine = &svm_engine;
 const struct paging_format paging_npt_format = {.levels = 4};
@@ -92,7 +91,7 @@ void heap_pages_free(void *pages, unsigned order, struct memory_account *account
     free(pages);
 }
 bool cpu_model_emulated(void) {
-    return emulated;
+    return false;
 }
 static unsigned rechecks;
 void host_apic_recheck(void) {

@@ -23,14 +23,13 @@
 
 uint32_t svm_features;
 uint32_t svm_asids;
+bool svm_emulated;
 bool svm_virtual_injection;
 struct svm_cpu svm_cpu[MAX_CPUS];
 
 /* True for an emulator that counts instructions and derives the TSC from them (QEMU's -icount): nothing else
  * takes the same time over and over. */
 static bool instructions_counted(void) {
-    if (!cpu_model_emulated())
-        return false;
     uint64_t before = tsc_read(), last = tsc_read(), step = last - before;
     for (unsigned i = 0; i < COUNTED_SAMPLES; i++) {
         /* Twice at once: the loop's own instructions do not matter. */
@@ -62,7 +61,8 @@ static int probe(char *why, size_t size) {
     }
     svm_features = leaf.edx;
     svm_asids = leaf.ebx;
-    svm_virtual_injection = instructions_counted();
+    svm_emulated = cpu_model_emulated();
+    svm_virtual_injection = svm_emulated && instructions_counted();
     return 0;
 }
 
@@ -112,7 +112,7 @@ static void vcpu_load(struct x86_vcpu *vcpu) {
  * after each entry with V_IRQ, and when a vCPU leaves the CPU.
  */
 static void recheck(void) {
-    if (cpu_model_emulated())
+    if (svm_emulated)
         host_apic_recheck();
 }
 
@@ -123,7 +123,7 @@ static void recheck(void) {
  */
 static void vcpu_put(struct x86_vcpu *vcpu) {
     x86_need(vcpu, X86_STATE_ALL);
-    if (cpu_model_emulated())
+    if (svm_emulated)
         svm_set_gif();
     recheck();
 }
@@ -149,7 +149,7 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
     vmcb->v_interrupt |= SVM_V_IRQ | SVM_V_IGNORE_TPR | 0xfull << SVM_V_PRIO_SHIFT;
     vmcb->intercept3 |= SVM_INTERCEPT_VINTR;
     vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
-    if (cpu_model_emulated())
+    if (svm_emulated)
         svm_vcpu(vcpu)->after |= SVM_AFTER_WINDOW;
 }
 

@@ -16,6 +16,7 @@
 
 extern uint32_t svm_features;
 extern uint32_t svm_asids;         /* number of ASIDs; 0 is the host's */
+extern bool svm_emulated;          /* cpu_model_emulated(), which asks CPUID, found once by probe() */
 extern bool svm_virtual_injection; /* see inject_virtual() */
 
 /* A page that exits came from, for CPUs without NRIP save (svm_length.h). */

@@ -44,9 +44,8 @@ int svm_vm_create(struct x86_vm *vm) {
     memset(svm->iopm, 0xff, 3 * PAGE_SIZE);
     /* QEMU 7.2 lets MOV to MSR put a non-canonical base into FS, GS and the system-call MSRs, where hardware
      * gives #GP: under an emulator those writes are checked by us. */
-    bool check = cpu_model_emulated();
     for (unsigned i = 0; i < DIRECT_MSRS; i++)
-        msr_allow(svm->msrpm, direct_msrs[i].msr, true, !(check && direct_msrs[i].address));
+        msr_allow(svm->msrpm, direct_msrs[i].msr, true, !(svm_emulated && direct_msrs[i].address));
     return 0;
 }
 
