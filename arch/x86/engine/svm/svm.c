@@ -138,7 +138,7 @@ static void asid_assign(struct svm_vcpu *svm, struct svm_cpu *cpu) {
     svm->vmcb->asid = cpu->next_asid++;
     svm->asid_generation = cpu->generation;
     svm->vmcb->clean &= ~SVM_CLEAN_ASID;
-    svm->flush = false;
+    svm->uncommon &= (uint8_t)~SVM_FLUSH;
 }
 
 /* Waits for the moment when the guest could take an interrupt: a virtual one that is intercepted (15.21.4).
@@ -150,7 +150,7 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
     vmcb->intercept3 |= SVM_INTERCEPT_VINTR;
     vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
     if (svm_emulated)
-        svm_vcpu(vcpu)->after |= SVM_AFTER_WINDOW;
+        svm_vcpu(vcpu)->uncommon |= SVM_WINDOW;
 }
 
 /*
@@ -165,7 +165,7 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
 static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
     struct vmcb *vmcb = svm->vmcb;
 
-    svm->after |= SVM_AFTER_INJECTION;
+    svm->uncommon |= SVM_INJECTION;
     svm->window = (vmcb->intercept3 & SVM_INTERCEPT_VINTR) != 0;
     vmcb->intercept3 &= ~SVM_INTERCEPT_VINTR;
     vmcb->v_interrupt &= ~SVM_V_VECTOR_MASK;
@@ -177,7 +177,7 @@ static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
 static void inject_virtual_end(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
     struct vmcb *vmcb = svm->vmcb;
 
-    svm->after &= (uint8_t)~SVM_AFTER_INJECTION;
+    svm->uncommon &= (uint8_t)~SVM_INJECTION;
     if (vmcb->v_interrupt & SVM_V_IRQ) {
         const struct x86_event event = {
             .type = X86_EVENT_INTERRUPT,
@@ -191,23 +191,15 @@ static void inject_virtual_end(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
         interrupt_window(vcpu);
 }
 
-/* An entry with V_IRQ is over. */
-static void __attribute__((noinline)) after_virtual(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
-    if (svm->after & SVM_AFTER_INJECTION)
-        inject_virtual_end(vcpu, svm);
-    recheck();
-}
-
 /* The uncommon things that precede an entry. */
-static void __attribute__((noinline))
-prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
+static void prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
     struct vmcb *vmcb = svm->vmcb;
     const struct x86_event *event = &vcpu->state->pending;
 
     if (svm->asid_generation != cpu->generation) {
         asid_assign(svm, cpu);
-    } else if (svm->flush) {
-        svm->flush = false;
+    } else if (svm->uncommon & SVM_FLUSH) {
+        svm->uncommon &= (uint8_t)~SVM_FLUSH;
         if (svm_features & SVM_FEATURE_FLUSH_ASID)
             vmcb->tlb_control = SVM_TLB_FLUSH_ASID;
         else
@@ -227,16 +219,12 @@ prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
     }
 }
 
-static enum engine_next run(struct x86_vcpu *vcpu) {
-    struct svm_vcpu *svm = svm_vcpu(vcpu);
+/* Into the guest and back. */
+static inline __attribute__((always_inline)) void enter(struct x86_vcpu *vcpu, const struct svm_vcpu *svm,
+                                                        const struct svm_cpu *cpu) {
     struct x86_registers *registers = &vcpu->state->registers;
     struct vmcb *vmcb = svm->vmcb;
-    struct svm_cpu *cpu = &svm_cpu[svm->cpu->number];
 
-    if (__builtin_expect((svm->asid_generation ^ cpu->generation) | vcpu->changed |
-                             vcpu->state->pending.valid | svm->flush,
-                         0))
-        prepare(vcpu, svm, cpu);
     vmcb->rax = registers->gpr[X86_RAX];
     vmcb->rsp = registers->gpr[X86_RSP];
     vmcb->rip = registers->rip;
@@ -258,8 +246,29 @@ static enum engine_next run(struct x86_vcpu *vcpu) {
     if (__builtin_expect((vmcb->exit_interrupt_info & SVM_EVENT_VALID) != 0, 0))
         x86_interrupted(vcpu, (uint32_t)vmcb->exit_interrupt_info,
                         (uint32_t)(vmcb->exit_interrupt_info >> 32));
-    if (__builtin_expect(svm->after != 0, 0))
-        after_virtual(vcpu, svm);
+}
+
+static enum engine_next __attribute__((noinline))
+run_uncommon(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu *cpu) {
+    prepare(vcpu, svm, cpu);
+    bool virtual = svm->uncommon & (SVM_INJECTION | SVM_WINDOW);
+    enter(vcpu, svm, cpu);
+    if (svm->uncommon & SVM_INJECTION)
+        inject_virtual_end(vcpu, svm);
+    if (virtual)
+        recheck();
+    return svm_exit(vcpu, svm);
+}
+
+static enum engine_next run(struct x86_vcpu *vcpu) {
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+    struct svm_cpu *cpu = &svm_cpu[svm->cpu->number];
+
+    if (__builtin_expect((svm->asid_generation ^ cpu->generation) | vcpu->changed |
+                             vcpu->state->pending.valid | svm->uncommon,
+                         0))
+        return run_uncommon(vcpu, svm, cpu);
+    enter(vcpu, svm, cpu);
     return svm_exit(vcpu, svm);
 }
 
@@ -293,7 +302,7 @@ static void reset(struct x86_vcpu *vcpu) {
     struct vmcb *vmcb = svm->vmcb;
 
     svm->stepping = false;
-    svm->after = 0;
+    svm->uncommon &= SVM_FLUSH;
     vmcb->v_interrupt &= ~SVM_V_IRQ;
     vmcb->intercept3 &= ~(SVM_INTERCEPT_VINTR | SVM_INTERCEPT_IRET);
     if (vcpu->state->nmi_blocked)
@@ -302,7 +311,7 @@ static void reset(struct x86_vcpu *vcpu) {
 }
 
 static void tlb_flush(struct x86_vcpu *vcpu) {
-    svm_vcpu(vcpu)->flush = true;
+    svm_vcpu(vcpu)->uncommon |= SVM_FLUSH;
 }
 
 static void tsc_offset(struct x86_vcpu *vcpu) {

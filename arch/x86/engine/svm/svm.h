@@ -29,10 +29,12 @@ struct svm_code {
     uint64_t sequence;
     uint64_t unused[2]; /* a power of two finds it faster */
 };
-#define SVM_CODE_PAGES      8u /* a kernel's exits come from a handful of places */
+#define SVM_CODE_PAGES 8u /* a kernel's exits come from a handful of places */
 
-#define SVM_AFTER_INJECTION 1u /* an interrupt is injected as a virtual one, see inject_virtual() */
-#define SVM_AFTER_WINDOW    2u /* V_IRQ is set, and this is an emulator: see recheck() */
+/* What makes an entry an uncommon one. */
+#define SVM_FLUSH      1u /* the TLB before it */
+#define SVM_INJECTION  2u /* an interrupt is injected as a virtual one, see inject_virtual() */
+#define SVM_WINDOW     4u /* V_IRQ is set, and this is an emulator: see recheck() */
 
 struct svm_vcpu {
     struct vmcb *vmcb;
@@ -40,8 +42,7 @@ struct svm_vcpu {
     uint64_t asid_generation; /* of the CPU in `cpu`; another one: needs a new ASID */
     struct cpu *cpu;          /* where the VMCB ran last */
     struct svm_code code[SVM_CODE_PAGES];
-    bool flush;            /* TLB flush before the next entry */
-    uint8_t after;         /* SVM_AFTER_*: what the next #VMEXIT leads to */
+    uint8_t uncommon;      /* SVM_FLUSH and those below it */
     bool window;           /* and the window for the next one is to be waited for behind it */
     bool stepping;         /* one instruction with TF, to open NMIs behind an IRET */
     uint64_t stepping_dr6; /* DR6 before that */

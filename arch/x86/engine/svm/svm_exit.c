@@ -117,7 +117,7 @@ static enum engine_next on_window(struct x86_vcpu *vcpu, struct vmcb *vmcb) {
     vmcb->v_interrupt &= ~SVM_V_IRQ;
     vmcb->intercept3 &= ~SVM_INTERCEPT_VINTR;
     vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
-    svm_vcpu(vcpu)->after &= (uint8_t)~SVM_AFTER_WINDOW;
+    svm_vcpu(vcpu)->uncommon &= (uint8_t)~SVM_WINDOW;
     __atomic_or_fetch(&vcpu->core.requests, X86_REQUEST_EVENT, __ATOMIC_RELAXED);
     return ENGINE_AGAIN;
 }
