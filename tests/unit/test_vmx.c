@@ -17,6 +17,7 @@
 struct cpu *test_cpu;
 uint64_t test_time;
 uint32_t svm_features, svm_asids;
+bool svm_emulated;
 struct svm_cpu svm_cpu[MAX_CPUS];
 
 /* ---- what the engines' files ask for */
@@ -56,9 +57,6 @@ void timer_init(struct timer *timer, void (*function)(struct timer *timer)) {
 }
 bool timer_cancel(struct timer *timer) {
     (void)timer;
-    return false;
-}
-bool cpu_model_emulated(void) {
     return false;
 }
 
