@@ -20,6 +20,12 @@ import machine_ppc  # noqa: E402
 repeated = []
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "bochs" in item.nodeid:
+            item.add_marker("bochs")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
     machines.triple_faults.clear()
