@@ -66,17 +66,36 @@ enum service_call {
     /* VM, address, room (1 to SERVICE_MAX_CONSOLE): fills in what was typed; how many bytes. If there is no
      * more: SERVICE_EVENT_CONSOLE comes when there is. */
     SERVICE_CALL_CONSOLE_READ,
-    /* board.figures, address of struct service_figures (abi/figures.h): the answer to SERVICE_EVENT_FIGURES.
-     * -ESTALE: nobody waits for it any more. */
-    SERVICE_CALL_FIGURES,
     /* device, clear, set: of its interrupt status, see SERVICE_REGION_STATUS, first these bits are cleared,
      * then those set. -ENODEV: it has none */
     SERVICE_CALL_STATUS,
+
+    /* The operator's console. */
+    /* None: the next key, 0 to 255, that is not for the guest that has the console. -EAGAIN: there is none.
+     */
+    SERVICE_CALL_KEY,
+    /* Address, length (1 to SERVICE_MAX_SHOW): text in one piece; lines end with '\n'. */
+    SERVICE_CALL_SHOW,
+    /* Address, length (1 to SERVICE_MAX_PROMPT), cursor (0 to length): the line that is edited, below all
+     * other output, until it is changed or closed. It is not on the screen while a guest has the console. */
+    SERVICE_CALL_PROMPT,
+    /* None: the line stays where it is, and there is no such line any more. */
+    SERVICE_CALL_PROMPT_CLOSE,
+    /* None: clears the screen, but for the line that is edited. */
+    SERVICE_CALL_CLEAR,
+    /* Action, VM (abi/control.h). Sleeps until it is done; board.control_result is its result then. -EBUSY,
+     * of the call: another one is under way. */
+    SERVICE_CALL_CONTROL,
+    /* Kind, number, address of the kind's structure (abi/control.h): fills it in. -EINVAL: no such kind;
+     * -ENOENT: no such number, or not any more. */
+    SERVICE_CALL_LOOK,
     SERVICE_CALL_END,
 };
 #define SERVICE_MAX_TEXT       200u
 #define SERVICE_MAX_ENTROPY    256u
 #define SERVICE_MAX_CONSOLE    256u
+#define SERVICE_MAX_SHOW       4096u
+#define SERVICE_MAX_PROMPT     160u
 
 /* board.events; set by the hypervisor, taken (exchanged for 0) by the service VM before it looks. */
 #define SERVICE_EVENT_DOORBELL 0x1u /* doorbell_devices has bits */
@@ -85,8 +104,8 @@ enum service_call {
 #define SERVICE_EVENT_PCI      0x8u /* pci_interrupts has bits */
 /* consoles has bits */
 #define SERVICE_EVENT_CONSOLE  0x10u
-/* the monitor wants SERVICE_CALL_FIGURES */
-#define SERVICE_EVENT_FIGURES  0x20u
+/* there are keys for SERVICE_CALL_KEY */
+#define SERVICE_EVENT_KEY      0x20u
 /* refused has bits */
 #define SERVICE_EVENT_REFUSED  0x40u
 
@@ -195,8 +214,9 @@ struct service_board {
     uint32_t pci_interrupts[SERVICE_MAX_PCI / 32]; /* bit n: function n; atomic */
     uint32_t pci_vectors[SERVICE_MAX_PCI]; /* bit n: that function's vector n (0: its line) has come; atomic.
                                               Taken after pci_interrupts */
-    uint32_t consoles; /* bit n: for VM n's virtio console there is input, or room again; atomic */
-    uint32_t figures;  /* which figures are wanted: another number each time */
+    uint32_t consoles;      /* bit n: for VM n's virtio console there is input, or room again; atomic */
+    int32_t control_result; /* of the last SERVICE_CALL_CONTROL */
+    uint64_t shell[1024];   /* the service VM's own, to keep when it is started again */
     /* For SERVICE_CALL_WAIT: device << 16 | vector, each as SERVICE_CALL_INTERRUPT would send it. The service
      * VM writes them; the call sets their number to 0. */
     uint32_t interrupt_count;

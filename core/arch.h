@@ -96,8 +96,9 @@ bool arch_vcpu_pending(struct vcpu *vcpu);
  * is not running. */
 void arch_vcpu_report(struct vcpu *vcpu);
 
-/* Prints "exits by cause" of a VM through `print` (one call a line). */
-void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line));
+/* Fills in the VM's exits by cause; `out` is zeroed. */
+struct control_exits;
+void arch_vm_exits(const struct vm *vm, struct control_exits *out);
 
 /*
  * The log of written pages (core/dirty_log.h), which calls these while it runs.

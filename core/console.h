@@ -58,13 +58,13 @@ void console_prompt_enable(bool enable);
 /* Clears the screen (ESC [ H, ESC [ 2 J); the prompt is drawn in its first line. */
 void console_clear(void);
 
-/* A byte from the host's serial port or keyboard (interrupt context). The monitor's work runs on the boot
- * CPU. */
+/* A byte from the host's serial port or keyboard (interrupt context). */
 void console_host_input(uint8_t byte);
-/* Who gets the input while no guest is attached. Called on the boot CPU, one byte at a time. */
-void console_set_monitor(void (*input)(uint8_t byte));
-/* Input waits, as much as there is room for, until that is taken back. Boot CPU only. */
-void console_hold_input(bool hold);
+/* `typed` is called on the boot CPU when there is something for console_key(). */
+void console_set_typed(void (*typed)(void));
+/* The next byte that was typed, 0 to 255, while no guest is attached; what nobody takes waits, as much as
+ * there is room for. -EAGAIN: there is none. Any CPU. */
+int console_key(void);
 
 /*
  * Gives the host's console to a guest: its last output is shown again, then its bytes pass unchanged in both

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guests' consoles: what a guest prints goes into its ring and, as lines with its name, to the host's
-// consoles; what the user types goes to the guest that is attached, or to the monitor.
+// consoles; what the user types goes to the guest that is attached, or waits for console_key().
 #include "core/console.h"
 
 #include <errno.h>
@@ -272,6 +272,9 @@ void console_guest_replay(struct vm *vm, unsigned count, void (*print)(const cha
 
 #define ATTACH_LINES 25
 
+static void input_run(struct work *work);
+static struct work input_work = {.link = {&input_work.link, &input_work.link}, .function = input_run};
+
 int console_attach(struct vm *vm) {
     struct vm_console *console = vm->console;
     if (console == NULL)
@@ -297,6 +300,7 @@ int console_attach(struct vm *vm) {
     __atomic_store_n(&attached, vm, __ATOMIC_RELAXED);
     spin_unlock(&console->lock);
     log_show();
+    work_queue(cpu_get(0), &input_work); /* what was typed ahead is the guest's */
     return 0;
 }
 
@@ -325,18 +329,14 @@ struct vm *console_attached(void) {
 
 /* --- input --- */
 
-static void input_run(struct work *work);
-
 static struct spinlock input_lock;
 static uint8_t input[INPUT_MAX];
 static uint32_t input_first;
 static uint32_t input_count;
-static struct work input_work = {.link = {&input_work.link, &input_work.link}, .function = input_run};
-static void (*monitor)(uint8_t byte);
-static bool input_held;
+static void (*typed)(void);
 
-void console_set_monitor(void (*handler)(uint8_t byte)) {
-    monitor = handler;
+void console_set_typed(void (*handler)(void)) {
+    typed = handler;
 }
 
 void console_host_input(uint8_t byte) {
@@ -345,12 +345,6 @@ void console_host_input(uint8_t byte) {
         input[(input_first + input_count++) % INPUT_MAX] = byte;
     spin_unlock(&input_lock);
     work_queue(cpu_get(0), &input_work);
-}
-
-void console_hold_input(bool hold) {
-    input_held = hold;
-    if (!hold)
-        work_queue(cpu_get(0), &input_work);
 }
 
 static bool input_take(uint8_t *byte) {
@@ -419,15 +413,20 @@ static void guest_input(struct vm_console *console, uint8_t byte) {
 static void input_run(struct work *work) {
     (void)work;
     uint8_t byte;
-    while (!input_held && input_take(&byte)) {
-        struct vm *vm = attached;
-        if (vm != NULL && byte == CONSOLE_DETACH)
+    struct vm *vm;
+    while ((vm = attached) != NULL && input_take(&byte)) {
+        if (byte == CONSOLE_DETACH)
             console_detach();
-        else if (vm != NULL)
+        else
             guest_input(vm->console, byte);
-        else if (monitor != NULL)
-            monitor(byte);
     }
+    if (vm == NULL && typed != NULL && __atomic_load_n(&input_count, __ATOMIC_RELAXED) != 0)
+        typed();
+}
+
+int console_key(void) {
+    uint8_t byte;
+    return console_attached() == NULL && input_take(&byte) ? byte : -EAGAIN;
 }
 
 /* --- life --- */

@@ -1,105 +1,166 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control calls, over the VMs, the scheduler and the allocator.
+// Figures of the machine and actions on it, over the VMs, the scheduler, the allocator and the log.
 #include "core/control.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/console.h"
+#include "core/log.h"
+#include "core/memory.h"
 #include "core/sched.h"
 #include "core/service.h"
 
-unsigned control_vm_count(void) {
-    return vm_count();
+/* ---- figures */
+
+/* NULL: there is none of this number. */
+static struct vm *vm_of(uint32_t number) {
+    if (number == CONTROL_SERVICE)
+        return service_vm();
+    return number < vm_count() ? vm_get(number) : NULL;
 }
 
-int control_vm_find(const char *name) {
-    for (unsigned i = 0; i < vm_count(); i++) {
-        if (strcmp(vm_get(i)->name, name) == 0)
-            return (int)i;
-    }
-    return -ENOENT;
+static void look_machine(struct control_machine *out) {
+    struct memory_statistics memory;
+
+    memory_statistics(&memory);
+    out->vm_count = vm_count();
+    out->cpu_count = cpu_count();
+    out->device_count = control_device_count();
+    out->log_end = log_end(&out->log_lines);
+    out->starts = service_starts();
+    out->memory = memory.total;
+    out->free = memory.free;
+    out->largest = memory.largest;
+    out->heap = memory.heap;
+    out->heap_used = memory.heap_used;
 }
 
 /* With vm->lock held. */
-static void describe_end(const struct vm *vm, char *text, size_t size) {
+static uint32_t state_of(const struct vm *vm) {
+    switch (vm->state) {
+    case VM_OFF:
+        return vm->restarting ? CONTROL_RESTARTING : vm->end == VM_END_CRASH ? CONTROL_CRASHED : CONTROL_OFF;
+    case VM_RUNNING:
+        return CONTROL_RUNNING;
+    case VM_STOPPING:
+        return CONTROL_STOPPING;
+    case VM_PAUSED:
+        return CONTROL_PAUSED;
+    }
+    return CONTROL_OFF;
+}
+
+static uint32_t end_of(const struct vm *vm) {
     switch (vm->end) {
     case VM_END_NONE:
-        text[0] = '\0';
-        break;
+        return CONTROL_END_NONE;
     case VM_END_POWER_OFF:
-        snprintf(text, size, "powered off");
-        break;
+        return CONTROL_END_POWER_OFF;
     case VM_END_RESET:
-        snprintf(text, size, "reset itself");
-        break;
+        return CONTROL_END_RESET;
     case VM_END_EXIT:
-        snprintf(text, size, "exit code %u", (unsigned)vm->end_code);
-        break;
+        return CONTROL_END_EXIT;
     case VM_END_CRASH:
-        snprintf(text, size, "crashed: %s", vm->end_text);
-        break;
+        return CONTROL_END_CRASH;
     default:
-        snprintf(text, size, "%s", vm->end_text);
+        return CONTROL_END_OTHER;
     }
 }
 
-static void fill(struct vm *vm, struct control_vm *info) {
-    memset(info, 0, sizeof(*info));
-    snprintf(info->name, sizeof(info->name), "%s", vm->name);
-    info->vcpus = vm->vcpu_count;
-    info->memory = vm->memory.size;
-    info->overhead = vm->memory.account.overhead;
+static void look_vm(struct vm *vm, struct control_vm *out) {
+    snprintf(out->name, sizeof(out->name), "%s", vm->name);
+    out->vcpus = vm->vcpu_count;
+    out->memory = vm->memory.size;
+    out->overhead = vm->memory.account.overhead;
     for (unsigned i = 0; i < vm->vcpu_count; i++)
-        info->cpu_time += sched_run_time(vm->vcpu[i]);
+        out->cpu_time += sched_run_time(vm->vcpu[i]);
     spin_lock(&vm->lock);
-    info->state = vm_state_name(vm);
-    info->active = vm->state != VM_OFF;
-    info->restarts = vm->restarts;
-    describe_end(vm, info->ended, sizeof(info->ended));
+    out->state = state_of(vm);
+    out->end = end_of(vm);
+    out->end_code = vm->end_code;
+    out->restarts = vm->restarts;
+    snprintf(out->end_text, sizeof(out->end_text), "%s", vm->end_text);
     spin_unlock(&vm->lock);
 }
 
-int control_vm_info(unsigned number, struct control_vm *info) {
-    if (number >= vm_count())
-        return -ENOENT;
-    fill(vm_get(number), info);
-    return 0;
+static void look_cpu(struct cpu *cpu, struct control_cpu *out) {
+    out->id = cpu->id;
+    out->online = cpu->online;
+    /* Another CPU may go to sleep or wake up between these looks: whoever asks has to bear a slip of one
+     * sleep. */
+    uint64_t idle = __atomic_load_n(&cpu->idle_time, __ATOMIC_RELAXED);
+    uint64_t since = __atomic_load_n(&cpu->idle_since, __ATOMIC_RELAXED);
+    out->time = time_now();
+    out->idle = idle + (since != 0 && out->time > since ? out->time - since : 0);
+    const struct vcpu *vcpu = __atomic_load_n(&cpu->current, __ATOMIC_RELAXED);
+    out->vm = vcpu == NULL ? CONTROL_NO_VM : vcpu->vm->service ? CONTROL_SERVICE : vcpu->vm->id;
+    out->vcpu = vcpu != NULL ? vcpu->index : 0;
 }
 
-int control_service_info(struct control_vm *info, unsigned *starts) {
-    if (!service_vm())
-        return -ENODEV;
-    fill(service_vm(), info);
-    *starts = service_starts();
-    return 0;
+int control_look(uint32_t kind, uint32_t number, union control_answer *answer, size_t *size) {
+    struct vm *vm = kind == CONTROL_VM || kind == CONTROL_EXITS ? vm_of(number) : NULL;
+    bool there = vm != NULL;
+
+    memset(answer, 0, sizeof(*answer));
+    switch (kind) {
+    case CONTROL_MACHINE:
+        *size = sizeof(answer->machine);
+        there = number == 0;
+        if (there)
+            look_machine(&answer->machine);
+        break;
+    case CONTROL_VM:
+        *size = sizeof(answer->vm);
+        if (there)
+            look_vm(vm, &answer->vm);
+        break;
+    case CONTROL_EXITS:
+        *size = sizeof(answer->exits);
+        if (there)
+            arch_vm_exits(vm, &answer->exits);
+        break;
+    case CONTROL_CPU:
+        *size = sizeof(answer->cpu);
+        there = number < cpu_count();
+        if (there)
+            look_cpu(cpu_get(number), &answer->cpu);
+        break;
+    case CONTROL_DEVICE:
+        *size = sizeof(answer->device);
+        there = number < control_device_count();
+        if (there)
+            control_device(number, &answer->device);
+        break;
+    case CONTROL_LOG:
+        *size = sizeof(answer->log);
+        there = log_read(number, &answer->log);
+        break;
+    default:
+        return -EINVAL;
+    }
+    return there ? 0 : -ENOENT;
 }
 
-void control_service_exits(void (*print)(const char *line)) {
-    if (service_vm())
-        arch_vm_print_exits(service_vm(), print);
+/* ---- actions */
+
+__attribute__((noreturn)) static void leave(bool reboot) {
+    vm_print_summary();
+    log_info("%s by command", reboot ? "reboot" : "power-off");
+    service_leave();
+    console_flush();
+    if (reboot)
+        arch_reboot();
+    arch_power_off();
 }
 
-int control_service_restart(void) {
-    return service_restart();
-}
-
-int control_figures(void (*done)(const struct service_figures *figures)) {
-    return service_figures(done);
-}
-
-uint64_t control_time(void) {
-    return time_now();
-}
-
-int control_vm_exits(unsigned number, void (*print)(const char *line)) {
-    if (number >= vm_count())
-        return -ENOENT;
-    arch_vm_print_exits(vm_get(number), print);
-    return 0;
-}
-
-int control_vm_action(unsigned number, enum control_action action) {
+int control_act(uint32_t action, uint32_t number) {
+    if (action >= CONTROL_ACTIONS)
+        return -EINVAL;
+    if (action == CONTROL_RESTART)
+        return service_restart();
+    if (action == CONTROL_REBOOT || action == CONTROL_POWER_OFF)
+        leave(action == CONTROL_REBOOT);
     if (number >= vm_count())
         return -ENOENT;
     struct vm *vm = vm_get(number);
@@ -114,61 +175,9 @@ int control_vm_action(unsigned number, enum control_action action) {
         return vm_pause(vm);
     case CONTROL_RESUME:
         return vm_resume(vm);
+    case CONTROL_WRITES:
+        return control_writes(vm);
+    default:
+        return console_attach(vm);
     }
-    return -EINVAL;
-}
-
-int control_vm_console(unsigned number) {
-    return number < vm_count() ? console_attach(vm_get(number)) : -ENOENT;
-}
-
-unsigned control_cpu_count(void) {
-    return cpu_count();
-}
-
-int control_cpu_info(unsigned number, struct control_cpu *info) {
-    if (number >= cpu_count())
-        return -ENOENT;
-    struct cpu *cpu = cpu_get(number);
-    memset(info, 0, sizeof(*info));
-    info->id = cpu->id;
-    info->online = cpu->online;
-    info->self = cpu == cpu_this();
-    /* Another CPU may go to sleep or wake up between these looks: the caller has to bear a slip of one sleep.
-     */
-    uint64_t idle = __atomic_load_n(&cpu->idle_time, __ATOMIC_RELAXED);
-    uint64_t since = __atomic_load_n(&cpu->idle_since, __ATOMIC_RELAXED);
-    info->time = time_now();
-    info->idle = idle + (since != 0 && info->time > since ? info->time - since : 0);
-    const struct vcpu *vcpu = __atomic_load_n(&cpu->current, __ATOMIC_RELAXED);
-    if (vcpu != NULL) {
-        snprintf(info->runs, sizeof(info->runs), "%s", vcpu->vm->name);
-        info->runs_vcpu = vcpu->index;
-    }
-    return 0;
-}
-
-void control_memory(struct memory_statistics *out) {
-    memory_statistics(out);
-}
-
-void control_log(unsigned count, void (*print)(const char *line)) {
-    log_replay(count, print);
-}
-
-static void leave(const char *what) {
-    vm_print_summary();
-    log_info("%s by command", what);
-    service_leave();
-    console_flush();
-}
-
-void control_reboot(void) {
-    leave("reboot");
-    arch_reboot();
-}
-
-void control_power_off(void) {
-    leave("power-off");
-    arch_power_off();
 }

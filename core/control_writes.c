@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much a guest writes: the control call behind the monitor's "writes". The log of written pages runs for
+// How much a guest writes: the action behind the shell's "writes". The log of written pages runs for
 // a second; the answer comes as a line of the log.
 #include <errno.h>
 #include "core/control.h"
 #include "core/dirty_log.h"
+#include "core/log.h"
+#include "core/vm.h"
 
 #define SECOND 1000000000ull
 #define TRIES  100u /* of a collection that a vCPU kept waiting */
@@ -77,18 +79,12 @@ static void second_over(struct timer *timer) {
     work_queue(cpu_this(), &measure.work);
 }
 
-int control_vm_writes(unsigned number) {
-    if (number >= vm_count())
-        return -ENOENT;
-    if (measure.vm)
+int control_writes(struct vm *vm) {
+    if (measure.vm || dirty_log_runs(vm))
         return -EBUSY;
-    if (vm_get(number)->state != VM_RUNNING)
+    if (vm->state != VM_RUNNING)
         return -EINVAL;
-    measure.vm = vm_get(number);
-    if (dirty_log_runs(measure.vm)) {
-        measure.vm = NULL;
-        return -EBUSY;
-    }
+    measure.vm = vm;
     measure.begun = false;
     measure.tries = 0;
     measure.work.function = step;

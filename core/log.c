@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "abi/control.h"
 #include "core/atomic.h"
 #include "core/console.h"
 
@@ -15,6 +16,8 @@
 #define LOG_LINE  288u /* formatted: time, level, text */
 
 #define NO_LINE   UINT32_MAX
+
+_Static_assert(LOG_TEXT <= sizeof(((struct control_log *)0)->text), "a whole line is shown");
 
 struct log_slot {
     uint32_t number; /* of the line that it holds, plus 1; 0: being written, or empty */
@@ -144,6 +147,21 @@ void log_replay(unsigned count, void (*print)(const char *line)) {
 void log_replay_shown(void (*print)(const char *line)) {
     replay(__atomic_load_n(&next_shown, __ATOMIC_ACQUIRE), LOG_SLOTS,
            __atomic_load_n(&shown_level, __ATOMIC_RELAXED), print);
+}
+
+uint32_t log_end(uint32_t *kept) {
+    *kept = LOG_SLOTS;
+    return __atomic_load_n(&next_number, __ATOMIC_ACQUIRE);
+}
+
+bool log_read(uint32_t number, struct control_log *out) {
+    struct log_slot copy;
+    if (!slot_read(number, &copy))
+        return false;
+    out->level = copy.level;
+    out->time = copy.time;
+    memcpy(out->text, copy.text, LOG_TEXT);
+    return true;
 }
 
 bool log_allowed(struct log_limit *limit) {

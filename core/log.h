@@ -32,6 +32,12 @@ void log_replay(unsigned count, void (*print)(const char *line));
 /* The same for the lines that the consoles were shown so far: for a console that is new. */
 void log_replay_shown(void (*print)(const char *line));
 
+/* The number of the line that comes next, and *kept, how many lines are kept at most. */
+uint32_t log_end(uint32_t *kept);
+/* Copies line `number`. False: it does not exist yet, or not any more, or is being written. */
+struct control_log;
+bool log_read(uint32_t number, struct control_log *out);
+
 /* At most `burst` lines a second from one place: `static struct log_limit limit = {.burst = 10}; if
  * (log_allowed(&limit)) ...`. When lines were withheld, the next allowed call logs how many. */
 struct log_limit {

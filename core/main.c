@@ -3,7 +3,6 @@
 #include "core/main.h"
 #include "core/console.h"
 #include "core/log.h"
-#include "core/monitor.h"
 #include "core/service.h"
 #include "core/vm.h"
 #include "lib/config.h"
@@ -90,8 +89,9 @@ void core_start(const struct boot_info *info) {
     log_set_level((enum log_level)config.log_level);
     vm_set_when_idle(config.when_idle);
     log_info("host %s: %u CPUs, %u guests", config.host_name, cpu_count(), config.guest_count);
-    monitor_init();
-    service_create(&config, info->config, info->config_size); /* without it, guests do without its devices */
+    console_set_typed(service_shell_typed);
+    /* Without it, guests do without its devices, and the operator without a prompt. */
+    service_create(&config, info->config, info->config_size);
 
     for (unsigned i = 0; i < config.guest_count; i++) {
         const struct config_guest *guest = &config.guests[i];

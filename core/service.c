@@ -38,6 +38,13 @@ struct vm *service_vm(void) {
     return service.vm;
 }
 
+/* It is watched while it runs. Any CPU. */
+static void watch_begin(void) {
+    if (!__atomic_load_n(&service.watched, __ATOMIC_RELAXED) &&
+        !__atomic_exchange_n(&service.watched, 1, __ATOMIC_SEQ_CST))
+        timer_arm(&service.watch, time_now() + WATCH_PERIOD);
+}
+
 /* ---- events */
 
 bool service_has_event(void) {
@@ -48,12 +55,15 @@ void service_event(uint32_t events) {
     __atomic_fetch_or(&service.board->events, events, __ATOMIC_SEQ_CST);
     struct vcpu *vcpu = service.vm->vcpu[0];
     /* One that runs looks at the events before it sleeps; in this order, see sched_put(). */
-    if (__atomic_load_n(&vcpu->state, __ATOMIC_SEQ_CST) == VCPU_BLOCKED)
-        sched_wake(vcpu);
+    if (__atomic_load_n(&vcpu->state, __ATOMIC_SEQ_CST) != VCPU_BLOCKED)
+        return;
+    watch_begin();
+    sched_wake(vcpu);
 }
 
 static void wake(struct timer *timer) {
     (void)timer;
+    watch_begin();
     sched_wake(service.vm->vcpu[0]);
 }
 
@@ -88,14 +98,21 @@ void service_settle(void) {
     }
 }
 
+/* Whether nothing can go wrong before the next event. */
+static bool sleeps(const struct vcpu *vcpu) {
+    return service.ready_said && __atomic_load_n(&vcpu->state, __ATOMIC_SEQ_CST) == VCPU_BLOCKED &&
+           vcpu->hold == VCPU_HOLD_EVENT && !service_has_event() &&
+           !__atomic_load_n(&service.unsettled, __ATOMIC_SEQ_CST);
+}
+
 static void watch(struct timer *timer) {
     struct vcpu *vcpu = service.vm->vcpu[0];
     uint32_t calls = __atomic_load_n(&service.calls, __ATOMIC_RELAXED);
     uint64_t used = sched_run_time(vcpu);
 
     if (!service.ready_said && time_now() - service.begun > READY_TIME) {
-        log_error("the service VM is not ready after %u s: guests start without its devices",
-                  (unsigned)(READY_TIME / 1000000000ull));
+        log_error("the service VM is not ready after %u s: %s", (unsigned)(READY_TIME / 1000000000ull),
+                  start_guests ? "guests start without its devices" : "there is no prompt");
         service_say_ready();
     }
     if (calls != service.calls_seen) {
@@ -106,6 +123,12 @@ static void watch(struct timer *timer) {
         vm_crash(vcpu, "does not come back to its events");
     }
     service_settle();
+    if (sleeps(vcpu)) {
+        __atomic_store_n(&service.watched, 0, __ATOMIC_SEQ_CST);
+        /* It may have been woken meanwhile, by who found it watched. */
+        if (sleeps(vcpu) || __atomic_exchange_n(&service.watched, 1, __ATOMIC_SEQ_CST))
+            return;
+    }
     timer_arm(timer, time_now() + WATCH_PERIOD);
 }
 
@@ -285,8 +308,6 @@ static int make(const struct config *config, const void *blob, size_t size) {
 }
 
 int service_create(const struct config *config, const void *blob, size_t size) {
-    if (!config->service.present)
-        return 0;
     self = (struct config_guest){
         .name = "(service)",
         .memory = config->service.memory,
@@ -301,8 +322,13 @@ int service_create(const struct config *config, const void *blob, size_t size) {
     };
     int error = make(config, blob, size);
     if (error) {
-        log_error("the service VM cannot be made: %s (%d)",
-                  error == -ENOMEM ? "not enough memory below 4 GiB" : "internal error", error);
+        log_error(
+            "the service VM cannot be made: %s (%d); there is no prompt, and guests do without its devices",
+            error == -ENOMEM    ? "not enough memory below 4 GiB"
+            : error == -ENXIO   ? "none of its CPUs has started"
+            : error == -ENOTSUP ? "this CPU cannot run it"
+                                : "internal error",
+            error);
         service.vm = NULL;
         return error;
     }
@@ -314,14 +340,19 @@ int service_create(const struct config *config, const void *blob, size_t size) {
 }
 
 void service_start(void (*ready)(void)) {
-    if (!service.vm) {
-        ready();
-        return;
+    bool serves = false;
+
+    for (unsigned i = 0; service.vm && i < vm_count(); i++)
+        serves = serves || service_serves(vm_get(i));
+    if (service.vm) {
+        service.begun = time_now();
+        service.watched = 1;
+        timer_arm(&service.watch, time_now() + WATCH_PERIOD);
+        start_guests = serves ? ready : NULL;
+        vm_start(service.vm);
     }
-    start_guests = ready;
-    service.begun = time_now();
-    vm_start(service.vm);
-    timer_arm(&service.watch, time_now() + WATCH_PERIOD);
+    if (!serves)
+        ready();
 }
 
 unsigned service_starts(void) {
@@ -382,6 +413,7 @@ int service_load(struct vm *vm, uint64_t *entry, uint64_t *board) {
     *entry = service.memory + image.entry;
     *board = service.board_physical;
     service.calls_seen = service.calls - 1; /* its time is counted anew */
+    watch_begin();
     service.wake_at = 0;
     timer_cancel(&service.wake);
     service.board->starts = ++service.starts;
@@ -436,7 +468,7 @@ void service_guest_memory(struct vm *vm) {
 }
 
 void service_guest_logged(struct vm *vm, bool logged) {
-    if (!service.vm || vm->service)
+    if (!service.vm || vm->service || !service_serves(vm))
         return;
     __atomic_store_n(&service.board->vm[vm->id].logged, logged ? 1 : 0, __ATOMIC_SEQ_CST);
     /* We set it, then look at the RAM; the service VM writes there, then looks at this. */
@@ -444,7 +476,7 @@ void service_guest_logged(struct vm *vm, bool logged) {
 }
 
 void service_guest_reset(struct vm *vm) {
-    if (!service.vm || vm->service)
+    if (!service.vm || vm->service || !service_serves(vm))
         return;
     service_devices_reset(vm);
     struct service_vm *entry = &service.board->vm[vm->id];
@@ -458,7 +490,7 @@ void service_guest_reset(struct vm *vm) {
 }
 
 bool service_guest_settled(struct vm *vm) {
-    if (!service.vm || vm->service || !service.ready_said)
+    if (!service.vm || vm->service || !service_serves(vm) || !service.ready_said)
         return true;
     const struct service_board *board = service.board;
     return __atomic_load_n(&board->vm_settled[vm->id], __ATOMIC_ACQUIRE) == service.resets[vm->id] ||
@@ -474,7 +506,7 @@ void service_guest_waits(struct vm *vm) {
 void service_guest_changed(struct vm *vm) {
     if (vm->service && vm->state == VM_OFF)
         service_host_release(false);
-    if (!service.vm || vm->service)
+    if (!service.vm || vm->service || !service_serves(vm))
         return;
     struct service_vm *entry = &service.board->vm[vm->id];
     uint32_t state = vm->state == VM_RUNNING  ? SERVICE_VM_RUNNING

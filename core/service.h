@@ -4,30 +4,28 @@
 #ifndef SAGUARO_CORE_SERVICE_H
 #define SAGUARO_CORE_SERVICE_H
 
-#include "abi/figures.h"
+#include "abi/service.h"
 #include "core/vm.h"
 
 struct config;
 
-/* Makes the service VM, if the config wants one, before the guests' VMs, which may take the memory that it
- * needs: its memory, the board, what it is shown of config and files. 0 (also if there is to be none); a
- * negative errno after a line in the log. `config_blob` is the flattened tree. */
+/* Makes the service VM, before the guests' VMs, which may take the memory that it needs: its memory, the
+ * board, what it is shown of config and files. 0; a negative errno after a line in the log. `config_blob` is
+ * the flattened tree. */
 int service_create(const struct config *config, const void *config_blob, size_t config_size);
 /* Its windows, once the guests' VMs are made. 0, or a negative errno after a line in the log. */
 int service_show_guests(void);
 /* Starts it; `ready` is called on the boot CPU when it says that guests may start, or has failed to say so.
- * At once if there is none. */
+ * At once if there is none, or if it serves no guest. */
 void service_start(void (*ready)(void));
-/* NULL: there is none. */
+/* NULL: it could not be made. */
 struct vm *service_vm(void);
 /* How often it was started. */
 unsigned service_starts(void);
 /* Ends its run; it starts again at once. 0, -ENODEV, -EBUSY: it is being started. */
 int service_restart(void);
-/* Asks it for its figures. `done` is called later, on the boot CPU: with them, checked, valid until it
- * returns; or with NULL: it has not answered in two seconds. Boot CPU only. 0, -ENODEV: there is none;
- * -EBUSY: it was asked and has still time; -ENOMEM. */
-int service_figures(void (*done)(const struct service_figures *figures));
+/* There is a key for the operator's shell: console_set_typed(). Says so where nobody will take it. */
+void service_shell_typed(void);
 
 /* ---- for the architecture */
 /* Loads its image, at each of its starts. *entry: guest-physical; *board: where the board is. 0, or a
@@ -44,6 +42,8 @@ int arch_service_parse(const struct image_source *source, struct image_loadable 
 int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t arguments[4]);
 
 /* ---- for the scheduler and for VMs' lives */
+/* What the service VM's vCPU asked for (VCPU_HOLD_CONTROL) is not done yet. */
+bool service_shell_busy(void);
 /* Something is there that ends SERVICE_CALL_WAIT. */
 bool service_has_event(void);
 /* A guest's machine is reset; has changed its state (also the service VM's own); shows other memory. */

@@ -21,11 +21,11 @@ struct service {
     uint32_t ready_said;              /* guests may start */
     struct timer wake;                /* the end of SERVICE_CALL_WAIT */
     struct timer watch;               /* looks whether it still comes back */
+    uint32_t watched;                 /* 1: `watch` is armed, or runs; atomic */
     uint32_t calls;                   /* of SERVICE_CALL_WAIT */
     uint32_t calls_seen;              /* by the last look */
     uint64_t time_seen;               /* CPU time at that look, ns */
     uint64_t wake_at;                 /* what the last SERVICE_CALL_WAIT asked for */
-    uint32_t figures;                 /* the number of the last question, as on the board */
     uint32_t resets[SERVICE_MAX_VMS]; /* as in the board */
     uint64_t reset_at[SERVICE_MAX_VMS];
     uint32_t unsettled;                       /* VMs whose start waits; atomic */
@@ -58,10 +58,11 @@ void service_console_close(const struct vm *vm);
 int32_t service_console_open(uint32_t vm, uint32_t open);
 int32_t service_console_write(uint32_t vm, uint32_t address, uint32_t length);
 int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room);
-/* SERVICE_CALL_FIGURES, on the service VM's vCPU. */
-int32_t service_figures_take(uint32_t number, uint32_t address);
-/* Whether somebody waits for figures. */
-bool service_figures_asked(void);
+/* The calls of the operator's shell (core/service_shell.c), as abi/service.h says. */
+int32_t service_shell_show(uint32_t address, uint32_t length);
+int32_t service_shell_prompt(uint32_t address, uint32_t length, uint32_t cursor);
+int32_t service_shell_control(struct vcpu *vcpu, uint32_t action, uint32_t vm);
+int32_t service_shell_look(uint32_t kind, uint32_t number, uint32_t address);
 /* The service VM was started again: rings all doorbells, asks again what waits for an answer. */
 void service_ask_again(void);
 

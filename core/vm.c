@@ -474,6 +474,8 @@ bool vcpu_held(const struct vcpu *vcpu) {
         return !service_has_event();
     case VCPU_HOLD_SETTLE:
         return !service_guest_settled(vcpu->vm);
+    case VCPU_HOLD_CONTROL:
+        return service_shell_busy();
     default:
         return false;
     }

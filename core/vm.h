@@ -50,9 +50,10 @@ enum vcpu_state {
 /* Why a vCPU may not run, whatever else is pending for it. */
 enum vcpu_hold {
     VCPU_HOLD_NONE,
-    VCPU_HOLD_ANSWER, /* the service VM owes it an answer */
-    VCPU_HOLD_EVENT,  /* the service VM's own: until there is an event for it */
-    VCPU_HOLD_SETTLE, /* its VM's start waits for the service VM to let go of the VM's memory */
+    VCPU_HOLD_ANSWER,  /* the service VM owes it an answer */
+    VCPU_HOLD_EVENT,   /* the service VM's own: until there is an event for it */
+    VCPU_HOLD_SETTLE,  /* its VM's start waits for the service VM to let go of the VM's memory */
+    VCPU_HOLD_CONTROL, /* the service VM's own: until the boot CPU has done what it asked for */
 };
 
 /* An access of a vCPU's that the service VM answers; see core/service.h. */
@@ -140,7 +141,7 @@ struct vm *vm_get(unsigned index);    /* index < vm_count() */
 struct vm *vm_find(const char *name); /* NULL: none */
 const char *vm_state_name(const struct vm *vm);
 
-/* Commands (boot CPU only; the monitor and, later, the service VM). 0 or -EBUSY/-EALREADY/-EINVAL when the
+/* Commands (boot CPU only; core/control.h). 0 or -EBUSY/-EALREADY/-EINVAL when the
  * state does not allow it. */
 int vm_start(struct vm *vm);
 int vm_stop(struct vm *vm);

@@ -207,27 +207,26 @@ void host_pci_init(void) {
         log_debug("PCI: %u functions", found_count);
 }
 
-/* ---- for people */
+/* ---- for who manages the machine */
 
-void control_devices(void (*print)(const char *line)) {
-    char line[128], name[HOST_PCI_NAME];
+unsigned control_device_count(void) {
+    return found_count;
+}
 
-    for (unsigned i = 0; i < found_count; i++) {
-        const struct host_pci *pci = found[i];
-        unsigned pin = pci->config[PCI_INTERRUPT_PIN];
-        host_pci_name(pci, name);
-        int used = snprintf(line, sizeof(line), "%s %04x:%04x %-15s %-11s", name,
-                            pci_space16(pci->config, PCI_VENDOR), pci_space16(pci->config, PCI_VENDOR + 2),
-                            pci_class_name(host_pci_class(pci)),
-                            pci->claimed                   ? "service VM"
-                            : is_ours(host_pci_class(pci)) ? "hypervisor"
-                                                           : "-");
-        if (pci->msix.count)
-            used += snprintf(line + used, sizeof(line) - (size_t)used, " MSI-X %u", pci->msix.count);
-        if (pci->msi.count)
-            used += snprintf(line + used, sizeof(line) - (size_t)used, " MSI %u", pci->msi.count);
-        if (pin >= 1 && pin <= 4)
-            snprintf(line + used, sizeof(line) - (size_t)used, " line %c", (char)('A' + pin - 1));
-        print(line);
-    }
+void control_device(unsigned number, struct control_device *out) {
+    const struct host_pci *pci = found[number];
+    unsigned pin = pci->config[PCI_INTERRUPT_PIN];
+
+    out->segment = pci->segment;
+    out->bus = pci->bus;
+    out->devfn = pci->devfn;
+    out->vendor = pci_space16(pci->config, PCI_VENDOR);
+    out->device = pci_space16(pci->config, PCI_VENDOR + 2);
+    out->class = host_pci_class(pci);
+    out->owner = pci->claimed          ? CONTROL_OWNER_SERVICE
+                 : is_ours(out->class) ? CONTROL_OWNER_HYPERVISOR
+                                       : CONTROL_OWNER_NONE;
+    out->msix = (uint16_t)pci->msix.count;
+    out->msi = (uint16_t)pci->msi.count;
+    out->pin = pin <= 4 ? pin : 0;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/console.h"
 #include "core/log.h"
 #include "core/sched.h"
 #include "core/service.h"
@@ -286,7 +287,7 @@ void service_devices_reset(const struct vm *vm) {
 }
 
 void service_ask_again(void) {
-    uint32_t events = SERVICE_EVENT_VM | SERVICE_EVENT_CONSOLE;
+    uint32_t events = SERVICE_EVENT_VM | SERVICE_EVENT_CONSOLE | SERVICE_EVENT_KEY;
 
     for (uint32_t i = 0; i < SERVICE_MAX_DEVICES; i++) {
         service.board->device_token[i] = service.token[i];
@@ -304,10 +305,6 @@ void service_ask_again(void) {
             request_show(vm->vcpu[j]);
             events |= SERVICE_EVENT_REQUEST;
         }
-    }
-    if (service_figures_asked()) {
-        service.board->figures = service.figures;
-        events |= SERVICE_EVENT_FIGURES;
     }
     __atomic_store_n(&service.board->vms_changed, UINT32_MAX, __ATOMIC_SEQ_CST);
     __atomic_store_n(&service.board->consoles, UINT32_MAX, __ATOMIC_SEQ_CST);
@@ -349,10 +346,24 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
         return service_console_write(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_CONSOLE_READ:
         return service_console_read(arguments[0], arguments[1], arguments[2]);
-    case SERVICE_CALL_FIGURES:
-        return service_figures_take(arguments[0], arguments[1]);
     case SERVICE_CALL_STATUS:
         return call_status(arguments[0], arguments[1], arguments[2]);
+    case SERVICE_CALL_KEY:
+        return console_key();
+    case SERVICE_CALL_SHOW:
+        return service_shell_show(arguments[0], arguments[1]);
+    case SERVICE_CALL_PROMPT:
+        return service_shell_prompt(arguments[0], arguments[1], arguments[2]);
+    case SERVICE_CALL_PROMPT_CLOSE:
+        console_prompt_close();
+        return 0;
+    case SERVICE_CALL_CLEAR:
+        console_clear();
+        return 0;
+    case SERVICE_CALL_CONTROL:
+        return service_shell_control(vcpu, arguments[0], arguments[1]);
+    case SERVICE_CALL_LOOK:
+        return service_shell_look(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_PCI_CLAIM:
         return service_host_claim(arguments[0]);
     case SERVICE_CALL_PCI_MASTER:

@@ -125,7 +125,7 @@ int config_read(const void *fdt, size_t size, enum config_arch arch, struct conf
     }
     if (read_properties(&reader, 0, &config_schema, out, &given) != 0 ||
         read_nodes(&reader, 0, &config_schema, out) != 0 || out->guest_count == 0 ||
-        config_complete(out, NULL, NULL) != 0) {
+        config_complete(out, arch, NULL, NULL) != 0) {
         return -EINVAL;
     }
     return 0;

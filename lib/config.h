@@ -40,6 +40,9 @@
 #define CONFIG_MAX_FIRMWARE     (16ull << 20) /* bytes of a firmware image */
 #define CONFIG_DEFAULT_PRIORITY 10u
 #define CONFIG_MIN_SERVICE      (16ull << 20) /* bytes of the service VM's memory */
+#define CONFIG_SMALL_SERVICE    (4ull << 20)  /* what it has by itself, for the prompt alone */
+#define CONFIG_SERVICE          (64ull << 20) /* and for devices */
+#define CONFIG_PPC_SERVICE      (16ull << 20) /* the same on PowerPC */
 #define CONFIG_MAX_SERVICE      (1ull << 30)
 #define CONFIG_MIN_DISK         (64ull << 10) /* bytes of a disk in memory */
 #define CONFIG_MIN_OVERLAY      (1ull << 20)  /* bytes of memory for overlays, for each of them */
@@ -166,11 +169,11 @@ struct config_guest {
 
 /* The service VM. */
 struct config_service {
-    uint64_t memory;  /* bytes: a power of two, on PowerPC of four; CONFIG_MIN_SERVICE..CONFIG_MAX_SERVICE */
-    uint64_t cpus;    /* as a guest's */
-    uint32_t budget;  /* microseconds per period, at most `period`: it always runs above the guests */
-    uint32_t period;  /* microseconds, CONFIG_MIN_PERIOD..CONFIG_MAX_PERIOD */
-    uint32_t present; /* 1: there is one: the config has its node, or a guest has a device that it serves */
+    uint64_t memory; /* bytes: a power of two, on PowerPC of four; CONFIG_MIN_SERVICE..CONFIG_MAX_SERVICE, or
+                        CONFIG_SMALL_SERVICE */
+    uint64_t cpus;   /* as a guest's */
+    uint32_t budget; /* microseconds per period, at most `period`: it always runs above the guests */
+    uint32_t period; /* microseconds, CONFIG_MIN_PERIOD..CONFIG_MAX_PERIOD */
     uint64_t overlay_memory; /* bytes that all overlays share; a multiple of 4 KiB, at least
                                 CONFIG_MIN_OVERLAY for each of them; 0: there are none */
 };

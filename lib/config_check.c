@@ -470,7 +470,7 @@ int config_check(const struct config_source *source, struct config *out, struct 
     check_properties(&checker, &root);
     check_nodes(&checker, &root);
     if (!config_check_is_done(&checker)) {
-        config_complete(out, config_check_link, &checker);
+        config_complete(out, source->arch, config_check_link, &checker);
     }
     if (checker.errors != 0) {
         return -EINVAL;

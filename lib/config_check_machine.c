@@ -31,8 +31,8 @@ static void memory_does_not_fit(const struct config_source *source, const struct
         "and files: %s are there for guests",
         config_size_text(config_memory(config), asked),
         config->service.overlay_memory != 0 ? ", service VM, disks and overlays included"
-        : config->service.present != 0      ? ", service VM and disks included"
-                                            : "",
+        : config->disk_count != 0           ? ", service VM and disks included"
+                                            : ", service VM included",
         config_size_text(machine->memory, whole), config_size_text(machine->memory - room, reserved),
         config_size_text(room, free_text));
     for (uint32_t i = 0; i < config->guest_count; i++) {
@@ -48,15 +48,12 @@ static void memory_does_not_fit(const struct config_source *source, const struct
                             config_size_text(config->disks[i].memory, asked));
         }
     }
-    if (config->service.present != 0) {
-        config_complain(source, report, memory_place(source, service >= 0 ? service : 0),
-                        "the service VM asks for %s", config_size_text(config->service.memory, asked));
-        if (config->service.overlay_memory != 0) {
-            config_complain(
-                source, report,
-                at_value(service, config_property_offset(source->fdt, service, "overlay-memory"), 1),
-                "overlays ask for %s", config_size_text(config->service.overlay_memory, asked));
-        }
+    config_complain(source, report, memory_place(source, service >= 0 ? service : 0),
+                    "the service VM asks for %s", config_size_text(config->service.memory, asked));
+    if (config->service.overlay_memory != 0) {
+        config_complain(source, report,
+                        at_value(service, config_property_offset(source->fdt, service, "overlay-memory"), 1),
+                        "overlays ask for %s", config_size_text(config->service.overlay_memory, asked));
     }
 }
 

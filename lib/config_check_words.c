@@ -122,8 +122,6 @@ const char *config_expected(const struct config_property *property, char buffer[
 }
 
 const char *config_default(const struct config_property *property, char buffer[CONFIG_WORDS]) {
-    char size[CONFIG_WORDS], ppc_size[CONFIG_WORDS];
-
     if ((property->flags & CONFIG_LATER) != 0) {
         snprintf(buffer, CONFIG_WORDS, "not in this version");
     } else if ((property->flags & CONFIG_REQUIRED) != 0) {
@@ -132,10 +130,6 @@ const char *config_default(const struct config_property *property, char buffer[C
         snprintf(buffer, CONFIG_WORDS, "%s", property->otherwise);
     } else if (property->type == CONFIG_TYPE_CHOICE) {
         snprintf(buffer, CONFIG_WORDS, "\"%s\"", property->choices[property->preset]);
-    } else if (property->type == CONFIG_TYPE_SIZE) {
-        snprintf(buffer, CONFIG_WORDS,
-                 property->ppc_preset != 0 ? "\"%.24s\"; on PowerPC \"%.24s\"" : "\"%.24s\"",
-                 size_word(property->preset, size), size_word(property->ppc_preset, ppc_size));
     } else if (property->preset_text != NULL) {
         snprintf(buffer, CONFIG_WORDS, "\"%s\"", property->preset_text);
     } else {

@@ -19,6 +19,7 @@ static_assert(CONFIG_MAX_DEVICES == SERVICE_MAX_DEVICES && CONFIG_MAX_GUESTS <= 
 
 struct completion {
     struct config *config;
+    enum config_arch arch;
     void (*found)(void *context, const struct config_link *link);
     void *context;
     unsigned count;
@@ -84,8 +85,7 @@ uint32_t config_overlays(const struct config *config) {
 
 uint64_t config_memory(const struct config *config) {
     /* All limits together are far from 2^64. */
-    uint64_t memory =
-        config->service.present != 0 ? config->service.memory + config->service.overlay_memory : 0;
+    uint64_t memory = config->service.memory + config->service.overlay_memory;
 
     for (uint32_t i = 0; i < config->disk_count; i++) {
         memory += config->disks[i].memory;
@@ -366,14 +366,18 @@ static void count_devices(struct completion *c) {
             report(c, &link);
         }
     }
-    if (devices != 0) {
-        c->config->service.present = 1;
+    /* Networks and disks take of its memory also where no guest uses them. */
+    if (c->config->service.memory == 0) {
+        c->config->service.memory = devices + c->config->network_count + c->config->disk_count == 0
+                                        ? CONFIG_SMALL_SERVICE
+                                    : c->arch == CONFIG_ARCH_PPC ? CONFIG_PPC_SERVICE
+                                                                 : CONFIG_SERVICE;
     }
 }
 
-unsigned config_complete(struct config *config, void (*found)(void *context, const struct config_link *link),
-                         void *context) {
-    struct completion completion = {config, found, context, 0};
+unsigned config_complete(struct config *config, enum config_arch arch,
+                         void (*found)(void *context, const struct config_link *link), void *context) {
+    struct completion completion = {config, arch, found, context, 0};
 
     for (uint32_t i = 0; i < config->guest_count; i++) {
         complete_guest(&completion, i);

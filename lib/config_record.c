@@ -125,9 +125,6 @@ void *config_add(struct config *config, void *parent, const struct config_node *
 
     *fault = CONFIG_NAME_GOOD;
     switch (kind) {
-    case CONFIG_KIND_SERVICE:
-        config->service.present = 1;
-        return config;
     case CONFIG_KIND_NETWORK:
         list = (struct list){(char *)config->networks, sizeof(config->networks[0]), &config->network_count};
         break;
@@ -146,6 +143,7 @@ void *config_add(struct config *config, void *parent, const struct config_node *
         return kind == CONFIG_KIND_NET ? add_net(parent, number, fault)
                                        : add_guest_disk(parent, number, fault);
     case CONFIG_KIND_HOST:
+    case CONFIG_KIND_SERVICE:
         return config;
     }
     return add_named(&list, config_limit_of(kind), name, fault);

@@ -202,8 +202,9 @@ static const struct config_node guests_nodes[] = {
 
 static const struct config_property service_properties[] = {
     {"memory", .type = CONFIG_TYPE_SIZE, .min = CONFIG_MIN_SERVICE, .max = CONFIG_MAX_SERVICE,
-     .ppc_max = CONFIG_PPC_MAX_SERVICE, .preset = 64u << 20, .ppc_preset = 16u << 20, .power = 2,
-     .ppc_power = 4, .field = offsetof(struct config, service.memory), .meaning = "RAM of the service VM"},
+     .ppc_max = CONFIG_PPC_MAX_SERVICE, .power = 2, .ppc_power = 4,
+     .otherwise = "\"64M\"; on PowerPC \"16M\"; \"4M\" if there are no devices, networks and disks",
+     .field = offsetof(struct config, service.memory), .meaning = "RAM of the service VM"},
     {"overlay-memory", .type = CONFIG_TYPE_SIZE, .min = CONFIG_MIN_OVERLAY, .max = CONFIG_MAX_MEMORY,
      .ppc_max = CONFIG_PPC_MAX_MEMORY, .otherwise = "none; required if a guest's disk has an overlay",
      .field = offsetof(struct config, service.overlay_memory),
@@ -298,7 +299,7 @@ static const struct config_node root_nodes[] = {
      .kind = CONFIG_KIND_SERVICE,
      .properties = service_properties,
      .property_count = COUNT(service_properties),
-     .meaning = "the service VM; may be left out"},
+     .meaning = "the service VM, which is always there; may be left out"},
     {.name = "networks",
      .nodes = networks_nodes,
      .node_count = COUNT(networks_nodes),
@@ -337,7 +338,6 @@ struct config_property config_limited(const struct config_property *property, en
 
     if (arch == CONFIG_ARCH_PPC) {
         limited.max = property->ppc_max != 0 ? property->ppc_max : property->max;
-        limited.preset = property->ppc_preset != 0 ? property->ppc_preset : property->preset;
         limited.power = property->ppc_power != 0 ? property->ppc_power : property->power;
     }
     return limited;

@@ -40,15 +40,14 @@ struct config_property {
     const char *otherwise;      /* what is so if not given, as the reference says it; NULL: the preset */
     const char *meaning;        /* one line for the reference */
     uint64_t min, max;
-    uint64_t ppc_max;    /* on PowerPC, in place of max; 0: max */
-    uint64_t preset;     /* value of the other types if not given */
-    uint64_t ppc_preset; /* on PowerPC, in place of preset; 0: preset */
-    uint16_t field;      /* offset in the node's record; CONFIG_NO_FIELD: not kept */
-    uint8_t type;        /* enum config_type */
-    uint8_t flags;       /* CONFIG_REQUIRED, CONFIG_LATER */
-    uint8_t only;        /* CONFIG_FOR() of the one architecture that has it; 0: all */
-    uint8_t power;       /* of SIZE: has to be a power of 2 or 4; 0: need not */
-    uint8_t ppc_power;   /* on PowerPC, in place of power; 0: power */
+    uint64_t ppc_max;  /* on PowerPC, in place of max; 0: max */
+    uint64_t preset;   /* value of the other types if not given */
+    uint16_t field;    /* offset in the node's record; CONFIG_NO_FIELD: not kept */
+    uint8_t type;      /* enum config_type */
+    uint8_t flags;     /* CONFIG_REQUIRED, CONFIG_LATER */
+    uint8_t only;      /* CONFIG_FOR() of the one architecture that has it; 0: all */
+    uint8_t power;     /* of SIZE: has to be a power of 2 or 4; 0: need not */
+    uint8_t ppc_power; /* on PowerPC, in place of power; 0: power */
 };
 
 /* What a node's properties are kept in. */
@@ -224,7 +223,7 @@ struct config_link {
  * other nodes. Calls `found` (may be NULL) for each thing that does not fit; what has no name, since its name
  * was wrong, is passed over. Returns how many there are.
  */
-unsigned config_complete(struct config *config, void (*found)(void *context, const struct config_link *link),
-                         void *context);
+unsigned config_complete(struct config *config, enum config_arch arch,
+                         void (*found)(void *context, const struct config_link *link), void *context);
 
 #endif

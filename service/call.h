@@ -82,10 +82,39 @@ static inline int service_call_console_read(unsigned vm, uint8_t *bytes, uint32_
     return service_call(SERVICE_CALL_CONSOLE_READ, vm, arch_physical(bytes), size, 0);
 }
 
-/* `number` is board.figures. -ESTALE: nobody waits for these any more. */
-struct service_figures;
-static inline int service_call_figures(uint32_t number, const struct service_figures *figures) {
-    return service_call(SERVICE_CALL_FIGURES, number, arch_physical(figures), 0, 0);
+/* ---- the operator's console */
+
+/* The next key, 0 to 255; -EAGAIN: there is none. */
+static inline int service_call_key(void) {
+    return service_call(SERVICE_CALL_KEY, 0, 0, 0, 0);
+}
+
+/* `size`: 1 to SERVICE_MAX_SHOW. */
+static inline int service_call_show(const char *text, uint32_t size) {
+    return service_call(SERVICE_CALL_SHOW, arch_physical(text), size, 0, 0);
+}
+
+/* `size`: 1 to SERVICE_MAX_PROMPT. */
+static inline int service_call_prompt(const char *text, uint32_t size, uint32_t cursor) {
+    return service_call(SERVICE_CALL_PROMPT, arch_physical(text), size, cursor, 0);
+}
+
+static inline void service_call_prompt_close(void) {
+    (void)service_call(SERVICE_CALL_PROMPT_CLOSE, 0, 0, 0, 0);
+}
+
+static inline void service_call_clear(void) {
+    (void)service_call(SERVICE_CALL_CLEAR, 0, 0, 0, 0);
+}
+
+/* Sleeps until it is done: board.control_result is the result then. -EBUSY. */
+static inline int service_call_control(uint32_t action, uint32_t vm) {
+    return service_call(SERVICE_CALL_CONTROL, action, vm, 0, 0);
+}
+
+/* Fills in the structure of that kind, which `out` is; -EINVAL, -ENOENT. */
+static inline int service_call_look(uint32_t kind, uint32_t number, void *out) {
+    return service_call(SERVICE_CALL_LOOK, kind, number, arch_physical(out), 0);
 }
 
 /* ---- a function of the machine's, `function` its number in board.pci[] */

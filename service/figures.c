@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gathers the figures of networks and disks for the monitor (see service/figures.h).
+// Gathers the figures of networks and disks for the shell (see service/figures.h).
 #include "service/figures.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "abi/figures.h"
-#include "service/call.h"
-#include "service/log.h"
 
 _Static_assert(SERVICE_MAX_NETWORKS == CONFIG_MAX_NETWORKS && SERVICE_MAX_DISKS == CONFIG_MAX_DISKS &&
                    SERVICE_MAX_USERS == CONFIG_MAX_GUESTS * CONFIG_MAX_GUEST_DISKS,
@@ -22,7 +18,6 @@ _Static_assert((int)SERVICE_DROPS == (int)SWITCH_DROPS && (int)SERVICE_DROP_LINK
                "reasons have the same numbers");
 _Static_assert(CONFIG_MAX_PARTITION <= UINT8_MAX, "a partition's number is one byte");
 
-static struct service_board *board;
 static const struct config *config;
 static const struct ether_switch *networks[SERVICE_MAX_NETWORKS]; /* NULL: it could not be made */
 static struct {
@@ -47,10 +42,9 @@ static struct {
 } users[SERVICE_MAX_USERS];
 static unsigned user_count;
 
-static struct service_figures figures; /* the hypervisor reads it: in our own memory */
+static struct service_figures figures;
 
-void figures_init(struct service_board *service_board, const struct config *service_config) {
-    board = service_board;
+void figures_init(const struct config *service_config) {
     config = service_config;
     memset(networks, 0, sizeof(networks));
     memset(uplinks, 0, sizeof(uplinks));
@@ -214,9 +208,7 @@ static void gather_user(unsigned index) {
     out->errors = counters->errors;
 }
 
-void figures_answer(void) {
-    uint32_t number = __atomic_load_n(&board->figures, __ATOMIC_ACQUIRE);
-
+const struct service_figures *figures_gather(void) {
     memset(&figures, 0, sizeof(figures));
     gather_networks();
     figures.disk_count = config->disk_count;
@@ -225,8 +217,5 @@ void figures_answer(void) {
     figures.user_count = user_count;
     for (unsigned i = 0; i < user_count; i++)
         gather_user(i);
-    int error = service_call_figures(number, &figures);
-    /* Who asked may have given up. */
-    if (error < 0 && error != -ESTALE)
-        service_log(LOG_WARNING, "the figures for the monitor are not taken: error %d", -error);
+    return &figures;
 }

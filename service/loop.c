@@ -248,8 +248,8 @@ void loop_turn(void) {
         interrupt_all();
     if (events & SERVICE_EVENT_CONSOLE)
         consoles();
-    if (events & SERVICE_EVENT_FIGURES)
-        hooks->figures();
+    if (events & SERVICE_EVENT_KEY)
+        hooks->keys();
     run_timers();
     run_work();
     hooks->turn_end();

@@ -46,7 +46,7 @@ struct loop_hooks {
     void (*vm_changed)(unsigned vm); /* the board says other things of this VM */
     void (*turn_end)(void);          /* before each sleep, and at the end of each turn without one */
     void (*console)(unsigned vm);    /* for its virtio console there is input, or room for output */
-    void (*figures)(void);           /* the monitor wants figures */
+    void (*keys)(void);              /* the operator has typed */
 };
 
 /* Neither devices nor functions nor timers nor work are known after this. The board is mapped, and stays. */

@@ -18,6 +18,7 @@
 #include "service/overlays.h"
 #include "service/uplinks.h"
 #include "service/plain_device.h"
+#include "service/shell.h"
 #include "service/window.h"
 
 static struct service_board *board;
@@ -71,7 +72,7 @@ static void turn_end(void) {
 static const struct loop_hooks hooks = {
     .vm_changed = vm_changed,
     .console = console_event,
-    .figures = figures_answer,
+    .keys = shell_keys,
     .turn_end = turn_end,
 };
 
@@ -84,12 +85,13 @@ void service_main(uint64_t address, void *heap, size_t size) {
     window_init(board);
     loop_init(board, &hooks);
     host_pci_init(board);
-    figures_init(board, &config);
+    figures_init(&config);
     hostdisks_init(&config);
     devices_init(board, &config);
     uplinks_init(&config);
     service_log(LOG_INFO, "start %u, %u KiB of memory free", (unsigned)board->starts,
                 (unsigned)(heap_available() >> 10));
+    shell_init(board);
     int error = service_call_ready();
     if (error < 0)
         service_fatal("the hypervisor does not take READY: error %d", -error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's serial port, a 16550 in CCSR: a console, and the monitor's input.
+// The host's serial port, a 16550 in CCSR: a console, and its input.
 #ifndef SAGUARO_ARCH_PPC_HOST_UART_H
 #define SAGUARO_ARCH_PPC_HOST_UART_H
 

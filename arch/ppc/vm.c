@@ -5,6 +5,7 @@
 #include "arch/ppc/vm.h"
 
 #include <stdio.h>
+#include "abi/control.h"
 
 #include "core/log.h"
 
@@ -56,7 +57,9 @@ int arch_vm_reset(struct vm *vm) {
     return vm->service ? service_enter(vm) : load_image(vm);
 }
 
-void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
+_Static_assert(PPC_EXIT_CAUSE_COUNT <= CONTROL_MAX_EXITS, "all causes can be shown");
+
+void arch_vm_exits(const struct vm *vm, struct control_exits *out) {
     static const char *const names[PPC_EXIT_CAUSE_COUNT] = {
         [PPC_EXIT_INTERRUPT] = "interrupt",
         [PPC_EXIT_TIMER] = "timer",
@@ -74,7 +77,6 @@ void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
         [PPC_EXIT_WAIT] = "wait",
         [PPC_EXIT_OTHER] = "other",
     };
-    char line[80];
 
     for (unsigned cause = 0; cause < PPC_EXIT_CAUSE_COUNT; cause++) {
         uint64_t count = 0;
@@ -82,7 +84,8 @@ void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
             count += ppc_vcpu(vm->vcpu[i])->exits[cause];
         if (!count)
             continue;
-        snprintf(line, sizeof(line), "%-18s %llu", names[cause], (unsigned long long)count);
-        print(line);
+        struct control_exit *exit = &out->exit[out->count++];
+        snprintf(exit->name, sizeof(exit->name), "%s", names[cause]);
+        exit->count = count;
     }
 }

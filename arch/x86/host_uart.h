@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's serial port, a 16550 at the place of COM1: a console, and the monitor's input.
+// The host's serial port, a 16550 at the place of COM1: a console, and its input.
 #ifndef SAGUARO_ARCH_X86_HOST_UART_H
 #define SAGUARO_ARCH_X86_HOST_UART_H
 

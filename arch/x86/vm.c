@@ -9,6 +9,7 @@
 #include "arch/x86/load/load.h"
 #include "arch/x86/service.h"
 #include "arch/x86/vcpu.h"
+#include "abi/control.h"
 #include "core/log.h"
 #include "core/main.h"
 #include "lib/config.h"
@@ -171,7 +172,9 @@ int arch_vm_reset(struct vm *core) {
     return error;
 }
 
-void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
+_Static_assert(EXIT_CAUSE_COUNT <= CONTROL_MAX_EXITS, "all causes can be shown");
+
+void arch_vm_exits(const struct vm *vm, struct control_exits *out) {
     static const char *const names[EXIT_CAUSE_COUNT] = {
         [EXIT_INTERRUPT] = "interrupt",
         [EXIT_INTERRUPT_WINDOW] = "interrupt window",
@@ -195,7 +198,6 @@ void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
         [EXIT_PAGE_LOG] = "page log full",
         [EXIT_OTHER] = "other",
     };
-    char line[80];
 
     for (unsigned cause = 0; cause < EXIT_CAUSE_COUNT; cause++) {
         uint64_t count = 0;
@@ -203,7 +205,8 @@ void arch_vm_print_exits(struct vm *vm, void (*print)(const char *line)) {
             count += x86_vcpu(vm->vcpu[i])->exits[cause];
         if (!count)
             continue;
-        snprintf(line, sizeof(line), "%-18s %llu", names[cause], (unsigned long long)count);
-        print(line);
+        struct control_exit *exit = &out->exit[out->count++];
+        snprintf(exit->name, sizeof(exit->name), "%s", names[cause]);
+        exit->count = count;
     }
 }

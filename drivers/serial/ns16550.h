@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's serial port, a 16550 wherever an architecture has it: a console, and the monitor's input. There
+// The host's serial port, a 16550 wherever an architecture has it: a console, and its input. There
 // is one.
 #ifndef SAGUARO_DRIVERS_SERIAL_NS16550_H
 #define SAGUARO_DRIVERS_SERIAL_NS16550_H

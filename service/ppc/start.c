@@ -19,7 +19,7 @@ void start_c(uint32_t magic, uint32_t board_high, uint32_t board_low, uint32_t m
     if (magic != SERVICE_MAGIC)
         arch_die();
     map_init(memory, size);
-    if (size <= IMAGE_END - MEMORY_BASE)
+    if (size < IMAGE_END - MEMORY_BASE)
         service_fatal("%u bytes of memory are not enough", (unsigned)size);
     service_main((uint64_t)board_high << 32 | board_low, data_end, MEMORY_BASE + size - (uint32_t)data_end);
 }

@@ -42,17 +42,17 @@ def check(folder, *arguments, code=0):
 
 
 def test_right(folder):
-    assert check(folder, "c.dts") == "c.dts: ok: 3 guests, 1281 MiB, 3 files\n"
+    assert check(folder, "c.dts") == "c.dts: ok: 3 guests, 1285 MiB, 3 files\n"
     # From elsewhere, files are still looked for beside the config.
-    assert check("/", str(folder / "c.dts")).endswith("ok: 3 guests, 1281 MiB, 3 files\n")
+    assert check("/", str(folder / "c.dts")).endswith("ok: 3 guests, 1285 MiB, 3 files\n")
     assert check(folder, "--files", "c.dts") == (
-        "one kernel parts/k 8192\ntwo multiboot mb 256\ntwo modules m 32\nc.dts: ok: 3 guests, 1281 MiB, 3 files\n")
+        "one kernel parts/k 8192\ntwo multiboot mb 256\ntwo modules m 32\nc.dts: ok: 3 guests, 1285 MiB, 3 files\n")
 
 
 def test_machine(folder):
     check(folder, "--memory", "2G", "--cpus", "4", "c.dts")
     error = check(folder, "--memory", "1G", "--cpus", "3", "c.dts", code=1)
-    assert "the guests ask for 1281 MiB; the machine has 1 GiB" in error
+    assert "the guests ask for 1285 MiB, service VM included; the machine has 1 GiB" in error
     assert 'parts/one.dtsi:1:36: error: guest "one" asks for 1 GiB\n' in error
     assert 'c.dts:6:88: error: guest "two" is to run on CPU 3, but this machine has 3 CPUs, 0 to 2\n' in error
 
@@ -60,7 +60,7 @@ def test_machine(folder):
 def test_compiled(folder):
     check(folder, "--dtb", "c.dtb", "c.dts")
     assert (folder / "c.dtb").read_bytes()[:4] == b"\xd0\x0d\xfe\xed"
-    assert check(folder, "c.dtb") == "c.dtb: ok: 3 guests, 1281 MiB, 3 files\n"
+    assert check(folder, "c.dtb") == "c.dtb: ok: 3 guests, 1285 MiB, 3 files\n"
     (folder / "mb").unlink()
     assert check(folder, "c.dtb", code=1) == 'c.dtb: error: /guests/two/multiboot: file "mb" is missing\n'
     # A wrong config writes no tree.

@@ -36,7 +36,7 @@ MACHINES = {
     "There is no config": {"config": None},
     "The config is 1 MB of random bytes": {"config": random_bytes(1_000_000)},
     "A file is larger than the free memory": {"files": {"large": None}, "memory": "256M"},
-    "The machine has neither SVM nor VT-x": {"cpu": "qemu64,-svm", "until": r"saguaro> ", "from": r"guests cannot run"},
+    "The machine has neither SVM nor VT-x": {"cpu": "qemu64,-svm", "until": r"there is no prompt", "from": r"guests cannot run"},
 }
 
 

@@ -100,6 +100,15 @@ def test_frequency_that_cannot_be(boot):
     machine.wait_poweroff()
 
 
+def test_no_prompt(boot):
+    """A CPU that runs no guest runs no service VM either, which is the prompt: who types is told."""
+    machine = boot(config({"zero": tiny_guest("zero")}), FILES, smp=1, cpu="qemu64,-svm")
+    machine.expect(r"the service VM cannot be made: this CPU cannot run it \(-\d+\); there is no prompt", timeout=240)
+    machine.expect("guest zero: this CPU cannot run it")
+    machine.send("vms\r")
+    machine.expect("there is no prompt: the service VM is not there")
+
+
 def test_linux_ends(boot, linux_files):
     """Power-off, a panic that reboots, a reboot from the shell; the machine goes off when the last one has."""
     machine = boot(config({

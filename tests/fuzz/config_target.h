@@ -86,14 +86,14 @@ static void target_devices(const struct config *config, const struct config_gues
         require(strlen(serial) <= CONFIG_MAX_SERIAL);
     }
     require(guest->entropy <= 1);
-    require(config_devices(guest) == 0 || config->service.present == 1);
+    require(config_devices(guest) == 0 || config->service.memory >= CONFIG_MIN_SERVICE);
 }
 
 static void target_service(const struct config *config, enum config_arch arch) {
     const struct config_service *service = &config->service;
 
-    require(service->memory >= CONFIG_MIN_SERVICE && service->memory <= CONFIG_MAX_SERVICE &&
-            (service->memory & (service->memory - 1)) == 0);
+    require((service->memory == CONFIG_SMALL_SERVICE || service->memory >= CONFIG_MIN_SERVICE) &&
+            service->memory <= CONFIG_MAX_SERVICE && (service->memory & (service->memory - 1)) == 0);
     require(arch != CONFIG_ARCH_PPC || (service->memory & 0x55555555u) != 0);
     require(service->cpus != 0 && service->budget <= service->period && service->budget != 0);
     require(service->overlay_memory % 4096 == 0 &&

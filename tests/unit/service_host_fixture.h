@@ -212,8 +212,7 @@ static inline int setup(void **state) {
     machine.vcpu_count = 1;
     machine.vcpu[0] = &service_vcpu;
     service_vcpu.vm = &machine;
-    config.service =
-        (struct config_service){.memory = 16 * MIB, .cpus = 5, .budget = 3000, .period = 10000, .present = 1};
+    config.service = (struct config_service){.memory = 16 * MIB, .cpus = 5, .budget = 3000, .period = 10000};
     for (unsigned i = 0; i < GUESTS; i++) {
         struct vm *vm = &guests[i];
         vm->id = i;

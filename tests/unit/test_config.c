@@ -44,8 +44,8 @@ static void test_defaults(void **state) {
     assert_int_equal(guest->exit_port, 1);
     assert_int_equal(guest->apic_virtualization, 1);
     assert_int_equal(config_devices(guest), 0);
-    assert_int_equal(config->service.present, 0);
-    assert_int_equal(config_memory(config), 1 << 20);
+    assert_int_equal(config->service.memory, 4 << 20);
+    assert_int_equal(config_memory(config), 5 << 20);
 }
 
 static void test_everything(void **state) {

@@ -346,7 +346,7 @@ static const char two_guests[] =
     "  db { multiboot = \"m\"; modules = \"a\", \"b c\"; memory = \"1536M\"; };\n };\n};\n";
 
 static void test_machine(void **state) {
-    struct config_machine machine = {.memory = 6ull << 30, .reserve = 1536 << 20, .cpu_count = 5};
+    struct config_machine machine = {.memory = 6ull << 30, .reserve = 1532 << 20, .cpu_count = 5};
 
     (void)state;
     expect(two_guests, NULL);
@@ -357,17 +357,20 @@ static void test_machine(void **state) {
     machine.reserve++;
     assert_int_equal(config_check_machine(&fixture.source, &fixture.config, &machine, &fixture.report),
                      -EINVAL);
-    assert_string_equal(
-        fixture.errors,
-        "t.dts:4:2: error: memory does not fit: the guests ask for 4608 MiB; the machine has 6 GiB, of "
-        "which 1536 MiB are kept for Saguaro and files: 4607.9 MiB are there for guests\n"
-        " guests {\n ^\n"
-        "t.dts:5:32: error: guest \"web\" asks for 3 GiB\n"
-        "  web { kernel = \"k\"; memory = \"3G\"; cpus = <0 4>; };\n"
-        "                               ^\n"
-        "t.dts:6:56: error: guest \"db\" asks for 1536 MiB\n"
-        "  db { multiboot = \"m\"; modules = \"a\", \"b c\"; memory = \"1536M\"; };\n"
-        "                                                       ^\n");
+    assert_string_equal(fixture.errors,
+                        "t.dts:4:2: error: memory does not fit: the guests ask for 4612 MiB, service VM "
+                        "included; the machine has 6 GiB, of "
+                        "which 1532 MiB are kept for Saguaro and files: 4611.9 MiB are there for guests\n"
+                        " guests {\n ^\n"
+                        "t.dts:5:32: error: guest \"web\" asks for 3 GiB\n"
+                        "  web { kernel = \"k\"; memory = \"3G\"; cpus = <0 4>; };\n"
+                        "                               ^\n"
+                        "t.dts:6:56: error: guest \"db\" asks for 1536 MiB\n"
+                        "  db { multiboot = \"m\"; modules = \"a\", \"b c\"; memory = \"1536M\"; };\n"
+                        "                                                       ^\n"
+                        "t.dts:2:1: error: the service VM asks for 4 MiB\n"
+                        "/ {\n"
+                        "^\n");
     fixture_reset(NULL);
     machine = (struct config_machine){.memory = 1 << 20, .reserve = 2 << 20};
     assert_int_equal(config_check_machine(&fixture.source, &fixture.config, &machine, &fixture.report),
@@ -431,10 +434,12 @@ static void test_compiled(void **state) {
     config_files(&fixture.config, complain_about, NULL);
     assert_string_equal(
         fixture.errors,
-        "saguaro.dtb: error: /guests: memory does not fit: the guests ask for 4608 MiB; the machine has 1 "
+        "saguaro.dtb: error: /guests: memory does not fit: the guests ask for 4612 MiB, service VM included; "
+        "the machine has 1 "
         "GiB, of which 0 bytes are kept for Saguaro and files: 1 GiB are there for guests\n"
         "saguaro.dtb: error: /guests/web/memory: guest \"web\" asks for 3 GiB\n"
         "saguaro.dtb: error: /guests/db/memory: guest \"db\" asks for 1536 MiB\n"
+        "saguaro.dtb: error: /: the service VM asks for 4 MiB\n"
         "saguaro.dtb: error: /guests/web/cpus: guest \"web\" is to run on CPU 4, but this machine has 2 "
         "CPUs, 0 to 1\n"
         "saguaro.dtb: error: /guests/web/kernel: file \"k\" is missing\n"

@@ -43,7 +43,6 @@ static void test_everything(void **state) {
           "networks { lan { }; dmz { broadcast-limit = <0>; }; };"
           "service { memory = \"1G\"; cpus = <1 63>; budget = <900>; period = <1000>; overlay-memory = "
           "\"5000K\"; }; };");
-    assert_int_equal(config->service.present, 1);
     assert_int_equal(config->service.overlay_memory, 5000 << 10);
     assert_int_equal(config_overlays(config), 1);
     assert_int_equal(config->service.memory, 1 << 30);
@@ -157,11 +156,12 @@ static void test_transport(void **state) {
 static void test_defaults(void **state) {
     static const struct {
         const char *guest, *root;
-        uint32_t devices, entropy, present;
+        uint32_t devices, entropy, large;
     } rows[] = {
         {"", "", 0, 0, 0},
-        {"", "service { };", 0, 0, 1},
-        {"", "networks { lan { }; }; disks { d { memory = \"1M\"; }; };", 0, 0, 0},
+        {"", "service { };", 0, 0, 0},
+        {"", "networks { lan { }; };", 0, 0, 1},
+        {"", "networks { lan { }; }; disks { d { memory = \"1M\"; }; };", 0, 0, 1},
         {"entropy = \"yes\";", "", 1, 1, 1},
         {"virtio-console = \"yes\";", "", 2, 1, 1},
         {"virtio-console = \"yes\"; entropy = \"no\";", "", 1, 0, 1},
@@ -187,16 +187,15 @@ static void test_defaults(void **state) {
         reads(text);
         assert_int_equal(config_devices(&config->guests[0]), rows[i].devices);
         assert_int_equal(config->guests[0].entropy, rows[i].entropy);
-        assert_int_equal(config->service.present, rows[i].present);
-        assert_int_equal(config->service.memory, 64 << 20);
+        assert_int_equal(config->service.memory, (rows[i].large != 0 ? 64 : 4) << 20);
         assert_int_equal(config->service.overlay_memory, 0);
         assert_true(config->service.cpus == UINT64_MAX);
         assert_int_equal(config->service.budget, 8000);
         assert_int_equal(config->service.period, 10000);
         reads_for(CONFIG_ARCH_PPC, text);
-        assert_int_equal(config->service.memory, 16 << 20);
-        assert_int_equal(config_memory(config), (1 << 20) + (rows[i].present != 0 ? 16 << 20 : 0) +
-                                                    (strstr(text, "disks") != NULL ? 1 << 20 : 0));
+        assert_int_equal(config->service.memory, (rows[i].large != 0 ? 16 : 4) << 20);
+        assert_int_equal(config_memory(config),
+                         (1 << 20) + config->service.memory + (strstr(text, "disks") != NULL ? 1 << 20 : 0));
     }
 }
 
@@ -529,6 +528,7 @@ static void test_machine(void **state) {
     machine = (struct config_machine){.memory = 64 << 20};
     assert_int_equal(config_check_machine(&fixture.source, &fixture.config, &machine, &fixture.report),
                      -EINVAL);
+    assert_non_null(strstr(fixture.errors, "the guests ask for 65 MiB, service VM included; the machine"));
     assert_non_null(strstr(fixture.errors, "t.dts:1:11: error: the service VM asks for 64 MiB\n"));
 }
 

@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures that the service VM gives the monitor: what is gathered of networks, ports, disks and who has
-// them; more of them than there is room for; an answer that nobody wants.
-// unit-sources: service/figures.c service/log.c virtio/switch.c virtio/switch_table.c virtio/offload.c virtio/frame.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/memory.c
+// The figures for the shell: what is gathered of networks, ports, disks and who has them; more of them than
+// there is room for.
+// unit-sources: service/figures.c virtio/switch.c virtio/switch_table.c virtio/offload.c virtio/frame.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/memory.c
 #include <errno.h>
-#include "abi/figures.h"
 #include "tests/unit/service_fixture.h"
 #include "service/figures.h"
 
-static struct service_board board;
 static struct config config;
 static struct ether_switch lan, other;
-static const struct service_figures *given; /* by the last call */
-
-static void on_call(uint32_t number) {
-    if (number == SERVICE_CALL_FIGURES)
-        given = call_pointer;
-}
 
 static int setup(void **state) {
     (void)state;
-    calls_reset();
-    call_hook = on_call;
-    memset(&board, 0, sizeof(board));
     memset(&config, 0, sizeof(config));
     config.network_count = 3;
     config.networks[0] = (struct config_network){.name = "lan", .uplink = "00:03.0"};
@@ -29,20 +18,10 @@ static int setup(void **state) {
     config.networks[2] = (struct config_network){.name = "lost", .uplink = "52:54:00:12:34:56"};
     switch_init(&lan, "lan", 1);
     switch_init(&other, "other", 1);
-    figures_init(&board, &config);
+    figures_init(&config);
     figures_add_network(0, &lan);
     figures_add_network(1, &other);
     return 0;
-}
-
-static const struct service_figures *answer(void) {
-    given = NULL;
-    board.figures++;
-    figures_answer();
-    assert_non_null(given);
-    assert_int_equal(calls[call_count - 1].number, SERVICE_CALL_FIGURES);
-    assert_int_equal(calls[call_count - 1].a, board.figures);
-    return given;
 }
 
 static void test_networks(void **state) {
@@ -63,7 +42,7 @@ static void test_networks(void **state) {
                                              .received_bytes = 1ull << 40,
                                              .drops[SWITCH_DROP_BUFFER] = 9};
     card.link = true;
-    const struct service_figures *figures = answer();
+    const struct service_figures *figures = figures_gather();
     assert_int_equal(figures->network_count, 3);
     assert_string_equal(figures->network[0].name, "lan");
     assert_string_equal(figures->network[0].uplink, "00:03.0");
@@ -89,12 +68,12 @@ static void test_networks(void **state) {
     /* They are looked at anew each time. */
     running = false;
     card.counters.sent_frames = 77;
-    figures = answer();
+    figures = figures_gather();
     assert_int_equal(figures->network[0].state, SERVICE_UPLINK_FAILED);
     assert_int_equal(figures->port[1].sent_frames, 77);
     running = true;
     out.link = true;
-    assert_int_equal(answer()->network[0].state, SERVICE_UPLINK_UP);
+    assert_int_equal(figures_gather()->network[0].state, SERVICE_UPLINK_UP);
 }
 
 static void test_disks(void **state) {
@@ -122,7 +101,7 @@ static void test_disks(void **state) {
     disk_count(&counters[1], DISK_FLUSH, 0);
     disk_count(&counters[1], DISK_DISCARD, 4096);
     block.failed = true;
-    const struct service_figures *figures = answer();
+    const struct service_figures *figures = figures_gather();
     assert_int_equal(figures->disk_count, 4);
     assert_int_equal(figures->disk[0].kind, SERVICE_DISK_MEMORY);
     assert_string_equal(figures->disk[0].place, "");
@@ -168,24 +147,14 @@ static void test_many(void **state) {
     figures_add_network(SERVICE_MAX_NETWORKS, &lan);
     figures_add_disk(SERVICE_MAX_DISKS, &block.disk);
     figures_add_device(SERVICE_MAX_DISKS, &block, "");
-    const struct service_figures *figures = answer();
+    const struct service_figures *figures = figures_gather();
     assert_int_equal(figures->port_count, SERVICE_MAX_DEVICES);
     assert_int_equal(figures->user_count, SERVICE_MAX_USERS);
     /* All is forgotten with a new start. */
-    figures_init(&board, &config);
-    figures = answer();
+    figures_init(&config);
+    figures = figures_gather();
     assert_int_equal(figures->port_count, 0);
     assert_int_equal(figures->user_count, 0);
-}
-
-static void test_not_taken(void **state) {
-    (void)state;
-    call_result = -ESTALE;
-    (void)answer();
-    assert_int_equal(calls_of(SERVICE_CALL_LOG), 0);
-    call_result = -EFAULT;
-    figures_answer();
-    assert_non_null(strstr(calls[call_count - 1].text, "are not taken: error 14"));
 }
 
 int main(void) {
@@ -193,7 +162,6 @@ int main(void) {
         cmocka_unit_test_setup(test_networks, setup),
         cmocka_unit_test_setup(test_disks, setup),
         cmocka_unit_test_setup(test_many, setup),
-        cmocka_unit_test_setup(test_not_taken, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

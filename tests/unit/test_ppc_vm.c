@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "arch/ppc/service.h"
+#include "abi/control.h"
 #include "arch/ppc/vm.h"
 
 struct cpu *test_cpu;
@@ -145,29 +146,30 @@ static void test_no_board(void **state) {
     assert_int_equal(heap, 0); /* the bus too is gone */
 }
 
-static char printed[512];
-static void print(const char *line) {
-    strcat(printed, line);
-    strcat(printed, "\n");
-}
-
 static void test_exits(void **state) {
     (void)state;
     struct vm *vm = make();
     add_vcpus(vm);
-    arch_vm_print_exits(vm, print);
-    assert_string_equal(printed, "");
+    struct control_exits exits = {0};
+    arch_vm_exits(vm, &exits);
+    assert_int_equal(exits.count, 0);
     vcpu[0].exits[PPC_EXIT_MMIO] = 5;
     vcpu[1].exits[PPC_EXIT_MMIO] = 10000000000ull;
     vcpu[1].exits[PPC_EXIT_FAST] = 1;
-    arch_vm_print_exits(vm, print);
-    assert_string_equal(printed, "privileged, fast   1\nMMIO               10000000005\n");
+    arch_vm_exits(vm, &exits);
+    assert_int_equal(exits.count, 2);
+    assert_string_equal(exits.exit[0].name, "privileged, fast");
+    assert_int_equal(exits.exit[0].count, 1);
+    assert_string_equal(exits.exit[1].name, "MMIO");
+    assert_int_equal(exits.exit[1].count, 10000000005);
     /* Each cause has a name. */
     for (unsigned i = 0; i < PPC_EXIT_CAUSE_COUNT; i++)
         vcpu[0].exits[i] = 1;
-    printed[0] = 0;
-    arch_vm_print_exits(vm, print);
-    assert_null(strstr(printed, "(null)"));
+    memset(&exits, 0, sizeof(exits));
+    arch_vm_exits(vm, &exits);
+    assert_int_equal(exits.count, PPC_EXIT_CAUSE_COUNT);
+    for (unsigned i = 0; i < PPC_EXIT_CAUSE_COUNT; i++)
+        assert_string_not_equal(exits.exit[i].name, "(null)");
     arch_vm_free(vm);
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/console.h"
 #include "core/log.h"
 #include "core/sched.h"
 #include "core/service_internal.h"
@@ -67,15 +68,35 @@ int arch_entropy(uint8_t *bytes, unsigned size) {
     memset(bytes, 0xab, size);
     return entropy_result;
 }
-static bool figures_asked;
-static uint32_t figures_taken[2]; /* number, address */
-bool service_figures_asked(void) {
-    return figures_asked;
+static uint32_t shell[4]; /* what the shell has called: arguments, and which */
+static int32_t shell_called(uint32_t a, uint32_t b, uint32_t c, uint32_t which) {
+    shell[0] = a;
+    shell[1] = b;
+    shell[2] = c;
+    shell[3] = which;
+    return (int32_t)which;
 }
-int32_t service_figures_take(uint32_t number, uint32_t address) {
-    figures_taken[0] = number;
-    figures_taken[1] = address;
-    return -ESTALE;
+int32_t service_shell_show(uint32_t address, uint32_t length) {
+    return shell_called(address, length, 0, 1);
+}
+int32_t service_shell_prompt(uint32_t address, uint32_t length, uint32_t cursor) {
+    return shell_called(address, length, cursor, 2);
+}
+int32_t service_shell_control(struct vcpu *vcpu, uint32_t action, uint32_t vm) {
+    assert_ptr_equal(vcpu, &service_vcpu);
+    return shell_called(action, vm, 0, 3);
+}
+int32_t service_shell_look(uint32_t kind, uint32_t number, uint32_t address) {
+    return shell_called(kind, number, address, 4);
+}
+int console_key(void) {
+    return shell_called(0, 0, 0, 'k');
+}
+void console_prompt_close(void) {
+    shell_called(0, 0, 0, 5);
+}
+void console_clear(void) {
+    shell_called(0, 0, 0, 6);
 }
 static uint32_t pci[3]; /* what was called of the machine's functions, last: number, argument, which */
 static int32_t pci_called(uint32_t number, uint32_t argument, uint32_t which) {
@@ -582,18 +603,21 @@ static void test_doorbells(void **state) {
     assert_int_equal(board.events, SERVICE_EVENT_DOORBELL);
 }
 
-static void test_figures(void **state) {
+static void test_shell(void **state) {
     (void)state;
-    assert_int_equal(call(SERVICE_CALL_FIGURES, 7, MEMORY, 0, 0), -ESTALE);
-    assert_int_equal(figures_taken[0], 7);
-    assert_int_equal(figures_taken[1], MEMORY);
-    /* A question that waits is put again to one that starts anew. */
-    service.figures = 9;
-    figures_asked = true;
-    service_ask_again();
-    assert_true(board.events & SERVICE_EVENT_FIGURES);
-    assert_int_equal(board.figures, 9);
-    figures_asked = false;
+    static const struct {
+        uint32_t number, result, which, arguments;
+    } rows[] = {
+        {SERVICE_CALL_KEY, 'k', 'k', 0},      {SERVICE_CALL_SHOW, 1, 1, 2},  {SERVICE_CALL_PROMPT, 2, 2, 3},
+        {SERVICE_CALL_PROMPT_CLOSE, 0, 5, 0}, {SERVICE_CALL_CLEAR, 0, 6, 0}, {SERVICE_CALL_CONTROL, 3, 3, 2},
+        {SERVICE_CALL_LOOK, 4, 4, 3},
+    };
+    for (unsigned i = 0; i < array_count(rows); i++) {
+        assert_int_equal(call(rows[i].number, 21, 22, 23, 24), (int32_t)rows[i].result);
+        assert_int_equal(shell[3], rows[i].which);
+        for (unsigned j = 0; j < 3; j++)
+            assert_int_equal(shell[j], j < rows[i].arguments ? 21 + j : 0);
+    }
 }
 
 static void test_again(void **state) {
@@ -607,7 +631,7 @@ static void test_again(void **state) {
     board.events = 0;
     service_ask_again();
     assert_int_equal(board.events, SERVICE_EVENT_DOORBELL | SERVICE_EVENT_REQUEST | SERVICE_EVENT_VM |
-                                       SERVICE_EVENT_CONSOLE);
+                                       SERVICE_EVENT_CONSOLE | SERVICE_EVENT_KEY);
     assert_int_equal(board.consoles, UINT32_MAX);
     assert_int_equal(board.device_token[0], 11);
     assert_int_equal(board.device_token[1], 0);
@@ -627,7 +651,7 @@ int main(void) {
         cmocka_unit_test_setup(test_mmio_devices, setup), cmocka_unit_test_setup(test_requests, setup),
         cmocka_unit_test_setup(test_doorbells, setup),    cmocka_unit_test_setup(test_again, setup),
         cmocka_unit_test_setup(test_entropy, setup),      cmocka_unit_test_setup(test_request_at_once, setup),
-        cmocka_unit_test_setup(test_consoles, setup),     cmocka_unit_test_setup(test_figures, setup),
+        cmocka_unit_test_setup(test_consoles, setup),     cmocka_unit_test_setup(test_shell, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

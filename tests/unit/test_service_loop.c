@@ -35,10 +35,10 @@ static void hook_end(void) {
 static void hook_console(unsigned vm) {
     tell("console%u ", vm);
 }
-static void hook_figures(void) {
-    tell("figures ");
+static void hook_keys(void) {
+    tell("keys ");
 }
-static const struct loop_hooks hooks = {hook_vm, hook_end, hook_console, hook_figures};
+static const struct loop_hooks hooks = {hook_vm, hook_end, hook_console, hook_keys};
 
 static void on_call(uint32_t number) {
     if (number == SERVICE_CALL_WAIT)
@@ -186,14 +186,11 @@ static void test_requests_refused(void **state) {
     assert_int_equal(calls_of(SERVICE_CALL_LOG), 1);
 }
 
-static void test_figures(void **state) {
+static void test_keys(void **state) {
     (void)state;
-    board->figures = 1;
+    board->events = SERVICE_EVENT_KEY;
     loop_turn();
-    assert_story("end wait "); /* nobody asks */
-    board->events = SERVICE_EVENT_FIGURES;
-    loop_turn();
-    assert_story("figures end wait ");
+    assert_story("keys end wait ");
     loop_turn();
     assert_story("end wait ");
 }
@@ -458,7 +455,7 @@ static void test_find(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_idle),     TEST(test_doorbells),         TEST(test_requests), TEST(test_requests_refused),
-        TEST(test_order),    TEST(test_consoles),          TEST(test_figures),  TEST(test_timers),
+        TEST(test_order),    TEST(test_consoles),          TEST(test_keys),     TEST(test_timers),
         TEST(test_work),     TEST(test_timers_set_timers), TEST(test_find),     TEST(test_interrupts),
         TEST(test_messages),
     };

@@ -80,6 +80,11 @@ static void second(uint32_t calls, uint64_t used) {
     service.watch.function(&service.watch);
 }
 
+static void second_later(void) {
+    test_time = service.watch.deadline;
+    service.watch.function(&service.watch);
+}
+
 static void test_never_ready(void **state) {
     (void)state;
     create();
@@ -133,9 +138,82 @@ static void test_watch(void **state) {
         second(0, SECOND);
     assert_int_equal(crashes, 1);
     /* It waits, as it should. */
+    service.board->events = 1;
     service_vcpu.hold = VCPU_HOLD_EVENT;
     second(0, 5 * SECOND);
     assert_int_equal(crashes, 1);
+}
+
+/* While it sleeps nobody watches, and no timer is armed. */
+static void test_watch_sleeps(void **state) {
+    (void)state;
+    struct service_board *board = create();
+    service_start(ready);
+    service.ready_said = 1;
+    service.wake_at = UINT64_MAX;
+    service_vcpu.hold = VCPU_HOLD_EVENT;
+    service_vcpu.state = VCPU_BLOCKED;
+    board->events = 0;
+    /* A guest waits for it: its time is looked at. */
+    guests[1].vcpu[0] = &service_vcpu;
+    service_guest_reset(&guests[1]);
+    board->events = 0;
+    service_guest_waits(&guests[1]);
+    second(0, 0);
+    board->vm_settled[1] = 1;
+    uint64_t last = service.watch.deadline;
+    assert_int_equal(last, test_time + SECOND);
+    test_time = last;
+    service.watch.function(&service.watch);
+    assert_int_equal(service.watch.deadline, last);
+    /* An event wakes it, and the watch, once. */
+    service_event(SERVICE_EVENT_KEY);
+    assert_int_equal(service.watch.deadline, test_time + SECOND);
+    last = service.watch.deadline;
+    test_time += 10;
+    service_event(SERVICE_EVENT_KEY);
+    assert_int_equal(service.watch.deadline, last);
+    second_later();
+    assert_int_equal(service.watch.deadline, test_time + SECOND); /* the event is still there */
+    board->events = 0;
+    last = service.watch.deadline;
+    second_later();
+    assert_int_equal(service.watch.deadline, last);
+    /* So does its own timer, and a new start. */
+    service.wake.function(&service.wake);
+    assert_int_equal(service.watch.deadline, test_time + SECOND);
+    second_later();
+    image.highest = 1;
+    uint64_t entry, at;
+    service_vcpu.hold = VCPU_HOLD_NONE;
+    assert_int_equal(service_load(&machine, &entry, &at), 0);
+    assert_int_equal(service.watch.deadline, test_time + SECOND);
+}
+
+/* Guests that it serves nothing do not wait for it. */
+static void test_unserved(void **state) {
+    (void)state;
+    memset(guest_configs, 0, sizeof(guest_configs));
+    create();
+    service_start(ready);
+    assert_int_equal(started, 1);
+    assert_int_equal(readies, 1);
+    service_say_ready();
+    queued->function(queued);
+    assert_int_equal(readies, 1);
+    uint32_t events = service.board->events;
+    service_guest_reset(&guests[1]);
+    service_guest_changed(&guests[1]);
+    assert_true(service_guest_settled(&guests[1]));
+    assert_int_equal(service.board->events, events);
+    assert_int_equal(devices_reset, 0);
+    /* It is not ready in time: that is said, but nobody waits. */
+    service.ready_said = 0;
+    queued = NULL;
+    test_time += 11 * SECOND;
+    text[0] = 0;
+    service.watch.function(&service.watch);
+    assert_true(logged("the service VM is not ready after 10 s: there is no prompt"));
 }
 
 /* ---- its image */
@@ -203,8 +281,9 @@ static void test_bad_image(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_events), TEST(test_ready), TEST(test_functions), TEST(test_never_ready),
-        TEST(test_watch),  TEST(test_load),  TEST(test_bad_image),
+        TEST(test_events),      TEST(test_ready),        TEST(test_functions),
+        TEST(test_never_ready), TEST(test_watch),        TEST(test_load),
+        TEST(test_bad_image),   TEST(test_watch_sleeps), TEST(test_unserved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,11 @@ static void test_held(void **state) {
     event = true;
     assert_false(vcpu_held(vcpu));
     event = false;
+    vcpu->hold = VCPU_HOLD_CONTROL;
+    assert_false(vcpu_held(vcpu));
+    controlling = true;
+    assert_true(vcpu_held(vcpu));
+    controlling = false;
 
     /* Held, it sleeps, whatever it is asked for; paused and resumed it still is. */
     vcpu->hold = VCPU_HOLD_ANSWER;

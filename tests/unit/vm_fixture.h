@@ -161,6 +161,12 @@ bool service_has_event(void) {
     return event;
 }
 
+static bool controlling; /* the boot CPU has something to do for the service VM */
+
+bool service_shell_busy(void) {
+    return controlling;
+}
+
 int console_guest_create(struct vm *vm) {
     (void)vm;
     if (fail_console)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A line editor for a terminal of the ANSI kind, with a history. It only changes its own state; who uses it
 // shows the line.
-#ifndef SAGUARO_CORE_MONITOR_EDIT_H
-#define SAGUARO_CORE_MONITOR_EDIT_H
+#ifndef SAGUARO_SERVICE_SHELL_EDIT_H
+#define SAGUARO_SERVICE_SHELL_EDIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ struct edit {
     char kept[EDIT_MAX + 1]; /* the new line, while an old one is shown */
     uint8_t escape;          /* inside an escape sequence */
     uint8_t parameter;       /* its first number */
-    bool after_return;       /* the LF of a CR LF is no key of its own */
+    uint8_t after_return;    /* 1: an LF would be no key of its own */
 };
 
 enum edit_result {
@@ -32,6 +32,8 @@ enum edit_result {
     EDIT_COMPLETE, /* Tab */
 };
 
+/* Whether it is one that can be used, whatever it was read from. */
+bool edit_valid(const struct edit *edit);
 /* Takes one byte from the keyboard. */
 enum edit_result edit_key(struct edit *edit, uint8_t byte);
 /* Starts an empty line; the old one goes into the history if `keep` and it is neither empty nor the last one.

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The monitor: keys, completion, commands and what they say, over a mocked machine and a real console.
-// unit-sources: core/monitor.c core/monitor_commands.c core/monitor_edit.c core/monitor_figures.c core/console.c core/log.c
-#include "tests/unit/monitor_fixture.h"
+// The shell: keys, completion, commands and what they say, over a mocked hypervisor and a real console; what
+// is kept over a restart of the service VM.
+// unit-sources: service/shell.c service/shell_line.c service/shell_commands.c service/shell_edit.c service/shell_figures.c lib/pci.c core/console.c core/log.c
+#include "tests/unit/shell_fixture.h"
 
 /* --- the editor --- */
 
 static void test_start(void **state) {
     (void)state;
     console_add_device(&capture_device);
-    monitor_init();
+    shell_init(&board);
     machine();
     assert_string_equal(captured, "saguaro> ");
     /* What is typed comes back as it is: scripts can wait for it. */
@@ -128,24 +129,32 @@ static void test_history(void **state) {
         type("\x1b[B");
     expect_line("log 39", 6);
     machine();
-    assert_string_equal(command("log 24"), "[    0.000000] a line\n");
-    assert_string_equal(actions, "log 24;");
+    assert_int_equal(strlen(command("log 2")), 22);
 }
 
 static void test_enter(void **state) {
     (void)state;
     machine();
     capture_clear();
-    type("log 1\r\n"); /* one Enter */
-    assert_string_equal(actions, "log 1;");
-    type("log 2\nlog 3\n\n\r\r\n");
-    assert_string_equal(actions, "log 1;log 2;log 3;");
+    type("pause web\r\n"); /* one Enter */
+    assert_string_equal(actions, "pause 0;");
+    type("stop web\nreset web\n\n\r\r\n");
+    assert_string_equal(actions, "pause 0;stop 0;reset 0;");
     /* Ctrl-C gives a line up. */
-    type("log 4\x03\r");
-    assert_string_equal(actions, "log 1;log 2;log 3;");
+    type("start web\x03\r");
+    assert_string_equal(actions, "pause 0;stop 0;reset 0;");
     /* Enter in the middle of a line takes the whole. */
-    type("log 56\x01\r");
-    assert_string_equal(actions, "log 1;log 2;log 3;log 56;");
+    type("start web\x01\r");
+    assert_string_equal(actions, "pause 0;stop 0;reset 0;start 0;");
+    /* Of many keys so many are taken in one turn; the rest in the next ones. */
+    machine();
+    memset(typed, ' ', 200);
+    typed_count = 200;
+    shell_keys();
+    queued->run(queued);
+    assert_int_equal(typed_taken, 64);
+    keys();
+    type("\x03");
 }
 
 static void completed(const char *keys_typed, const char *line) {
@@ -201,13 +210,14 @@ static void test_completion(void **state) {
 static void test_vms(void **state) {
     (void)state;
     machine();
-    assert_string_equal(command("vms"), "NAME             STATE      VCPUS     MEMORY   CPU TIME RESTARTS\n"
-                                        "web              running        2    256 MiB     12.3 s        0\n"
-                                        "    exits: port 123, interrupt window 4\n"
-                                        "    exits: a cause with a long name that is 1234567890, HLT 99\n"
-                                        "database         off           16  65536 MiB    2:03:04        3\n"
-                                        "    ended: exit code 3\n"
-                                        "data-2           paused         1    512 KiB      0.0 s        0\n");
+    assert_string_equal(command("vms"),
+                        "NAME             STATE      VCPUS     MEMORY   CPU TIME RESTARTS\n"
+                        "web              running        2    256 MiB     12.3 s        0\n"
+                        "    exits: port 123, interrupt window 4, cause with a long name 123456789012\n"
+                        "    exits: HLT 99\n"
+                        "database         off           16  65536 MiB    2:03:04        3\n"
+                        "    ended: exit code 3\n"
+                        "data-2           paused         1    512 KiB      0.0 s        0\n");
     assert_string_equal(command("vms data-2"),
                         "NAME             STATE      VCPUS     MEMORY   CPU TIME RESTARTS\n"
                         "data-2           paused         1    512 KiB      0.0 s        0\n");
@@ -245,30 +255,27 @@ static void test_actions(void **state) {
 static void test_service(void **state) {
     (void)state;
     machine();
-    service_result = -ENODEV;
-    assert_string_equal(command("service"),
-                        "there is no service VM: no guest has a device that it would serve\n");
-    assert_string_equal(command("service restart"),
-                        "there is no service VM: no guest has a device that it would serve\n");
-    assert_string_equal(actions, "");
-    service_result = 0;
-    service_info = (struct control_vm){
-        .name = "(service)", .state = "running", .vcpus = 1, .memory = 32u << 20, .cpu_time = 2300000000ull};
+    service_info = (struct control_vm){.name = "(service)",
+                                       .state = CONTROL_RUNNING,
+                                       .vcpus = 1,
+                                       .memory = 32u << 20,
+                                       .cpu_time = 2300000000ull};
     assert_string_equal(command("service"), "running, 32 MiB, CPU time 2.3 s, started 3 times\n"
                                             "    exits: hypercall 77, nested fault 5\n");
-    service_info.state = "restarting";
-    snprintf(service_info.ended, sizeof(service_info.ended), "crashed: it fell");
+    service_info.state = CONTROL_RESTARTING;
+    service_info.end = CONTROL_END_CRASH;
+    snprintf(service_info.end_text, sizeof(service_info.end_text), "it fell");
     assert_string_equal(command("service"), "restarting, 32 MiB, CPU time 2.3 s, started 3 times\n"
                                             "    ended: crashed: it fell\n"
                                             "    exits: hypercall 77, nested fault 5\n");
     assert_string_equal(actions, "");
-    assert_string_equal(command("service restart"), "the service VM starts again\n");
+    control_error = -EBUSY; /* if it worked, there would be no answer */
+    assert_string_equal(command("service restart"), "the service VM starts again\nit does not: error -16\n");
     assert_string_equal(actions, "service 0;");
-    action_result = -EBUSY;
-    assert_string_equal(command("service restart"), "the service VM is being started\n");
+    control_error = 0;
     assert_string_equal(command("service start"), "usage: service [restart]\n");
     assert_string_equal(command("service restart now"), "usage: service [restart]\n");
-    assert_string_equal(actions, "service 0;service 0;");
+    assert_string_equal(actions, "service 0;");
     completed("se\t", "service ");
     completed("service \t", "service ");
 }
@@ -283,9 +290,10 @@ static void test_host(void **state) {
                                         "database          65536 MiB      5 MiB\n"
                                         "data-2              512 KiB      0 KiB\n");
     command("cpus"); /* times count from here on */
-    cpus[0] = (struct control_cpu){
-        .id = 0, .online = true, .idle = 1000000, .time = 5000000, .runs = "web", .runs_vcpu = 1};
-    cpus[1] = (struct control_cpu){.id = 6, .self = true, .online = false, .idle = 9000000, .time = 5000000};
+    cpus[0] =
+        (struct control_cpu){.id = 0, .online = 1, .idle = 1000000, .time = 5000000, .vm = 0, .vcpu = 1};
+    cpus[1] =
+        (struct control_cpu){.id = 6, .vm = CONTROL_SERVICE, .online = 0, .idle = 9000000, .time = 5000000};
     assert_string_equal(command("cpus"), " CPU     ID STATE      IDLE  RUNS\n"
                                          "   0      0 online     19 %  web/1\n"
                                          "   1      6 offline   100 %  (monitor)\n");
@@ -293,18 +301,39 @@ static void test_host(void **state) {
     cpus[0].idle += 750000000;
     assert_non_null(strstr(command("cpus"), "online     74 %"));
     assert_non_null(strstr(command("cpus"), "online      0 %"));
-    cpus[1].self = false;
+    cpus[1].vm = CONTROL_NO_VM;
     assert_non_null(strstr(command("cpus"), "offline     0 %  -\n"));
     devices = 0;
     assert_string_equal(command("devices"), "this machine has no PCI functions that are known\n");
     devices = 1;
+    device = (struct control_device){.devfn = 2 << 3,
+                                     .vendor = 0x1af4,
+                                     .device = 0x1041,
+                                     .class = 0x020000,
+                                     .owner = CONTROL_OWNER_SERVICE,
+                                     .msix = 3};
     assert_string_equal(command("devices"), "ADDRESS      ID        CLASS           OWNER       INTERRUPTS\n"
                                             "0000:00:02.0 1af4:1041 Ethernet card   service VM  MSI-X 3\n");
-    assert_string_equal(command("log"), "[    0.000000] a line\n");
-    command("log 7");
-    command("log 100000");
-    assert_int_equal(strlen(command("log 500")), 500 * 22); /* more than is kept for one piece */
-    assert_string_equal(actions, "log 20;log 7;log 100000;log 500;");
+    device.owner = CONTROL_OWNER_HYPERVISOR;
+    device.msix = 0;
+    device.msi = 1;
+    device.pin = 1;
+    device.devfn = 0xff;
+    assert_non_null(
+        strstr(command("devices"), "0000:00:1f.7 1af4:1041 Ethernet card   hypervisor  MSI 1 line A\n"));
+    /* Line 998 is being written; a level may be none of ours. */
+    assert_string_equal(command("log 6"), "[   12.345678] a line\n"
+                                          "[   12.345678] error: a line\n"
+                                          "[   12.345678] warning: a line\n"
+                                          "[   12.345678] a line\n"
+                                          "[   12.345678] a line\n");
+    assert_int_equal(strlen(command("log 100000")), strlen(command("log 512")));
+    assert_true(strlen(command("log 500")) > 500 * 22); /* more than is kept for one piece */
+    log_end_number = 1;
+    assert_string_equal(command("log"), "[   12.345678] error: a line\n");
+    log_end_number = 0;
+    assert_string_equal(command("log"), "");
+    log_end_number = 1000;
     int how = setjmp(left);
     if (how == 0)
         type("reboot\r");
@@ -320,9 +349,9 @@ static void test_help(void **state) {
     (void)state;
     machine();
     const char *help = command("help");
-    for (unsigned i = 0; i < monitor_command_count; i++) {
+    for (unsigned i = 0; i < shell_command_count; i++) {
         char row[100];
-        snprintf(row, sizeof(row), "  %-16s %s\n", monitor_commands[i].usage, monitor_commands[i].help);
+        snprintf(row, sizeof(row), "  %-16s %s\n", shell_commands[i].usage, shell_commands[i].help);
         assert_non_null(strstr(help, row));
         assert_true(strlen(row) <= 80);
     }
@@ -361,12 +390,12 @@ static void test_errors(void **state) {
 }
 
 /* A key that may switch the machine off. */
-static void key(uint8_t byte) {
+static void any_key(uint8_t byte) {
     if (setjmp(left) == 0)
-        keys(byte);
+        key(byte);
 }
 
-/* Whatever is typed, the monitor stays within its bounds and comes back to its prompt. */
+/* Whatever is typed, the shell stays within its bounds and comes back to its prompt. */
 static void test_rubbish(void **state) {
     (void)state;
     machine();
@@ -376,7 +405,7 @@ static void test_rubbish(void **state) {
         uint8_t byte = (uint8_t)(r >> 24);
         if ((r >> 8) % 4 == 0)
             byte = (uint8_t) "\x1b[ABCDHF~13vmslogheconsole web\t"[(r >> 12) % 32];
-        key(byte);
+        any_key(byte);
         if (i % 500 == 0)
             capture_clear();
     }
@@ -385,13 +414,53 @@ static void test_rubbish(void **state) {
     assert_string_equal(command("stop web"), "web: stopping\n");
 }
 
+/* The line, the history and what rates are counted from are there again; what cannot be is not taken. */
+static void test_restart(void **state) {
+    (void)state;
+    machine();
+    command("mem");
+    type("half a li");
+    size_t length = captured_length;
+    shell_init(&board);
+    assert_int_equal(captured_length, length); /* it is on the screen */
+    type("ne");
+    expect_line("half a line", 11);
+    type("\x15\x1b[A");
+    expect_line("mem", 3);
+    type("\x03");
+    struct edit *edit = &shell_kept->edit;
+    const struct edit good = *edit;
+#define BAD(statement)                                                                                       \
+    do {                                                                                                     \
+        *edit = good;                                                                                        \
+        assert_true(edit_valid(edit));                                                                       \
+        statement;                                                                                           \
+        assert_false(edit_valid(edit));                                                                      \
+    } while (0)
+    BAD(edit->length = EDIT_MAX + 1);
+    BAD(edit->cursor = 1);
+    BAD(edit->history_back = EDIT_HISTORY + 1);
+    BAD((edit->history_count = 1, edit->history_back = 2));
+    BAD(edit->escape = 4);
+    BAD(memset(edit->line, 'x', sizeof(edit->line)));
+    BAD(memset(edit->kept, 'x', sizeof(edit->kept)));
+    BAD(memset(edit->history[EDIT_HISTORY - 1], 'x', EDIT_MAX + 1));
+    shell_init(&board);
+    expect_line("", 0);
+    type("\x1b[A");
+    expect_line("", 0);
+    memset(board.shell, 0xff, sizeof(board.shell));
+    shell_init(&board);
+    command("mem");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start),   cmocka_unit_test(test_keys),    cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_history), cmocka_unit_test(test_enter),   cmocka_unit_test(test_completion),
         cmocka_unit_test(test_vms),     cmocka_unit_test(test_actions), cmocka_unit_test(test_service),
         cmocka_unit_test(test_host),    cmocka_unit_test(test_help),    cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_rubbish), cmocka_unit_test(test_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

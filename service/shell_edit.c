@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The line editor: keys, words, history.
-#include "core/monitor_edit.h"
+#include "service/shell_edit.h"
 
 #include <string.h>
 
@@ -56,6 +56,19 @@ static void history_older(struct edit *edit) {
 static void history_newer(struct edit *edit) {
     if (edit->history_back != 0)
         history_show(edit, edit->history_back - 1);
+}
+
+static bool is_line(const char line[EDIT_MAX + 1]) {
+    return memchr(line, '\0', EDIT_MAX + 1) != NULL;
+}
+
+bool edit_valid(const struct edit *edit) {
+    bool valid = is_line(edit->line) && is_line(edit->kept) && edit->length == strlen(edit->line) &&
+                 edit->cursor <= edit->length && edit->history_back <= EDIT_HISTORY &&
+                 edit->history_back <= edit->history_count && edit->escape <= AFTER_O;
+    for (unsigned i = 0; valid && i < EDIT_HISTORY; i++)
+        valid = is_line(edit->history[i]);
+    return valid;
 }
 
 static void left(struct edit *edit) {
