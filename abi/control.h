@@ -36,6 +36,7 @@ enum control_kind {
     CONTROL_CPU,     /* struct control_cpu */
     CONTROL_DEVICE,  /* struct control_device: a PCI function of the machine */
     CONTROL_LOG,     /* struct control_log: a line, counted since the machine's start */
+    CONTROL_IOMMU,   /* struct control_iommu: a line */
     CONTROL_KINDS
 };
 
@@ -119,7 +120,9 @@ struct control_device {
     uint32_t owner; /* enum control_owner */
     uint16_t msix;  /* messages that it can have; 0: none */
     uint16_t msi;
-    uint32_t pin; /* 1 to 4: its interrupt pin A to D; 0: none */
+    uint8_t pin;     /* 1 to 4: its interrupt pin A to D; 0: none */
+    uint8_t grouped; /* 1: there is an IOMMU, which ... */
+    uint16_t group;  /* ... cannot keep those apart that have the same here: bus << 8 | slot << 3 */
 };
 
 struct control_log {
@@ -127,6 +130,11 @@ struct control_log {
     uint32_t unused;
     uint64_t time; /* ns of the machine's clock */
     char text[248];
+};
+
+/* On the IOMMU's units and domains, and what was blocked; without an IOMMU there is no line. */
+struct control_iommu {
+    char text[192];
 };
 
 #endif

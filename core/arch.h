@@ -174,6 +174,15 @@ int arch_host_pin(uint16_t segment, uint8_t bus, uint8_t devfn, unsigned pin, vo
                   void *context);
 void arch_host_pin_unmask(int line);
 
+/*
+ * For drivers of IOMMUs.
+ * arch_firmware_memory(): whether the firmware keeps all of [physical, physical + size): nothing of it is
+ * memory that anybody uses or may be given. arch_cache_flush(): writes the cache lines of what was written at
+ * `at` to memory, for hardware that does not look into the caches of CPUs; x86 alone has it.
+ */
+bool arch_firmware_memory(uint64_t physical, uint64_t size);
+void arch_cache_flush(const void *at, size_t size);
+
 /* Fills in random bytes from the machine's own source, on any CPU: how many, fewer than `size` or none if the
  * source has no more now; -ENODEV: there is none, then or at any time. */
 int arch_entropy(uint8_t *bytes, unsigned size);

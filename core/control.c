@@ -136,6 +136,10 @@ int control_look(uint32_t kind, uint32_t number, union control_answer *answer, s
         *size = sizeof(answer->log);
         there = log_read(number, &answer->log);
         break;
+    case CONTROL_IOMMU:
+        *size = sizeof(answer->iommu);
+        there = control_iommu(number, answer->iommu.text, sizeof(answer->iommu.text));
+        break;
     default:
         return -EINVAL;
     }

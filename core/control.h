@@ -4,6 +4,7 @@
 #ifndef SAGUARO_CORE_CONTROL_H
 #define SAGUARO_CORE_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "abi/control.h"
 
@@ -15,6 +16,7 @@ union control_answer {
     struct control_cpu cpu;
     struct control_device device;
     struct control_log log;
+    struct control_iommu iommu;
 };
 
 /* Fills in an answer, *size its bytes. Any CPU. 0, -EINVAL, -ENOENT as abi/control.h says. */
@@ -33,5 +35,9 @@ int control_writes(struct vm *vm);
 /* ---- for control_look(), by devices/host_pci.c */
 unsigned control_device_count(void);
 void control_device(unsigned number, struct control_device *out); /* number < control_device_count() */
+/* The same, by drivers/iommu/iommu_fault.c: the `number`th line, of `size` bytes, on what there is of IOMMUs:
+ * units, domains, requesters with what was blocked of them. False: there are no more; there is no IOMMU if
+ * there is none at all. */
+bool control_iommu(unsigned number, char *line, size_t size);
 
 #endif

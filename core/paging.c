@@ -31,13 +31,23 @@ static uint64_t entry_read(const uint64_t *entry) {
     return __atomic_load_n(entry, __ATOMIC_RELAXED);
 }
 
-static void entry_write(uint64_t *entry, uint64_t value) {
+/* Entries were written, and hardware that does not look into the caches of CPUs is to see them. */
+static void entries_written(struct paging *paging, const uint64_t *entries, size_t size) {
+    if (paging->written != NULL)
+        paging->written(entries, size);
+}
+
+static void entry_write(struct paging *paging, uint64_t *entry, uint64_t value) {
     __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+    entries_written(paging, entry, sizeof(*entry));
 }
 
 /* On failure *old is what the entry holds now: hardware has set a bit. */
-static bool entry_exchange(uint64_t *entry, uint64_t *old, uint64_t value) {
-    return __atomic_compare_exchange_n(entry, old, value, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+static bool entry_exchange(struct paging *paging, uint64_t *entry, uint64_t *old, uint64_t value) {
+    bool done = __atomic_compare_exchange_n(entry, old, value, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    if (done)
+        entries_written(paging, entry, sizeof(*entry));
+    return done;
 }
 
 static bool is_present(const struct paging_format *format, uint64_t entry) {
@@ -100,7 +110,10 @@ static void pending_finish(struct pending *pending) {
         used &= format->accessed | format->dirty;
         if (pending->table[i].heir != NULL && used != 0)
             __atomic_fetch_or(pending->table[i].heir, used, __ATOMIC_RELAXED);
-        heap_pages_free(table, 0, paging->account);
+        if (paging->retire != NULL)
+            paging->retire(paging, table);
+        else
+            heap_pages_free(table, 0, paging->account);
     }
     pending->freed += pending->count;
     pending->count = 0;
@@ -131,7 +144,8 @@ static int table_link(struct paging *paging, uint64_t *entry) {
     uint64_t *table = heap_pages(0, paging->account);
     if (table == NULL)
         return -ENOMEM;
-    entry_write(entry, arch_heap_physical(table) | paging->format->table_bits);
+    entries_written(paging, table, PAGE_SIZE);
+    entry_write(paging, entry, arch_heap_physical(table) | paging->format->table_bits);
     return 0;
 }
 
@@ -146,7 +160,8 @@ static int leaf_split(struct paging *paging, uint64_t *entry, unsigned level) {
         uint64_t child = level == 1 ? old & ~format->large_bit : old;
         for (unsigned i = 0; i < table_entries(format, level - 1); i++)
             table[i] = child + i * entry_size(format, level - 1);
-    } while (!entry_exchange(entry, &old, arch_heap_physical(table) | format->table_bits));
+        entries_written(paging, table, PAGE_SIZE);
+    } while (!entry_exchange(paging, entry, &old, arch_heap_physical(table) | format->table_bits));
     return 0;
 }
 
@@ -188,6 +203,7 @@ static int map_table(struct pending *pending, uint64_t *table, unsigned level, u
         uint64_t old = entry_read(entry);
         if (part == whole && leaf_allowed(paging, level) && (physical & (whole - 1)) == 0) {
             old = __atomic_exchange_n(entry, leaf_make(format, level, physical, rights), __ATOMIC_ACQ_REL);
+            entries_written(paging, entry, sizeof(*entry));
             if (is_present(format, old)) {
                 pending_lost(pending, address, part);
                 if (!is_leaf(format, level, old))
@@ -231,7 +247,7 @@ static void unmap_table(struct pending *pending, uint64_t *table, unsigned level
         if (is_present(format, old)) {
             uint64_t *below = is_leaf(format, level, old) ? NULL : entry_table(format, old);
             if (part == entry_size(format, level)) {
-                entry_write(entry, 0);
+                entry_write(pending->paging, entry, 0);
                 pending_lost(pending, address, part);
                 if (below != NULL)
                     pending_tree(pending, below, level - 1);
@@ -239,7 +255,7 @@ static void unmap_table(struct pending *pending, uint64_t *table, unsigned level
                 bug_if(below == NULL);
                 unmap_table(pending, below, level - 1, address, part);
                 if (table_empty(format, below, level - 1)) {
-                    entry_write(entry, 0);
+                    entry_write(pending->paging, entry, 0);
                     pending_lost(pending, address, part);
                     pending_table(pending, below, level - 1, NULL);
                 }
@@ -263,7 +279,7 @@ static void protect_table(struct pending *pending, uint64_t *table, unsigned lev
             bug_if(part != entry_size(format, level));
             uint64_t kept = format->accessed | format->dirty;
             uint64_t value = leaf_make(format, level, old & format->address_mask, rights);
-            while (!entry_exchange(entry, &old, value | (old & kept))) {
+            while (!entry_exchange(pending->paging, entry, &old, value | (old & kept))) {
             }
             unsigned before = format->rights_decode(old);
             if ((before & ~rights & RIGHTS_ACCESS) != 0 || ((before ^ rights) & ~RIGHTS_ACCESS) != 0)
@@ -305,7 +321,7 @@ static void merge_table(struct pending *pending, uint64_t *table, unsigned level
                 merge_table(pending, below, level - 1, address, part);
             uint64_t leaf = leaf_allowed(paging, level) ? table_as_leaf(paging, below, level - 1) : 0;
             if (leaf != 0) {
-                entry_write(entry, leaf);
+                entry_write(paging, entry, leaf);
                 pending_lost(pending, address & ~(entry_size(format, level) - 1), entry_size(format, level));
                 pending_table(pending, below, level - 1, entry);
             }
@@ -351,6 +367,7 @@ static void harvest_table(struct pending *pending, uint64_t *table, unsigned lev
             harvest_table(pending, entry_table(format, old), level - 1, address, part, harvest);
         } else if (is_present(format, old) && (old & format->dirty) != 0) {
             __atomic_fetch_and(entry, ~format->dirty, __ATOMIC_ACQ_REL);
+            entries_written(pending->paging, entry, sizeof(*entry));
             pending_lost(pending, address & ~(whole - 1), whole);
             if (harvest->found != NULL)
                 harvest->found(harvest->context, address & ~(whole - 1), whole);
@@ -390,6 +407,7 @@ void paging_destroy(struct paging *paging) {
         return;
     struct pending pending = {.paging = paging};
     paging->flush = NULL;
+    paging->retire = NULL;
     pending_tree(&pending, paging->root, paging->format->levels - 1u);
     pending_finish(&pending);
     paging->root = NULL;

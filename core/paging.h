@@ -50,13 +50,20 @@ struct paging {
      * for the lock (one in its guest never does). NULL: no CPU uses the table yet, or the caller flushes by
      * itself. */
     void (*flush)(struct paging *paging, uint64_t address, uint64_t size);
+    /* Called after entries, or a whole table before it is linked, were written: for hardware that walks the
+     * table in memory and does not look into the caches of CPUs. NULL: there is none. */
+    void (*written)(const void *entries, size_t size);
+    /* Where `flush` only notes what is to be flushed later: takes a table that is no longer linked and that
+     * hardware may still walk until then. It may write to the first eight bytes of it what is no present
+     * entry, and frees it with heap_pages_free() and the account. NULL: tables are freed after `flush`. */
+    void (*retire)(struct paging *paging, void *table);
     struct spinlock lock;
 };
 
 /* Makes an empty table. 0 or -ENOMEM. */
 int paging_init(struct paging *paging, const struct paging_format *format, struct memory_account *account,
                 unsigned largest);
-/* Frees all tables (not what they map). */
+/* Frees all tables (not what they map), at once: nobody walks them any more. */
 void paging_destroy(struct paging *paging);
 
 /*

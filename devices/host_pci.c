@@ -10,6 +10,7 @@
 #include "core/control.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "drivers/iommu/iommu.h"
 
 #define SLOTS        32u
 #define FUNCTIONS    8u
@@ -228,5 +229,9 @@ void control_device(unsigned number, struct control_device *out) {
                                        : CONTROL_OWNER_NONE;
     out->msix = (uint16_t)pci->msix.count;
     out->msi = (uint16_t)pci->msi.count;
-    out->pin = pin <= 4 ? pin : 0;
+    out->pin = (uint8_t)(pin <= 4 ? pin : 0);
+    struct iommu_device device;
+    out->grouped = iommu_present() && host_pci_dma(pci, &device);
+    if (out->grouped)
+        out->group = device.group;
 }

@@ -36,6 +36,10 @@ unsigned host_pci_pin(const struct host_pci *pci, const struct host_pci **root);
 /* Another function that has a memory BAR in [base, end); NULL: none. */
 const struct host_pci *host_pci_sharer(const struct host_pci *pci, uint64_t base, uint64_t end);
 
+/* The function as an IOMMU sees it: devices/host_pci_dma.c. False: it has more requester IDs than fit. */
+struct iommu_device;
+bool host_pci_dma(const struct host_pci *pci, struct iommu_device *device);
+
 /* Configuration space, at an offset that is aligned to `size`, 1, 2 or 4 bytes. */
 uint32_t host_pci_read(const struct host_pci *pci, unsigned offset, unsigned size);
 void host_pci_write(const struct host_pci *pci, unsigned offset, unsigned size, uint32_t value);

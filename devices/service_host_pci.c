@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/service_internal.h"
 #include "devices/host_pci.h"
+#include "devices/service_dma.h"
 
 #define CLASS_STORAGE 0x01u
 #define CLASS_NETWORK 0x02u
@@ -21,11 +22,13 @@
 
 struct claim;
 
-/* A message of the machine's, kept for good once it was handed out. */
+/* A message of the machine's, kept for good once it was handed out. What the function writes for it, and the
+ * IOMMU's entry behind that, is for one run of the service VM. */
 struct message {
     struct claim *claim;
-    uint64_t address;
-    uint32_t data;
+    uint64_t plain_address, address;
+    uint32_t plain_data, data;
+    int interrupt; /* SERVICE_DMA_NONE: address and data are the plain ones */
     bool made;
 };
 
@@ -55,6 +58,8 @@ static uint64_t rest_end;    /* time_now() when all that were reset are there ag
 /* ---- what is offered */
 
 void service_host_offer(void) {
+    if (service_dma_create())
+        return;
     for (unsigned i = 0; i < host_pci_count(); i++) {
         struct host_pci *pci = host_pci_get(i);
         uint32_t class = host_pci_class(pci) >> 16;
@@ -69,8 +74,10 @@ void service_host_offer(void) {
         claim->pci = pci;
         claim->number = claim_count;
         claim->line = NO_LINE;
-        for (unsigned j = 0; j < SERVICE_PCI_VECTORS; j++)
+        for (unsigned j = 0; j < SERVICE_PCI_VECTORS; j++) {
             claim->message[j].claim = claim;
+            claim->message[j].interrupt = SERVICE_DMA_NONE;
+        }
         claims[claim_count++] = claim;
         /* The firmware may have left it at work. */
         host_pci_write(pci, PCI_COMMAND, 2,
@@ -266,6 +273,10 @@ static int claim_it(struct claim *claim) {
         claim->pieces = 0;
         return error;
     }
+    if (!service_dma_attach(claim->pci, name)) {
+        hide(claim, claim->pieces);
+        return -EINVAL;
+    }
     claim->master = false;
     interrupts_off(claim);
     write_command(claim);
@@ -351,9 +362,16 @@ static unsigned messages(struct claim *claim, unsigned wanted) {
 
     while (count < wanted) {
         struct message *message = &claim->message[count];
-        if (!message->made && arch_host_message(message_came, message, &message->address, &message->data))
+        if (!message->made &&
+            arch_host_message(message_came, message, &message->plain_address, &message->plain_data))
             break;
         message->made = true;
+        if (message->interrupt == SERVICE_DMA_NONE) {
+            message->address = message->plain_address;
+            message->data = message->plain_data;
+            if (service_dma_message(claim->pci, &message->address, &message->data, &message->interrupt))
+                break;
+        }
         count++;
     }
     return count;
@@ -484,6 +502,9 @@ void service_host_release(bool last) {
             continue;
         interrupts_off(claim);
         host_pci_write(pci, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
+        for (unsigned j = 0; j < SERVICE_PCI_VECTORS; j++)
+            service_dma_forget(&claim->message[j].interrupt);
+        service_dma_detach(pci);
         /* A machine that ends resets it anyway, and its CPUs may still be in what is shown. */
         if (!last) {
             if (pci->reset) {

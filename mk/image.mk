@@ -14,6 +14,17 @@ ifeq ($(filter $(MACHINE),qemu-svm bochs bochs-svm),)
 $(error MACHINE=$(MACHINE): the machines are qemu-svm, bochs and bochs-svm)
 endif
 
+# IOMMU names what keeps the DMA of that machine's devices in bounds: none, or vtd (Intel's VT-d).
+IOMMU ?= none
+ifeq ($(filter none vtd,$(IOMMU)),)
+$(error IOMMU=$(IOMMU): it is none or vtd)
+endif
+ifneq ($(IOMMU),none)
+ifneq ($(if $(IS_PPC),ppc,$(MACHINE)),qemu-svm)
+$(error IOMMU=$(IOMMU): only MACHINE=qemu-svm has one)
+endif
+endif
+
 # The example with an uplink and a disk is for a machine that has them, as tools/run-qemu.sh makes it.
 CONFIG ?= examples/$(if $(IS_PPC),two-guests-ppc,$(if $(filter bochs%,$(MACHINE)),two-guests,network-and-disks))/saguaro.dts
 STAGE  := $(BUILD)/stage/$(notdir $(patsubst %/,%,$(dir $(CONFIG))))
@@ -81,7 +92,7 @@ run: need-config stage $(X86)/saguaro.efi $(CHECK_CONFIG) | setup-image $(if $(f
 	@mkdir -p $(RUN)
 	$(Q)$(MAKE_IMAGE) image $(MAKE_IMAGE_ARGUMENTS) --out $(RUN)/run.img >/dev/null
 ifeq ($(MACHINE),qemu-svm)
-	$(Q)tools/run-qemu.sh $(RUN)/run.img $(RUN) $(QEMU_OPTIONS)
+	$(Q)IOMMU=$(IOMMU) tools/run-qemu.sh $(RUN)/run.img $(RUN) $(QEMU_OPTIONS)
 else
 	$(Q)$(PYTHON) tools/run_bochs.py $(RUN)/run.img $(RUN) --model $(if $(filter bochs,$(MACHINE)),vtx,svm) $(BOCHS_OPTIONS)
 endif

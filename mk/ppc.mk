@@ -14,6 +14,7 @@ PPC_SOURCES := \
     $(wildcard lib/freestanding/*.c) \
     $(wildcard devices/*.c) \
     $(wildcard drivers/serial/*.c) \
+    $(wildcard drivers/iommu/iommu*.c) \
     $(filter-out arch/ppc/offsets.c,$(sort $(wildcard arch/ppc/*.[cS] arch/ppc/*/*.[cS])))
 PPC_LDS     := arch/ppc/hypervisor.lds
 PPC_OBJECTS := $(PPC_SOURCES:%=$(PPC)/%.o)

@@ -282,7 +282,10 @@ static void print_device(const struct control_device *device) {
     if (device->msi != 0)
         used += snprintf(line + used, sizeof(line) - (size_t)used, " MSI %u", (unsigned)device->msi);
     if (device->pin >= 1 && device->pin <= 4)
-        snprintf(line + used, sizeof(line) - (size_t)used, " line %c", (char)('A' + device->pin - 1));
+        used += snprintf(line + used, sizeof(line) - (size_t)used, " line %c", (char)('A' + device->pin - 1));
+    if (device->grouped)
+        snprintf(line + used, sizeof(line) - (size_t)used, " group %02x:%02x", (unsigned)device->group >> 8,
+                 (unsigned)device->group >> 3 & 31);
     shell_print("%s\n", line);
 }
 
@@ -300,6 +303,17 @@ static void run_devices(const char *text, int value) {
         if (service_call_look(CONTROL_DEVICE, i, &device) == 0)
             print_device(&device);
     }
+}
+
+static void run_iommu(const char *text, int value) {
+    struct control_iommu line;
+    uint32_t count = 0;
+    (void)text;
+    (void)value;
+    for (; service_call_look(CONTROL_IOMMU, count, &line) == 0; count++)
+        shell_print("%s\n", line.text);
+    if (count == 0)
+        shell_print("no IOMMU is in use: DMA is unprotected\n");
 }
 
 static void run_reboot(const char *text, int value) {
@@ -360,7 +374,10 @@ const struct shell_command shell_commands[] = {
     {"cpus", ARGUMENT_NONE, false, "cpus", "shows the host's CPUs and what they run",
      "IDLE is for the time since the command was last given.\n", run_cpus},
     {"devices", ARGUMENT_NONE, false, "devices", "lists the machine's PCI functions and who has them",
-     "INTERRUPTS are those that a function can have.\n", run_devices},
+     "INTERRUPTS are those that a function can have. Those of one group cannot be kept apart by an IOMMU.\n",
+     run_devices},
+    {"iommu", ARGUMENT_NONE, false, "iommu", "shows the IOMMU's units and domains, and what was blocked",
+     "A domain is what the functions in it reach; one that is in none reaches nothing.\n", run_iommu},
     {"reboot", ARGUMENT_NONE, false, "reboot", "restarts the machine; running guests are cut off", "",
      run_reboot},
     {"poweroff", ARGUMENT_NONE, false, "poweroff", "switches the machine off; running guests are cut off", "",

@@ -4,6 +4,8 @@
 # It has a network card, 52:54:00:12:34:56, in a network of the emulator's (10.0.2.0/24; gateway 10.0.2.2), and a disk with
 # the serial number saguaro-1, empty the first time, that stays in the folder.
 #
+# IOMMU=vtd in the environment puts both behind an Intel VT-d unit.
+#
 #   run-qemu.sh IMAGE WORK-FOLDER [QEMU OPTION...]
 set -eu
 
@@ -24,10 +26,16 @@ if [ -z "$code" ]; then
 fi
 cp "$vars" "$work/vars.fd"
 [ -e "$work/disk.img" ] || truncate -s 256M "$work/disk.img"
+behind=
+if [ "${IOMMU:-none}" = vtd ]; then
+    # Virtio devices of QEMU's take the short way around the unit unless they are told not to.
+    behind=,disable-legacy=on,iommu_platform=on
+    set -- -device intel-iommu,intremap=on "$@"
+fi
 echo "Ctrl-A X ends the emulator, Ctrl-A C is its own prompt; Ctrl-] goes to Saguaro and leaves a guest's console."
 exec qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -cpu EPYC,+svm,+npt -m 1G -smp 2 \
     -drive "if=pflash,format=raw,readonly=on,file=$code" -drive "if=pflash,format=raw,file=$work/vars.fd" \
     -device qemu-xhci -drive "if=none,id=stick,format=raw,file=$image" -device usb-storage,drive=stick,bootindex=0 \
-    -netdev user,id=net -device virtio-net-pci,netdev=net,mac=52:54:00:12:34:56 \
-    -drive "if=none,id=disk,format=raw,file=$work/disk.img" -device virtio-blk-pci,drive=disk,serial=saguaro-1 \
+    -netdev user,id=net -device virtio-net-pci,netdev=net,mac=52:54:00:12:34:56$behind \
+    -drive "if=none,id=disk,format=raw,file=$work/disk.img" -device virtio-blk-pci,drive=disk,serial=saguaro-1$behind \
     -display none -serial mon:stdio "$@" 2>"$work/qemu.log"

@@ -112,6 +112,13 @@ bool arch_host_pci_memory(uint64_t physical, uint64_t size) {
     return size != 0 && size <= most && physical >= pci->address && physical - pci->address <= most - size;
 }
 
+/* No firmware here keeps memory that a device is to go on with. */
+bool arch_firmware_memory(uint64_t physical, uint64_t size) {
+    (void)physical;
+    (void)size;
+    return false;
+}
+
 /* The hypervisor's address space has no room for registers of devices (arch/ppc/layout.h): tables of MSI-X
  * are not used. */
 void *arch_device_map(uint64_t physical, uint64_t size) {

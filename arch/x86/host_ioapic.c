@@ -10,12 +10,14 @@
 #include "arch/x86/host_map.h"
 #include "core/atomic.h"
 #include "core/log.h"
+#include "drivers/iommu/iommu.h"
 
 #define SELECT              0x00u
 #define WINDOW              0x10u
 #define REG_VERSION         0x01u
 #define REG_REDIRECT        0x10u
 
+#define REDIRECT_VECTOR     0x000ffu
 #define REDIRECT_MASKED     0x10000u
 #define REDIRECT_LEVEL      0x08000u
 #define REDIRECT_ACTIVE_LOW 0x02000u
@@ -24,6 +26,7 @@ struct ioapic {
     volatile uint8_t *registers;
     uint32_t gsi_base;
     uint32_t lines;
+    uint8_t id; /* as the firmware's tables name it */
 };
 
 static struct ioapic ioapics[ACPI_MAX_IOAPICS];
@@ -55,6 +58,7 @@ void host_ioapic_init(void) {
             continue;
         }
         ioapic->gsi_base = madt->ioapic[i].gsi_base;
+        ioapic->id = madt->ioapic[i].id;
         ioapic->lines = (version >> 16 & 0xff) + 1;
         for (uint32_t line = 0; line < ioapic->lines; line++)
             ioapic_write(ioapic, REG_REDIRECT + 2 * line, REDIRECT_MASKED);
@@ -74,17 +78,39 @@ static struct ioapic *find(uint32_t gsi, uint32_t *entry) {
     return NULL;
 }
 
+/* What the line's entry has to be: the APIC ID and the vector, or what an IOMMU knows them by. Routed once,
+ * a line stays so. 0 or -ENOSPC. */
+static int redirection(const struct ioapic *ioapic, uint32_t id, uint32_t low, uint64_t *value) {
+    int interrupt = iommu_interrupt_allocate_ioapic(ioapic->id);
+
+    *value = (uint64_t)id << 56 | low;
+    if (interrupt == -ENODEV)
+        return 0;
+    if (interrupt < 0)
+        return interrupt;
+    int error = iommu_interrupt_set(interrupt, id, low & REDIRECT_VECTOR, low & REDIRECT_LEVEL);
+    if (error)
+        iommu_interrupt_free(interrupt);
+    else
+        *value = iommu_interrupt_line(interrupt, low);
+    return error;
+}
+
 static int route(uint32_t gsi, uint32_t low) {
     uint32_t id = host_apic_id(), entry;
     struct ioapic *ioapic = find(gsi, &entry);
+    uint64_t value;
 
     if (!ioapic)
         return -ENODEV;
     if (id > 254)
         return -ENOTSUP;
+    int error = redirection(ioapic, id, low, &value);
+    if (error)
+        return error;
     spin_lock(&ioapic_lock);
-    ioapic_write(ioapic, entry + 1, id << 24);
-    ioapic_write(ioapic, entry, low);
+    ioapic_write(ioapic, entry + 1, (uint32_t)(value >> 32));
+    ioapic_write(ioapic, entry, (uint32_t)value);
     spin_unlock(&ioapic_lock);
     return 0;
 }

@@ -9,7 +9,7 @@
 void host_ioapic_init(void);
 
 /* Sends ISA interrupt `irq` to this CPU at `vector`. 0; -ENODEV: no I/O APIC has that line; -ENOTSUP: it
- * cannot address this CPU (APIC ID above 254). */
+ * cannot address this CPU (APIC ID above 254); -ENOSPC: the IOMMU has no entry left for it. */
 int host_ioapic_route_isa(unsigned irq, unsigned vector);
 
 /* Sends global interrupt `gsi`, level-triggered and active low, to this CPU at `vector`, masked at first. 0;

@@ -9,6 +9,7 @@
 #include "arch/x86/host_acpi.h"
 #include "arch/x86/host_apic.h"
 #include "arch/x86/host_ioapic.h"
+#include "arch/x86/host_iommu.h"
 #include "arch/x86/host_map.h"
 #include "arch/x86/host_screen.h"
 #include "arch/x86/host_timer.h"
@@ -119,6 +120,7 @@ static void start_interrupts(bool uart) {
     if (host_timer_init())
         start_fail("the local APIC's timer does not count");
     host_timer_enable();
+    host_iommu_start();
     host_ioapic_init();
     host_screen_start();
     if (uart) {
@@ -150,6 +152,7 @@ _Noreturn void start_c(uint64_t handover) {
     host_acpi_init();
     power_init();
     start_clock();
+    host_iommu_init();
     start_interrupts(uart);
     boot_cpu.engine_status = arch_engine_select();
     if (!boot_cpu.engine_status)

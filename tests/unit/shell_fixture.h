@@ -33,7 +33,7 @@ static char actions[100];
 static struct control_cpu cpus[2];
 static struct control_vm service_info;
 static struct control_device device;
-static unsigned devices;
+static unsigned devices, iommu_lines;
 static uint32_t log_end_number = 1000;
 static jmp_buf left;
 static struct service_figures figures;
@@ -113,6 +113,11 @@ static inline int look(uint32_t kind, uint32_t number, void *out) {
         if (there)
             *(struct control_log *)out =
                 (struct control_log){.level = number % 5, .time = 12345678901ull, .text = "a line"};
+        break;
+    case CONTROL_IOMMU:
+        there = number < iommu_lines;
+        snprintf(((struct control_iommu *)out)->text, sizeof(((struct control_iommu *)out)->text),
+                 "domain %u: the service VM", (unsigned)number);
         break;
     default:
         fail_msg("kind %u", (unsigned)kind);

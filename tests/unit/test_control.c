@@ -56,6 +56,10 @@ void control_device(unsigned number, struct control_device *out) {
     assert_true(number < 3);
     out->vendor = (uint16_t)(0x100 + number);
 }
+bool control_iommu(unsigned number, char *line, size_t size) {
+    snprintf(line, size, "line %u", number);
+    return number < 2;
+}
 void memory_statistics(struct memory_statistics *out) {
     *out = (struct memory_statistics){.total = 1, .free = 2, .largest = 3, .heap = 4, .heap_used = 5};
 }
@@ -180,7 +184,7 @@ static void test_numbers(void **state) {
     } rows[] = {
         {CONTROL_MACHINE, 1, sizeof(answer.machine)}, {CONTROL_VM, 2, sizeof(answer.vm)},
         {CONTROL_EXITS, 2, sizeof(answer.exits)},     {CONTROL_CPU, 2, sizeof(answer.cpu)},
-        {CONTROL_DEVICE, 3, sizeof(answer.device)},
+        {CONTROL_DEVICE, 3, sizeof(answer.device)},   {CONTROL_IOMMU, 2, sizeof(answer.iommu)},
     };
     for (unsigned i = 0; i < array_count(rows); i++) {
         for (uint32_t number = 0; number < rows[i].count; number++)
@@ -208,6 +212,8 @@ static void test_machine(void **state) {
     assert_int_equal(machine->log_lines, 512);
     assert_int_equal(look(CONTROL_DEVICE, 2, sizeof(answer.device)), 0);
     assert_int_equal(answer.device.vendor, 0x102);
+    assert_int_equal(look(CONTROL_IOMMU, 1, sizeof(answer.iommu)), 0);
+    assert_string_equal(answer.iommu.text, "line 1");
 }
 
 static void test_vm(void **state) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the machine's PCI functions are found: bridges, several functions, BARs that are as before afterwards,
 // machines that make no sense; and what of them is shown to who manages the machine.
-// unit-sources: devices/host_pci.c lib/pci.c
+// unit-sources: devices/host_pci.c devices/host_pci_dma.c lib/pci.c
 #include "host_pci_fixture.h"
 #include "core/control.h"
+#include "drivers/iommu/iommu.h"
 
 struct cpu *test_cpu;
 uint64_t test_time;
@@ -11,6 +12,11 @@ uint64_t test_time;
 void panic(const char *format, ...) {
     fail_msg("%s", format);
     abort();
+}
+
+static bool have_iommu;
+bool iommu_present(void) {
+    return have_iommu;
 }
 
 /* What was found stays, as nothing takes a machine's functions away: each test looks at those of its own. */
@@ -147,6 +153,59 @@ static void test_bridges(void **state) {
     assert_int_equal(device.pin, 0); /* 5 is none */
 }
 
+static void make_express(struct function *f, unsigned type) {
+    add_capability(f, 0x40, PCI_CAPABILITY_EXPRESS);
+    put(f, 0x42, 2, type << 4 | 2);
+}
+
+static void is_dma(unsigned index, uint16_t group, unsigned count, const uint16_t *id) {
+    struct iommu_device device;
+    assert_true(host_pci_dma(get(index), &device));
+    assert_true(device.segment == 0 && device.group == group && device.count == count);
+    assert_memory_equal(device.id, id, count * sizeof(*id));
+}
+
+/* Requester IDs and groups. */
+static void test_dma(void **state) {
+    struct iommu_device device;
+    (void)state;
+    struct function *port = add_bridge(0, 1, 1, 3), *to_pci = add_bridge(1, 0, 2, 3);
+    make_express(port, 4);
+    make_express(to_pci, 7);
+    struct function *plain = add_bridge(0, 3, 5, 9);
+    plain->space[PCI_HEADER_TYPE] |= 0x80;
+    add(0, 3, 4, 0x100e8086, 0x020000);
+    add(2, 7, 0, 0x100e8086, 0x020000);
+    add_bridge(2, 8, 3, 3);
+    add(3, 9, 0, 0x100e8086, 0x020000);
+    for (unsigned i = 0; i < 4; i++)
+        add_bridge((uint8_t)(5 + i), 1, (uint8_t)(6 + i), 9);
+    add(9, 2, 0, 0x100e8086, 0x020000);
+    assert_int_equal(find(), 12);
+    is_dma(0, 0x0008, 1, (uint16_t[]){0x0008});
+    is_named(2, "0000:00:03.4");
+    is_dma(2, 0x0018, 1, (uint16_t[]){0x001c}); /* beside what is behind the bridge */
+    is_named(3, "0000:01:00.0");
+    is_dma(3, 0x0008, 1, (uint16_t[]){0x0100});
+    is_named(4, "0000:02:07.0");
+    is_dma(4, 0x0008, 2, (uint16_t[]){0x0238, 0x0200});
+    is_named(6, "0000:03:09.0");
+    is_dma(6, 0x0008, 3, (uint16_t[]){0x0348, 0x0240, 0x0200});
+    is_named(7, "0000:05:01.0");
+    is_dma(7, 0x0018, 2, (uint16_t[]){0x0508, 0x0018});
+    is_named(11, "0000:09:02.0");
+    assert_false(host_pci_dma(get(11), &device));
+    struct control_device shown = {0};
+    control_device(first + 4, &shown);
+    assert_int_equal(shown.grouped, 0);
+    have_iommu = true;
+    control_device(first + 4, &shown);
+    assert_true(shown.grouped == 1 && shown.group == 0x0008);
+    control_device(first + 11, &shown);
+    assert_int_equal(shown.grouped, 0);
+    have_iommu = false;
+}
+
 /* No firmware has given BARs their addresses. */
 static void test_placed(void **state) {
     (void)state;
@@ -233,8 +292,8 @@ static void test_too_many(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
-        TEST(test_none),  TEST(test_bars), TEST(test_bridges),  TEST(test_placed),
-        TEST(test_loops), TEST(test_ones), TEST(test_too_many),
+        TEST(test_none),   TEST(test_bars),  TEST(test_bridges), TEST(test_dma),
+        TEST(test_placed), TEST(test_loops), TEST(test_ones),    TEST(test_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

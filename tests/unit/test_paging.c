@@ -343,13 +343,90 @@ static void test_split_and_clean(void **state) {
     finish(&plain);
 }
 
+/* --- hardware that does not look into caches, and a flush that comes later --- */
+
+static uint64_t seen[64][512]; /* what it has of each table */
+static uint64_t *seen_of[64];
+static void *retired;
+static unsigned retired_count;
+
+static unsigned number_of(const uint64_t *table) {
+    for (unsigned i = 0; i < 64; i++) {
+        if (seen_of[i] == NULL)
+            seen_of[i] = (uint64_t *)table;
+        if (seen_of[i] == table)
+            return i;
+    }
+    fail();
+    return 0;
+}
+
+static void see(const void *entries, size_t size) {
+    uint64_t at = (uint64_t)entries, table = at & ~(K4 - 1);
+    assert_true(size <= K4 - (at - table));
+    memcpy((char *)seen[number_of((uint64_t *)table)] + (at - table), entries, size);
+}
+
+static void retire(struct paging *paging, void *table) {
+    (void)paging;
+    *(void **)table = retired;
+    retired = table;
+    retired_count++;
+}
+
+/* All that is linked is seen as it is. */
+static void check_seen(const uint64_t *table, unsigned level) {
+    assert_memory_equal(seen[number_of(table)], table, K4);
+    for (unsigned i = 0; level != 0 && i < 512; i++)
+        if ((table[i] & 1) != 0 && (table[i] & 0x80) == 0)
+            check_seen((uint64_t *)(table[i] & 0x000ffffffffff000ull), level - 1);
+}
+
+static void test_written_and_retired(void **state) {
+    struct paging paging;
+    (void)state;
+    start(&paging, &paging_npt_format, 30);
+    paging.flush = count_flush;
+    paging.written = see;
+    paging.retire = retire;
+    see(paging.root, K4);
+    assert_int_equal(paging_map(&paging, 0, 0, G1 + M2 + K4, RW), 0);
+    check_seen(paging.root, 3);
+    assert_int_equal(paging_protect(&paging, K4, K4, PAGING_READ), 0);
+    check_seen(paging.root, 3);
+    assert_int_equal(paging_unmap(&paging, 2 * M2, M2 + K4), 0);
+    check_seen(paging.root, 3);
+    walk(&paging, M2, &(unsigned){0})[0] |= paging_npt_format.dirty;
+    see(walk(&paging, M2, &(unsigned){0}), 8);
+    assert_int_equal(paging_harvest(&paging, 0, G1, NULL, NULL), 0);
+    check_seen(paging.root, 3);
+    assert_int_equal(retired_count, 0);
+    /* A table goes, and stays until its owner frees it. */
+    unsigned before = tables;
+    assert_int_equal(paging_protect(&paging, K4, K4, RW), 0);
+    assert_int_equal(paging_merge(&paging, 0, M2), 1);
+    assert_int_equal(paging_unmap(&paging, G1, M2 + K4), 0);
+    check_seen(paging.root, 3);
+    assert_int_equal(retired_count, 3);
+    assert_int_equal(tables, before);
+    while (retired != NULL) {
+        void *table = retired;
+        retired = *(void **)table;
+        heap_pages_free(table, 0, &account);
+    }
+    /* Nobody walks it any more. */
+    paging_destroy(&paging);
+    assert_int_equal(retired_count, 3);
+    assert_int_equal(tables, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encodings),       cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_bad_arguments),   cmocka_unit_test(test_unmap_and_flush),
         cmocka_unit_test(test_protect),         cmocka_unit_test(test_harvest_and_merge),
         cmocka_unit_test(test_order),           cmocka_unit_test(test_late_write),
-        cmocka_unit_test(test_split_and_clean),
+        cmocka_unit_test(test_split_and_clean), cmocka_unit_test(test_written_and_retired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

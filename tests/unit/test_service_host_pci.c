@@ -4,6 +4,8 @@
 // unit-sources: devices/service_host_pci.c devices/host_pci.c lib/pci.c
 #include "host_pci_fixture.h"
 #include "core/service_internal.h"
+#include "devices/service_dma.h"
+#include "drivers/iommu/iommu.h"
 
 struct cpu *test_cpu;
 uint64_t test_time;
@@ -83,6 +85,60 @@ void arch_host_pin_unmask(int which) {
     unmasked++;
 }
 
+/* ---- what is allowed where there is an IOMMU (devices/service_dma.c) */
+
+static const struct host_pci *attached[8];
+static unsigned attached_count, attached_write; /* writes to PCI before the last change of these */
+static bool dma_refused, dma_remaps;
+static int dma_room, dma_made;
+static unsigned dma_forgotten;
+
+bool iommu_present(void) {
+    return false;
+}
+bool host_pci_dma(const struct host_pci *pci, struct iommu_device *device) {
+    (void)pci;
+    (void)device;
+    return false;
+}
+int service_dma_create(void) {
+    return 0;
+}
+bool service_dma_attach(const struct host_pci *pci, const char *name) {
+    char own[HOST_PCI_NAME];
+    host_pci_name(pci, own);
+    assert_string_equal(name, own);
+    attached_write = machine.writes;
+    if (!dma_refused)
+        attached[attached_count++] = pci;
+    return !dma_refused;
+}
+void service_dma_detach(const struct host_pci *pci) {
+    attached_write = machine.writes;
+    for (unsigned i = 0; i < attached_count; i++)
+        if (attached[i] == pci) {
+            attached[i] = attached[--attached_count];
+            return;
+        }
+    fail();
+}
+int service_dma_message(const struct host_pci *pci, uint64_t *address, uint32_t *data, int *interrupt) {
+    (void)pci;
+    assert_int_equal(*interrupt, SERVICE_DMA_NONE);
+    if (!dma_remaps)
+        return 0;
+    if (dma_made == dma_room)
+        return -ENOSPC;
+    *interrupt = dma_made++;
+    *address = 0xfee00010;
+    *data = 0;
+    return 0;
+}
+void service_dma_forget(int *interrupt) {
+    dma_forgotten += *interrupt != SERVICE_DMA_NONE;
+    *interrupt = SERVICE_DMA_NONE;
+}
+
 /* ---- the machine: found once; each test begins with nothing claimed */
 
 #define MSIX 0x98u
@@ -148,6 +204,10 @@ static int setup(void **state) {
     unmasked = 0;
     no_device = UINT64_MAX;
     show_error = 0;
+    dma_refused = dma_remaps = false;
+    dma_room = 64;
+    dma_made = 0;
+    dma_forgotten = 0;
     memset(&board, 0x55, sizeof(board));
     service_host_show();
     return 0;
@@ -332,6 +392,41 @@ static void test_msi(void **state) {
     assert_int_equal(get16(disk, MSI + 2), 0x0180);
 }
 
+/* Behind an IOMMU. */
+static void test_dma(void **state) {
+    (void)state;
+    dma_refused = true;
+    assert_int_equal(service_host_claim(NIC), -EINVAL);
+    assert_int_equal(shown_count, 0);
+    assert_int_equal(service_host_master(NIC, 1), -ENOENT);
+    dma_refused = false;
+    assert_int_equal(service_host_claim(NIC), 0);
+    /* Before it is a bus master; and until after it was one. */
+    assert_true(attached_count == 1 && attached[0] == host_pci_get(1));
+    assert_int_equal(service_host_claim(NIC), 0);
+    assert_int_equal(attached_count, 1);
+    dma_remaps = true;
+    memset(table, 0, sizeof(table));
+    assert_int_equal(service_host_vectors(NIC, 3), 3);
+    assert_true(table[0] == 0xfee00010 && table[1] == 0 && table[2] == 0);
+    assert_int_equal(service_host_vectors(NIC, 2), 2);
+    assert_int_equal(dma_made, 3); /* they are kept in a run */
+    dma_room = 4;
+    assert_int_equal(service_host_vectors(NIC, 32), 4);
+    assert_int_equal(service_host_master(NIC, 1), 0);
+    machine.writes = 0;
+    service_host_release(false);
+    assert_int_equal(attached_count, 0);
+    assert_int_equal(dma_forgotten, 4);
+    assert_true(attached_write > written(nic, MSIX + 2, written(nic, PCI_COMMAND, 0)));
+    test_time += 1000000000ull;
+    put(nic, EXP + 8, 2, 0x2810);
+    dma_remaps = false;
+    assert_int_equal(service_host_claim(NIC), 0);
+    assert_int_equal(service_host_vectors(NIC, 1), 1);
+    assert_true(table[0] == 0xfee00000 && table[1] == 1); /* the plain one is as it was */
+}
+
 static void test_line(void **state) {
     (void)state;
     assert_int_equal(service_host_claim(PLAIN), 0);
@@ -427,8 +522,8 @@ static void test_last(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
-        TEST(test_offer), TEST(test_unclaimed), TEST(test_claim),   TEST(test_refused), TEST(test_msix),
-        TEST(test_msi),   TEST(test_line),      TEST(test_release), TEST(test_last),
+        TEST(test_offer), TEST(test_unclaimed), TEST(test_claim), TEST(test_refused), TEST(test_msix),
+        TEST(test_msi),   TEST(test_dma),       TEST(test_line),  TEST(test_release), TEST(test_last),
     };
     return cmocka_run_group_tests(tests, machine_setup, NULL);
 }

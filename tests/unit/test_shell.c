@@ -321,6 +321,12 @@ static void test_host(void **state) {
     device.devfn = 0xff;
     assert_non_null(
         strstr(command("devices"), "0000:00:1f.7 1af4:1041 Ethernet card   hypervisor  MSI 1 line A\n"));
+    device.grouped = 1;
+    device.group = 0x0310;
+    assert_non_null(strstr(command("devices"), "MSI 1 line A group 03:02\n"));
+    assert_string_equal(command("iommu"), "no IOMMU is in use: DMA is unprotected\n");
+    iommu_lines = 2;
+    assert_string_equal(command("iommu"), "domain 0: the service VM\ndomain 1: the service VM\n");
     /* Line 998 is being written; a level may be none of ours. */
     assert_string_equal(command("log 6"), "[   12.345678] a line\n"
                                           "[   12.345678] error: a line\n"

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine's IOMMU, and what its driver asks of the architecture: the firmware's memory, cache lines.
+#include "arch/x86/host_iommu.h"
+
+#include <errno.h>
+#include <string.h>
+#include "arch/x86/host_acpi.h"
+#include "arch/x86/host_apic.h"
+#include "arch/x86/platform.h"
+#include "arch/x86/registers.h"
+#include "core/arch.h"
+#include "core/log.h"
+#include "drivers/iommu/vtd_start.h"
+#include "lib/acpi_dmar.h"
+
+#define HEADER 64u /* bytes of configuration space that say what a bridge leads to */
+
+static struct acpi_dmar dmar;
+static bool have_dmar;
+
+static int read_bridge(void *context, uint16_t segment, uint8_t bus, uint8_t devfn,
+                       struct pci_bridge *bridge) {
+    uint8_t space[PCI_SPACE] = {0};
+    (void)context;
+
+    for (unsigned i = 0; i < HEADER; i += 4) {
+        uint32_t value = arch_host_pci_read(segment, bus, devfn, i, 4);
+        memcpy(space + i, &value, 4);
+    }
+    return pci_bridge_read(space, bus, bridge) ? 0 : -ENODEV;
+}
+
+void host_iommu_init(void) {
+    static const struct acpi_dmar_bridges bridges = {.read = read_bridge};
+    char how[8] = "";
+
+    platform_option("iommu", how, sizeof(how));
+    if (!host_acpi_root() || strcmp(how, "off") == 0)
+        return;
+    int error = acpi_read_dmar(host_acpi_root(), &bridges, &dmar);
+    if (error && error != -ENOENT)
+        log_error("the DMAR among the ACPI tables cannot be used: at offset %u: %s", dmar.fault_offset,
+                  acpi_dmar_fault_text(dmar.fault));
+    have_dmar = !error;
+    if (have_dmar)
+        vtd_start(&dmar);
+}
+
+void host_iommu_start(void) {
+    if (have_dmar)
+        vtd_start_interrupts(!host_apic_x2());
+}
+
+bool arch_firmware_memory(uint64_t physical, uint64_t size) {
+    const struct platform_info *info = platform_info();
+    uint64_t end = physical + size;
+
+    if (!size || end < physical)
+        return false;
+    for (unsigned i = 0; i < info->memory_count; i++) {
+        const struct handover_memory *range = &info->memory[i];
+        if (range->base >= end || physical >= range->base + range->size)
+            continue;
+        switch (range->type) {
+        case HANDOVER_MEMORY_RESERVED:
+        case HANDOVER_MEMORY_ACPI:
+        case HANDOVER_MEMORY_ACPI_NVS:
+        case HANDOVER_MEMORY_MMIO:
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
+void arch_cache_flush(const void *at, size_t size) {
+    /* CPUID.1:EBX[15:8], in units of 8 bytes (SDM vol. 2, CPUID). */
+    static uintptr_t line;
+
+    if (!line)
+        line = (cpuid_read(1, 0).ebx >> 8 & 0xff) * 8;
+    uintptr_t end = (uintptr_t)at + size, step = line ? line : 16;
+    for (uintptr_t from = (uintptr_t)at & ~(step - 1); from < end; from += step)
+        __asm__ volatile("clflush %0" : "+m"(*(volatile char *)from));
+    __asm__ volatile("mfence" ::: "memory");
+}
