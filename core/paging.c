@@ -56,7 +56,15 @@ static bool is_present(const struct paging_format *format, uint64_t entry) {
 
 /* Of a present entry. */
 static bool is_leaf(const struct paging_format *format, unsigned level, uint64_t entry) {
-    return level == 0 || (entry & format->large_bit) != 0;
+    if (level == 0)
+        return true;
+    return format->next_field != 0 ? (entry & format->next_field) == 0 : (entry & format->large_bit) != 0;
+}
+
+/* An entry of `level` that points at a table. */
+static uint64_t link_make(const struct paging_format *format, unsigned level, const uint64_t *table) {
+    uint64_t one = format->next_field & -format->next_field;
+    return arch_heap_physical(table) | format->table_bits | level * one;
 }
 
 static uint64_t entry_size(const struct paging_format *format, unsigned level) {
@@ -140,12 +148,12 @@ static void pending_tree(struct pending *pending, uint64_t *table, unsigned leve
 
 /* --- tables --- */
 
-static int table_link(struct paging *paging, uint64_t *entry) {
+static int table_link(struct paging *paging, uint64_t *entry, unsigned level) {
     uint64_t *table = heap_pages(0, paging->account);
     if (table == NULL)
         return -ENOMEM;
     entries_written(paging, table, PAGE_SIZE);
-    entry_write(paging, entry, arch_heap_physical(table) | paging->format->table_bits);
+    entry_write(paging, entry, link_make(paging->format, level, table));
     return 0;
 }
 
@@ -161,7 +169,7 @@ static int leaf_split(struct paging *paging, uint64_t *entry, unsigned level) {
         for (unsigned i = 0; i < table_entries(format, level - 1); i++)
             table[i] = child + i * entry_size(format, level - 1);
         entries_written(paging, table, PAGE_SIZE);
-    } while (!entry_exchange(paging, entry, &old, arch_heap_physical(table) | format->table_bits));
+    } while (!entry_exchange(paging, entry, &old, link_make(format, level, table)));
     return 0;
 }
 
@@ -212,7 +220,7 @@ static int map_table(struct pending *pending, uint64_t *table, unsigned level, u
         } else {
             int error = 0;
             if (!is_present(format, old))
-                error = table_link(paging, entry);
+                error = table_link(paging, entry, level);
             else if (is_leaf(format, level, old))
                 error = leaf_split(paging, entry, level);
             if (error == 0)

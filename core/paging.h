@@ -33,9 +33,11 @@ struct paging_format {
     uint64_t table_bits;   /* what an entry that points at a table carries */
     uint64_t leaf_bits;    /* what every leaf carries */
     uint64_t large_bit;    /* marks a leaf above level 0 (0 where the encoding needs none) */
-    uint64_t accessed;     /* 0: the format has none */
-    uint64_t dirty;        /* 0: the format has none */
-    bool physical;         /* addresses are physical: they start at 0 and are not sign-extended */
+    uint64_t next_field; /* bits of a field in which an entry that points at a table has its own level, 1 and
+                          * on, and a leaf has 0; 0: the format has none, and large_bit tells them apart */
+    uint64_t accessed;   /* 0: the format has none */
+    uint64_t dirty;      /* 0: the format has none */
+    bool physical;       /* addresses are physical: they start at 0 and are not sign-extended */
     uint64_t (*rights_encode)(unsigned rights); /* PAGING_* to entry bits */
     unsigned (*rights_decode)(uint64_t entry);
 };

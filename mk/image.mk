@@ -14,10 +14,10 @@ ifeq ($(filter $(MACHINE),qemu-svm bochs bochs-svm),)
 $(error MACHINE=$(MACHINE): the machines are qemu-svm, bochs and bochs-svm)
 endif
 
-# IOMMU names what keeps the DMA of that machine's devices in bounds: none, or vtd (Intel's VT-d).
+# IOMMU names what keeps the DMA of that machine's devices in bounds: none, vtd (Intel's VT-d) or amdvi (AMD's AMD-Vi).
 IOMMU ?= none
-ifeq ($(filter none vtd,$(IOMMU)),)
-$(error IOMMU=$(IOMMU): it is none or vtd)
+ifeq ($(filter none vtd amdvi,$(IOMMU)),)
+$(error IOMMU=$(IOMMU): it is none, vtd or amdvi)
 endif
 ifneq ($(IOMMU),none)
 ifneq ($(if $(IS_PPC),ppc,$(MACHINE)),qemu-svm)

@@ -4,7 +4,7 @@
 # It has a network card, 52:54:00:12:34:56, in a network of the emulator's (10.0.2.0/24; gateway 10.0.2.2), and a disk with
 # the serial number saguaro-1, empty the first time, that stays in the folder.
 #
-# IOMMU=vtd in the environment puts both behind an Intel VT-d unit.
+# IOMMU=vtd in the environment puts both behind an Intel VT-d unit, IOMMU=amdvi behind one of AMD's.
 #
 #   run-qemu.sh IMAGE WORK-FOLDER [QEMU OPTION...]
 set -eu
@@ -27,10 +27,13 @@ fi
 cp "$vars" "$work/vars.fd"
 [ -e "$work/disk.img" ] || truncate -s 256M "$work/disk.img"
 behind=
-if [ "${IOMMU:-none}" = vtd ]; then
+case "${IOMMU:-none}" in
+vtd) set -- -device intel-iommu,intremap=on "$@" ;;
+amdvi) set -- -device amd-iommu,intremap=on "$@" ;;
+esac
+if [ "${IOMMU:-none}" != none ]; then
     # Virtio devices of QEMU's take the short way around the unit unless they are told not to.
     behind=,disable-legacy=on,iommu_platform=on
-    set -- -device intel-iommu,intremap=on "$@"
 fi
 echo "Ctrl-A X ends the emulator, Ctrl-A C is its own prompt; Ctrl-] goes to Saguaro and leaves a guest's console."
 exec qemu-system-x86_64 -accel tcg,thread=multi -machine q35 -cpu EPYC,+svm,+npt -m 1G -smp 2 \

@@ -20,6 +20,7 @@
 #define REDIRECT_VECTOR     0x000ffu
 #define REDIRECT_MASKED     0x10000u
 #define REDIRECT_LEVEL      0x08000u
+#define REDIRECT_WAITS      0x04000u /* remote IRR: a level-triggered interrupt's end has not come */
 #define REDIRECT_ACTIVE_LOW 0x02000u
 
 struct ioapic {
@@ -144,6 +145,11 @@ void host_ioapic_mask(unsigned gsi, bool masked) {
         return;
     spin_lock(&ioapic_lock);
     uint32_t low = ioapic_read(ioapic, entry) & ~REDIRECT_MASKED;
+    /* Of an interrupt that reached the CPU as an edge-triggered one (QEMU 7.2's AMD IOMMU makes them all so)
+     * the I/O APIC is told no end, for which it would wait for ever. An entry that is written as
+     * edge-triggered waits no more; where the end is yet to come this is one interrupt too many at most. */
+    if (!masked && (low & REDIRECT_LEVEL) && (low & REDIRECT_WAITS))
+        ioapic_write(ioapic, entry, (low & ~REDIRECT_LEVEL) | REDIRECT_MASKED);
     ioapic_write(ioapic, entry, low | (masked ? REDIRECT_MASKED : 0));
     spin_unlock(&ioapic_lock);
 }

@@ -10,13 +10,17 @@
 #include "arch/x86/registers.h"
 #include "core/arch.h"
 #include "core/log.h"
+#include "drivers/iommu/amdvi_start.h"
 #include "drivers/iommu/vtd_start.h"
 #include "lib/acpi_dmar.h"
+#include "lib/acpi_ivrs.h"
 
 #define HEADER 64u /* bytes of configuration space that say what a bridge leads to */
 
 static struct acpi_dmar dmar;
 static bool have_dmar;
+static struct acpi_ivrs ivrs;
+static bool have_ivrs;
 
 static int read_bridge(void *context, uint16_t segment, uint8_t bus, uint8_t devfn,
                        struct pci_bridge *bridge) {
@@ -30,13 +34,8 @@ static int read_bridge(void *context, uint16_t segment, uint8_t bus, uint8_t dev
     return pci_bridge_read(space, bus, bridge) ? 0 : -ENODEV;
 }
 
-void host_iommu_init(void) {
+static void init_vtd(void) {
     static const struct acpi_dmar_bridges bridges = {.read = read_bridge};
-    char how[8] = "";
-
-    platform_option("iommu", how, sizeof(how));
-    if (!host_acpi_root() || strcmp(how, "off") == 0)
-        return;
     int error = acpi_read_dmar(host_acpi_root(), &bridges, &dmar);
     if (error && error != -ENOENT)
         log_error("the DMAR among the ACPI tables cannot be used: at offset %u: %s", dmar.fault_offset,
@@ -46,9 +45,33 @@ void host_iommu_init(void) {
         vtd_start(&dmar);
 }
 
+static void init_amdvi(void) {
+    int error = acpi_read_ivrs(host_acpi_root(), &ivrs);
+
+    if (error && error != -ENOENT)
+        log_error("the IVRS among the ACPI tables cannot be used: at offset %u: %s", ivrs.fault_offset,
+                  acpi_ivrs_fault_text(ivrs.fault));
+    have_ivrs = !error;
+    if (have_ivrs)
+        amdvi_start(&ivrs);
+}
+
+void host_iommu_init(void) {
+    char how[8] = "";
+
+    platform_option("iommu", how, sizeof(how));
+    if (!host_acpi_root() || strcmp(how, "off") == 0)
+        return;
+    init_vtd();
+    if (!have_dmar)
+        init_amdvi();
+}
+
 void host_iommu_start(void) {
     if (have_dmar)
         vtd_start_interrupts(!host_apic_x2());
+    if (have_ivrs)
+        amdvi_start_interrupts(!host_apic_x2());
 }
 
 bool arch_firmware_memory(uint64_t physical, uint64_t size) {

@@ -35,8 +35,11 @@ struct iommu_interrupt {
     bool level;
     uint8_t vector;
     uint32_t cpu;         /* APIC ID */
+    bool line;            /* it is an I/O APIC's */
     bool buses;           /* any function of the buses of first to last may send it; else: `first` alone */
     uint16_t first, last; /* requester IDs */
+    uint8_t count;        /* of all IDs under which it may come, 1..IOMMU_MAX_IDS: */
+    uint16_t id[IOMMU_MAX_IDS];
 };
 
 /* A unit's common part; a driver's own structure has it as a member. */
@@ -62,6 +65,9 @@ struct iommu_driver {
 
     /* The unit that a requester ID is behind; NULL: none that is at work. */
     struct iommu_unit *(*find)(uint16_t segment, uint16_t requester);
+    /* Another ID under which requests of this one arrive, as the firmware's tables say; itself: none does.
+     * NULL: they say no such thing. */
+    uint16_t (*alias)(uint16_t segment, uint16_t requester);
     /* The `index`th range [base, base + size) of memory, whole pages, that the firmware wants a function to
      * reach. False: there are no more. */
     bool (*reserved)(unsigned index, uint16_t *segment, uint16_t *requester, uint64_t *base, uint64_t *size);
@@ -77,7 +83,7 @@ struct iommu_driver {
     /* The unit of an I/O APIC, and the requester ID of its interrupts. NULL: none. */
     struct iommu_unit *(*find_ioapic)(uint8_t ioapic, uint16_t *requester);
     /* Writes an entry that has changed; one that is not live lets nothing through. From not live to live and
-     * back, or with another CPU and vector. 0 or -EIO. */
+     * back, or with another CPU and vector. 0; -EIO; -ENOMEM: it has not become live. */
     int (*interrupt_write)(struct iommu_unit *unit, unsigned index, const struct iommu_interrupt *entry);
     /* As iommu_interrupt_message() and iommu_interrupt_line(). */
     void (*interrupt_message)(const struct iommu_unit *unit, unsigned index, uint64_t *address,

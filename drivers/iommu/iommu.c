@@ -21,6 +21,22 @@ bool iommu_present(void) {
     return iommu.driver != NULL;
 }
 
+bool iommu_add_aliases(const struct iommu_device *device, struct iommu_device *all) {
+    *all = *device;
+    for (unsigned i = 0; iommu.driver->alias && i < device->count; i++) {
+        uint16_t alias = iommu.driver->alias(device->segment, device->id[i]);
+        unsigned j = 0;
+        while (j < all->count && all->id[j] != alias)
+            j++;
+        if (j < all->count)
+            continue;
+        if (all->count == IOMMU_MAX_IDS)
+            return false;
+        all->id[all->count++] = alias;
+    }
+    return true;
+}
+
 bool iommu_covers(const struct iommu_device *device) {
     if (!iommu.driver)
         return false;
@@ -339,16 +355,21 @@ static const char *attach(struct iommu_domain *domain, const struct iommu_device
 
 const char *iommu_attach(struct iommu_domain *domain, const struct iommu_device *device) {
     bug_if(device->count < 1 || device->count > IOMMU_MAX_IDS);
+    struct iommu_device all;
+    if (!iommu_add_aliases(device, &all))
+        return "what it sends may come under more requester IDs than are supported";
     spin_lock(&iommu.lock);
-    const char *why = attach(domain, device);
+    const char *why = attach(domain, &all);
     spin_unlock(&iommu.lock);
     return why;
 }
 
 void iommu_detach(struct iommu_domain *domain, const struct iommu_device *device) {
+    struct iommu_device all;
+    bug_if(!iommu_add_aliases(device, &all));
     spin_lock(&iommu.lock);
-    for (unsigned i = 0; i < device->count; i++) {
-        struct iommu_source *source = iommu_source(device->segment, device->id[i], false);
+    for (unsigned i = 0; i < all.count; i++) {
+        struct iommu_source *source = iommu_source(all.segment, all.id[i], false);
         bug_if(!source || source->domain != domain);
         source_release(source);
     }

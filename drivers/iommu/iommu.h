@@ -60,7 +60,7 @@ void iommu_domain_destroy(struct iommu_domain *domain);
 /* The function reaches what the domain maps, and nothing else, from now on. Memory that the firmware wants to
  * stay within its reach is mapped at its own address in the domain, for as long as that is there. NULL, or
  * why not, in words (nothing was changed then, but that such memory may be mapped):
- *  - no unit translates its DMA;
+ *  - no unit translates its DMA, or it comes under more IDs than IOMMU_MAX_IDS;
  *  - a function of its group is in another domain, or under one of its IDs another device is;
  *  - what the firmware wants to be reached is no memory of its own, or other memory is mapped there;
  *  - the domain is suspended; or there is no memory. */
@@ -94,11 +94,12 @@ int iommu_lookup(const struct iommu_domain *domain, uint64_t address, uint64_t *
 int iommu_interrupt_allocate(const struct iommu_device *device);
 int iommu_interrupt_allocate_ioapic(uint8_t ioapic);
 /* Where it leads: a CPU by its APIC ID and the vector there; `level`: it is level-triggered. It may be
- * changed at any time: no interrupt is lost meanwhile. 0, or -EINVAL: no such CPU or vector can be had. */
+ * changed at any time: no interrupt is lost meanwhile. 0; -EINVAL: no such CPU or vector can be had; -ENOMEM:
+ * nothing comes through it. */
 int iommu_interrupt_set(int interrupt, uint32_t cpu, unsigned vector, bool level);
 /* Allocates and sets one that stands for a message as a CPU's local APIC takes it (Intel SDM vol. 3, 11.11):
  * *address and *data become what the function has to write. A number; -ENODEV: they stay as they are;
- * -ENOSPC; -EINVAL. */
+ * -ENOSPC; -EINVAL; -ENOMEM. */
 int iommu_interrupt_remap(const struct iommu_device *device, uint64_t *address, uint32_t *data);
 /* The message that a function has to write for it (MSI and MSI-X). */
 void iommu_interrupt_message(int interrupt, uint64_t *address, uint32_t *data);

@@ -39,6 +39,8 @@ struct iommu {
 };
 extern struct iommu iommu;
 
+/* The device with the IDs that the firmware's tables add to its own. False: they are more than fit. */
+bool iommu_add_aliases(const struct iommu_device *device, struct iommu_device *all);
 /* With the lock. The source of that ID; `make`: a new one if need be. NULL: there is none, or no room. */
 struct iommu_source *iommu_source(uint16_t segment, uint16_t requester, bool make);
 /* With the lock. The source reaches nothing any more. A unit that does not answer ends in panic(). */

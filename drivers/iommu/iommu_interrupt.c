@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entries of units' interrupt-remapping tables: who has which, and where it leads.
 #include <errno.h>
+#include <string.h>
 #include "core/log.h"
 #include "drivers/iommu/iommu_internal.h"
 
@@ -46,10 +47,17 @@ static int take(struct iommu_unit *unit, const struct iommu_interrupt *like) {
 }
 
 int iommu_interrupt_allocate(const struct iommu_device *device) {
-    struct iommu_interrupt entry = {.used = true, .first = device->id[0], .last = device->id[0]};
+    struct iommu_interrupt entry = {.used = true};
+    struct iommu_device all;
 
     if (!iommu.driver)
         return -ENODEV;
+    if (!iommu_add_aliases(device, &all))
+        return -ENOSPC;
+    device = &all;
+    entry.first = entry.last = device->id[0];
+    entry.count = device->count;
+    memcpy(entry.id, device->id, sizeof(entry.id));
     /* Behind a bridge it is not sure under which ID a message comes: any of the buses on its way may be. */
     for (unsigned i = 1; i < device->count; i++) {
         entry.buses = true;
@@ -65,24 +73,26 @@ int iommu_interrupt_allocate(const struct iommu_device *device) {
 }
 
 int iommu_interrupt_allocate_ioapic(uint8_t ioapic) {
-    struct iommu_interrupt entry = {.used = true};
+    struct iommu_interrupt entry = {.used = true, .line = true, .count = 1};
 
     if (!iommu.driver)
         return -ENODEV;
     spin_lock(&iommu.lock);
     struct iommu_unit *unit = iommu.driver->find_ioapic(ioapic, &entry.first);
-    entry.last = entry.first;
+    entry.last = entry.id[0] = entry.first;
     int interrupt = take(unit, &entry);
     spin_unlock(&iommu.lock);
     return interrupt;
 }
 
-/* With the lock. A unit that does not answer might go on with the entry as it was. */
-static void write(int interrupt) {
+/* With the lock. A unit that does not answer might go on with the entry as it was. 0 or -ENOMEM. */
+static int write(int interrupt) {
     struct iommu_unit *unit = unit_of(interrupt);
+    int error = iommu.driver->interrupt_write(unit, index_of(interrupt), entry_of(interrupt));
 
-    if (iommu.driver->interrupt_write(unit, index_of(interrupt), entry_of(interrupt)))
+    if (error && error != -ENOMEM)
         panic("IOMMU %s does not answer: interrupts might go where they should not", unit->name);
+    return error;
 }
 
 int iommu_interrupt_set(int interrupt, uint32_t cpu, unsigned vector, bool level) {
@@ -94,9 +104,11 @@ int iommu_interrupt_set(int interrupt, uint32_t cpu, unsigned vector, bool level
     entry->level = level;
     entry->vector = (uint8_t)vector;
     entry->cpu = cpu;
-    write(interrupt);
+    int error = write(interrupt);
+    if (error)
+        entry->live = false;
     spin_unlock(&iommu.lock);
-    return 0;
+    return error;
 }
 
 int iommu_interrupt_remap(const struct iommu_device *device, uint64_t *address, uint32_t *data) {

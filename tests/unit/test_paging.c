@@ -420,6 +420,49 @@ static void test_written_and_retired(void **state) {
     assert_int_equal(tables, 0);
 }
 
+static uint64_t next_encode(unsigned rights) {
+    return rights & PAGING_WRITE ? 3ull << 61 : 1ull << 61;
+}
+
+static unsigned next_decode(uint64_t entry) {
+    return PAGING_READ | (entry >> 62 & 1 ? PAGING_WRITE : 0);
+}
+
+/* A format whose entries say the level of what they point at. */
+static void test_next_field(void **state) {
+    struct paging_format format = paging_npt_format;
+    struct paging paging;
+    (void)state;
+    format.table_bits = format.leaf_bits = 1;
+    format.large_bit = format.accessed = format.dirty = 0;
+    format.next_field = 7ull << 9;
+    format.rights_encode = next_encode;
+    format.rights_decode = next_decode;
+    start(&paging, &format, 30);
+    assert_int_equal(paging_map(&paging, 0, 0, 2 * G1, PAGING_READ | PAGING_WRITE), 0);
+    uint64_t *table = arch_heap_virtual(paging.root[0] & format.address_mask);
+    assert_int_equal(paging.root[0] & ~format.address_mask, 1 | 3 << 9);
+    assert_int_equal(table[1], 3ull << 61 | G1 | 1);
+    /* Split twice; each table knows its level. */
+    assert_int_equal(paging_protect(&paging, G1 + M2 + K4, K4, PAGING_READ), 0);
+    assert_int_equal(table[1] & ~format.address_mask, 1 | 2 << 9);
+    table = arch_heap_virtual(table[1] & format.address_mask);
+    assert_int_equal(table[0], 3ull << 61 | G1 | 1);
+    assert_int_equal(table[1] & ~format.address_mask, 1 | 1 << 9);
+    table = arch_heap_virtual(table[1] & format.address_mask);
+    assert_int_equal(table[0], 3ull << 61 | (G1 + M2) | 1);
+    assert_int_equal(table[1], 1ull << 61 | (G1 + M2 + K4) | 1);
+    expect(&paging, G1 + M2 + K4, G1 + M2 + K4, PAGING_READ, 12);
+    expect(&paging, G1 + 2 * M2, G1 + 2 * M2, PAGING_READ | PAGING_WRITE, 21);
+    /* And together again. */
+    assert_int_equal(paging_protect(&paging, G1 + M2 + K4, K4, PAGING_READ | PAGING_WRITE), 0);
+    assert_int_equal(paging_merge(&paging, G1, G1), 2);
+    expect(&paging, G1 + M2 + K4, G1 + M2 + K4, PAGING_READ | PAGING_WRITE, 30);
+    assert_int_equal(paging_unmap(&paging, 0, 2 * G1), 0);
+    assert_int_equal(tables, 1);
+    finish(&paging);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encodings),       cmocka_unit_test(test_sizes),
@@ -427,6 +470,7 @@ int main(void) {
         cmocka_unit_test(test_protect),         cmocka_unit_test(test_harvest_and_merge),
         cmocka_unit_test(test_order),           cmocka_unit_test(test_late_write),
         cmocka_unit_test(test_split_and_clean), cmocka_unit_test(test_written_and_retired),
+        cmocka_unit_test(test_next_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
