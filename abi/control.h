@@ -109,7 +109,13 @@ struct control_cpu {
     uint64_t time;   /* when that was taken, ns of the machine's clock */
 };
 
-enum control_owner { CONTROL_OWNER_NONE, CONTROL_OWNER_HYPERVISOR, CONTROL_OWNER_SERVICE, CONTROL_OWNERS };
+enum control_owner {
+    CONTROL_OWNER_NONE,
+    CONTROL_OWNER_HYPERVISOR,
+    CONTROL_OWNER_SERVICE,
+    CONTROL_OWNER_GUEST, /* `guest` is its name */
+    CONTROL_OWNERS
+};
 
 struct control_device {
     uint16_t segment;
@@ -123,6 +129,7 @@ struct control_device {
     uint8_t pin;     /* 1 to 4: its interrupt pin A to D; 0: none */
     uint8_t grouped; /* 1: there is an IOMMU, which ... */
     uint16_t group;  /* ... cannot keep those apart that have the same here: bus << 8 | slot << 3 */
+    char guest[SERVICE_NAME_SIZE];
 };
 
 struct control_log {

@@ -176,6 +176,13 @@ static int memory_find(const struct guest_memory *memory, uint64_t gpa, struct p
     uint64_t within = gpa - region.base;
     if (within >= region.size)
         return foreign_find(memory, gpa, place);
+    if (region.kind == GUEST_SHOWN_DEVICE) {
+        *place = (struct place){.offset = UINT64_MAX,
+                                .physical = region.offset + within,
+                                .contiguous = region.size - within,
+                                .kind = region.kind};
+        return 0;
+    }
     uint64_t offset = region.offset + within;
     uint64_t room = LARGE_PAGE_SIZE - (offset & (LARGE_PAGE_SIZE - 1));
     place->offset = offset;

@@ -102,6 +102,13 @@ int guest_memory_place(struct vm *vm, uint64_t base, uint64_t size, uint64_t off
     return change(vm, base, base + size, &region);
 }
 
+int guest_memory_place_device(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical) {
+    if (!range_valid(base, size) || !range_valid(physical, size))
+        return -EINVAL;
+    struct guest_region region = {.base = base, .size = size, .offset = physical, .kind = GUEST_SHOWN_DEVICE};
+    return change(vm, base, base + size, &region);
+}
+
 int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {
     if (!range_valid(base, size))
         return -EINVAL;

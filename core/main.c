@@ -74,6 +74,8 @@ static const char *reason(int error) {
         return "too many guests";
     case -ENXIO:
         return "none of its CPUs has started";
+    case -ENODEV:
+        return "it cannot have a function of the machine";
     case -ENOTSUP:
         return "this CPU cannot run it";
     default:

@@ -301,7 +301,7 @@ static int make(const struct config *config, const void *blob, size_t size) {
     if (!error)
         error = show_config(blob, size);
     if (wants_pci(config))
-        service_host_offer();
+        service_host_offer(config);
     if (!error)
         error = show_disks(config);
     return error;
@@ -370,6 +370,9 @@ uint64_t service_rest(void) {
 }
 
 void service_leave(void) {
+    for (unsigned i = 0; i < vm_count(); i++)
+        if (vm_get(i)->passed)
+            vm_get(i)->passed->release(vm_get(i), true);
     service_host_release(true);
 }
 

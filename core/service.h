@@ -61,7 +61,8 @@ void service_guest_logged(struct vm *vm, bool logged);
 
 /* ns until it may start again: the machine's functions that it had are being reset. */
 uint64_t service_rest(void);
-/* The machine is about to be switched off or reset: no function does DMA for the service VM any more. */
+/* The machine is about to be switched off or reset: no function does DMA for the service VM
+ * or a guest any more. */
 void service_leave(void);
 
 /* ---- for devices (devices/service_pci.h, devices/service_mmio.h) */

@@ -67,8 +67,10 @@ int32_t service_shell_look(uint32_t kind, uint32_t number, uint32_t address);
 void service_ask_again(void);
 
 /* ---- the machine's PCI functions (devices/service_host_pci.c) */
-/* Offers it network cards and mass storage, once, before anything is shown at an address of our choice. */
-void service_host_offer(void);
+/* Offers it network cards and mass storage that no guest has to itself, once, before anything is shown at an
+ * address of our choice. */
+struct config;
+void service_host_offer(const struct config *config);
 /* Whether a BAR of what was offered lies in [base, base + size); *end is where its last page ends. */
 bool service_host_overlap(uint64_t base, uint64_t size, uint64_t *end);
 /* Writes them into the board, at each of its starts. */

@@ -206,12 +206,23 @@ bool vm_prepare(struct vm *vm) {
     return false;
 }
 
+/* ns before it may start: functions of the machine that it has to itself are being reset. */
+static uint64_t rest_of(const struct vm *vm) {
+    return vm->passed ? vm->passed->rest(vm) : 0;
+}
+
 int vm_start(struct vm *vm) {
     if (vm->state != VM_OFF)
         return vm->state == VM_RUNNING ? -EALREADY : -EBUSY;
     timer_cancel(&vm->restart_timer);
     vm->restarts = 0;
-    return begin(vm);
+    uint64_t wait = rest_of(vm);
+    if (!wait)
+        return begin(vm);
+    vm->stay_off = false;
+    vm->restarting = true;
+    timer_arm(&vm->restart_timer, time_now() + wait);
+    return 0;
 }
 
 /* Asks every vCPU to leave the scheduler. With vm->lock held, so that no later run of the VM sees a belated
@@ -422,6 +433,8 @@ static void ended(struct work *work) {
     vm->pausing = false;
     vm->state = pause ? VM_PAUSED : VM_OFF;
     spin_unlock(&vm->lock);
+    if (!pause && vm->passed)
+        vm->passed->release(vm, false);
     service_guest_changed(vm);
     if (pause)
         return;
@@ -441,7 +454,7 @@ static void ended(struct work *work) {
     }
     if (vm->end == VM_END_RESTART || time_now() - vm->started >= RESTART_SETTLED)
         vm->restarts = 0;
-    uint64_t wait = vm->service ? service_rest() : 0;
+    uint64_t wait = vm->service ? service_rest() : rest_of(vm);
     if (vm->restarts++ == 0 && !wait) {
         begin(vm);
         return;

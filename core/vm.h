@@ -98,6 +98,16 @@ struct vcpu {
 
 struct vm_console;
 
+/* Of a VM that has functions of the machine to itself (devices/guest_passthrough.h): their state is nobody's
+ * to save, so that the VM stays on this machine. */
+struct vm_passed {
+    /* Its run is over and all vCPUs are parked, or the machine is about to end (`last`; it may still run): no
+     * DMA and no interrupts any more, and the functions are reset. On the boot CPU. */
+    void (*release)(struct vm *vm, bool last);
+    /* ns until it may start: the functions are being reset. */
+    uint64_t (*rest)(const struct vm *vm);
+};
+
 /* The first member of the architecture's VM. */
 struct vm {
     char name[VM_NAME_SIZE];
@@ -129,6 +139,7 @@ struct vm {
     unsigned restarts;          /* since it was last started by hand, or had run for a minute */
     uint64_t started;           /* time_now() of the last start */
     struct vm_console *console;
+    struct vm_passed *passed; /* NULL: it has none; set by a part when it is created */
 };
 
 /* Makes a VM from its config: memory, platform, vCPUs; does not start it. NULL with *error a negative errno;

@@ -140,6 +140,10 @@ static bool is_ours(uint32_t class) {
     return class >> 16 == CLASS_BRIDGE || class >> 16 == CLASS_SYSTEM;
 }
 
+bool host_pci_is_ours(const struct host_pci *pci) {
+    return is_ours(host_pci_class(pci));
+}
+
 static void look_into(struct host_pci *pci, struct host_pci_buses *buses) {
     copy_space(pci, 0, PCI_SPACE);
     /* The machine needs bridges, interrupt controllers and the like: they are left alone. */
@@ -224,9 +228,12 @@ void control_device(unsigned number, struct control_device *out) {
     out->vendor = pci_space16(pci->config, PCI_VENDOR);
     out->device = pci_space16(pci->config, PCI_VENDOR + 2);
     out->class = host_pci_class(pci);
-    out->owner = pci->claimed          ? CONTROL_OWNER_SERVICE
+    out->owner = pci->guest            ? CONTROL_OWNER_GUEST
+                 : pci->claimed        ? CONTROL_OWNER_SERVICE
                  : is_ours(out->class) ? CONTROL_OWNER_HYPERVISOR
                                        : CONTROL_OWNER_NONE;
+    if (pci->guest)
+        snprintf(out->guest, sizeof(out->guest), "%s", pci->guest);
     out->msix = (uint16_t)pci->msix.count;
     out->msi = (uint16_t)pci->msi.count;
     out->pin = (uint8_t)(pin <= 4 ? pin : 0);

@@ -20,7 +20,9 @@ struct host_pci {
     struct pci_msi msi;               /* count 0: none */
     unsigned express;                 /* offset of its PCI Express capability; 0: none */
     bool reset;                       /* it can be reset by itself */
-    bool claimed;                     /* by it; kept by devices/service_host_pci.c */
+    bool claimed;                     /* by the service VM; kept by devices/service_host_pci.c */
+    const char *guest;                /* name of the guest that has it to itself; NULL: none. Kept by
+                                         devices/passed_host.c */
 };
 
 /* Finds the functions, once, before any guest runs. */
@@ -39,6 +41,22 @@ const struct host_pci *host_pci_sharer(const struct host_pci *pci, uint64_t base
 /* The function as an IOMMU sees it: devices/host_pci_dma.c. False: it has more requester IDs than fit. */
 struct iommu_device;
 bool host_pci_dma(const struct host_pci *pci, struct iommu_device *device);
+
+/* Whether the machine needs it: bridges, interrupt controllers and the like. */
+bool host_pci_is_ours(const struct host_pci *pci);
+
+/* For who has the function, devices/host_pci_control.c. Messages of both kinds: off. */
+void host_pci_interrupts_off(const struct host_pci *pci);
+/* MSI on, with one message: a write of `data` to `address`. False: it has no room for that address. */
+bool host_pci_msi_on(const struct host_pci *pci, uint64_t address, uint32_t data);
+/* As the firmware has set it up, in case that it was reset since; it decodes nothing and is no bus master.
+ * False: it does not answer as it did. */
+bool host_pci_restore(const struct host_pci *pci);
+/* Whether it can be reset without another one being reset: by itself, or by its bus, on which it is alone. */
+bool host_pci_can_reset(const struct host_pci *pci);
+/* Resets one that can be. It is no bus master. It is there again after HOST_PCI_RESET_TIME. */
+#define HOST_PCI_RESET_TIME 100000000ull /* ns */
+void host_pci_reset(const struct host_pci *pci);
 
 /* Configuration space, at an offset that is aligned to `size`, 1, 2 or 4 bytes. */
 uint32_t host_pci_read(const struct host_pci *pci, unsigned offset, unsigned size);

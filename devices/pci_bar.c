@@ -4,8 +4,7 @@
 
 #include "core/vm.h"
 
-/* Whether RAM or ROM has a part of [base, base + size). */
-static bool over_memory(struct vm *vm, uint64_t base, uint64_t size) {
+bool pci_bar_over_memory(struct vm *vm, uint64_t base, uint64_t size) {
     struct guest_memory *memory = &vm->memory;
     bool over = false;
     spin_lock(&memory->lock);
@@ -26,7 +25,7 @@ static uint64_t cpu_address(struct vm *vm, const struct pci_bar *bar, uint64_t a
     /* The bus of PCI may reach further than what the CPUs see of it. */
     if (base == UINT64_MAX || arch_pci_memory(vm, (uint32_t)address + last) != base + last)
         return PCI_BAR_NOWHERE;
-    return over_memory(vm, base, bar->size) ? PCI_BAR_NOWHERE : base;
+    return pci_bar_over_memory(vm, base, bar->size) ? PCI_BAR_NOWHERE : base;
 }
 
 void pci_bar_place(struct vm *vm, struct pci_bar *bar, uint64_t address) {

@@ -3,6 +3,7 @@
 #ifndef SAGUARO_DEVICES_PCI_BAR_H
 #define SAGUARO_DEVICES_PCI_BAR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vm;
@@ -26,5 +27,8 @@ struct pci_bar {
  * that access it meanwhile find it in its old place, in its new one or not at all.
  */
 void pci_bar_place(struct vm *vm, struct pci_bar *bar, uint64_t address);
+
+/* Whether RAM, ROM, or registers that are shown, have a part of [base, base + size). */
+bool pci_bar_over_memory(struct vm *vm, uint64_t base, uint64_t size);
 
 #endif

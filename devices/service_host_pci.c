@@ -9,11 +9,11 @@
 #include "core/service_internal.h"
 #include "devices/host_pci.h"
 #include "devices/service_dma.h"
+#include "lib/config.h"
 
 #define CLASS_STORAGE 0x01u
 #define CLASS_NETWORK 0x02u
 
-#define RESET_TIME    100000000ull /* ns until a function is there again (PCI Express Base 3.0, 6.6.2) */
 #define NO_LINE       (-1)
 #define PIECES        (PCI_BARS + 1) /* of its BARs, without the pages of the MSI-X table */
 
@@ -57,13 +57,14 @@ static uint64_t rest_end;    /* time_now() when all that were reset are there ag
 
 /* ---- what is offered */
 
-void service_host_offer(void) {
+void service_host_offer(const struct config *config) {
     if (service_dma_create())
         return;
     for (unsigned i = 0; i < host_pci_count(); i++) {
         struct host_pci *pci = host_pci_get(i);
         uint32_t class = host_pci_class(pci) >> 16;
-        if (pci_space_layout(pci->config) != 0 || (class != CLASS_STORAGE && class != CLASS_NETWORK))
+        if (pci_space_layout(pci->config) != 0 || (class != CLASS_STORAGE && class != CLASS_NETWORK) ||
+            config_passed_to(config, &(struct config_pci){pci->segment, pci->bus, pci->devfn}))
             continue;
         struct claim *claim =
             claim_count < SERVICE_MAX_PCI ? heap_allocate(sizeof(*claim), &service.vm->memory.account) : NULL;
@@ -130,33 +131,9 @@ static void write_command(const struct claim *claim) {
 }
 
 static void interrupts_off(struct claim *claim) {
-    const struct host_pci *pci = claim->pci;
-
-    if (pci->msix.count)
-        host_pci_write(pci, pci->msix.offset + PCI_MSIX_CONTROL, 2, PCI_MSIX_MASK_ALL);
-    if (pci->msi.count)
-        host_pci_write(pci, pci->msi.offset + PCI_MSI_CONTROL, 2, 0);
+    host_pci_interrupts_off(claim->pci);
     claim->intx = false;
     claim->vectors = 0;
-}
-
-/* As the firmware has set it up, in case that it was reset since. False: it does not answer as it did. */
-static bool put_back(const struct host_pci *pci) {
-    if (host_pci_read(pci, PCI_VENDOR, 4) != pci_space32(pci->config, PCI_VENDOR))
-        return false;
-    host_pci_write(pci, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
-    for (unsigned offset = PCI_BAR; offset < PCI_BAR + 4 * PCI_BARS; offset += 4) {
-        host_pci_write(pci, offset, 4, pci_space32(pci->config, offset));
-        if (host_pci_read(pci, offset, 4) != pci_space32(pci->config, offset))
-            return false;
-    }
-    host_pci_write(pci, PCI_CACHE_LINE, 2, pci_space16(pci->config, PCI_CACHE_LINE));
-    host_pci_write(pci, PCI_INTERRUPT_LINE, 1, pci->config[PCI_INTERRUPT_LINE]);
-    if (pci->express)
-        host_pci_write(pci, pci->express + PCI_EXPRESS_CONTROL, 2,
-                       pci_space16(pci->config, pci->express + PCI_EXPRESS_CONTROL) &
-                           ~(unsigned)PCI_EXPRESS_RESET);
-    return true;
 }
 
 /* ---- claims */
@@ -264,7 +241,7 @@ static int claim_it(struct claim *claim) {
     char name[HOST_PCI_NAME];
 
     host_pci_name(claim->pci, name);
-    if (time_now() < rest_end || !put_back(claim->pci)) {
+    if (time_now() < rest_end || !host_pci_restore(claim->pci)) {
         log_warning("PCI %s: does not answer as it did when the machine started", name);
         return -EINVAL;
     }
@@ -404,20 +381,10 @@ static unsigned msix_on(struct claim *claim, unsigned wanted) {
 }
 
 static unsigned msi_on(struct claim *claim) {
-    const struct host_pci *pci = claim->pci;
-    const struct pci_msi *msi = &pci->msi;
-
-    if (!messages(claim, 1) || (!msi->wide && claim->message[0].address >> 32))
+    if (!messages(claim, 1) ||
+        !host_pci_msi_on(claim->pci, claim->message[0].address, claim->message[0].data))
         return 0;
-    host_pci_write(pci, msi->offset + PCI_MSI_ADDRESS, 4, (uint32_t)claim->message[0].address);
-    if (msi->wide)
-        host_pci_write(pci, msi->offset + PCI_MSI_ADDRESS + 4, 4,
-                       (uint32_t)(claim->message[0].address >> 32));
-    host_pci_write(pci, msi->data, 2, claim->message[0].data);
-    if (msi->masking)
-        host_pci_write(pci, msi->masking, 4, 0);
     claim->vectors = 1;
-    host_pci_write(pci, msi->offset + PCI_MSI_CONTROL, 2, PCI_MSI_ENABLE);
     return 1;
 }
 
@@ -508,8 +475,7 @@ void service_host_release(bool last) {
         /* A machine that ends resets it anyway, and its CPUs may still be in what is shown. */
         if (!last) {
             if (pci->reset) {
-                unsigned control = pci->express + PCI_EXPRESS_CONTROL;
-                host_pci_write(pci, control, 2, host_pci_read(pci, control, 2) | PCI_EXPRESS_RESET);
+                host_pci_reset(pci);
                 waits = true;
             }
             hide(claim, claim->pieces);
@@ -519,7 +485,7 @@ void service_host_release(bool last) {
         __atomic_fetch_and(&service.board->pci_interrupts[i / 32], ~(1u << i % 32), __ATOMIC_SEQ_CST);
     }
     if (waits)
-        rest_end = time_now() + RESET_TIME;
+        rest_end = time_now() + HOST_PCI_RESET_TIME;
     spin_unlock(&lock);
 }
 

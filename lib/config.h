@@ -19,6 +19,7 @@
 #define CONFIG_MAX_NETWORKS     16u
 #define CONFIG_MAX_DISKS        32u
 #define CONFIG_MAX_DEVICES      256u /* virtio devices of all guests together */
+#define CONFIG_MAX_PASSTHROUGH  4u   /* functions of the machine that one guest has */
 #define CONFIG_MAX_QUEUES       8u   /* pairs of queues of one network card */
 #define CONFIG_MAX_PARTITION    128u
 #define CONFIG_MAX_SERIAL       20u      /* bytes of a disk's serial number that a guest sees */
@@ -161,6 +162,9 @@ struct config_guest {
     uint32_t entropy;             /* 1: has a virtio source of entropy */
     uint32_t virtio_console;      /* 1: has a virtio console */
     uint32_t transport; /* enum config_transport, of these two, and of what does not say otherwise */
+    const char *passthrough[CONFIG_MAX_PASSTHROUGH]; /* PCI addresses of the machine's functions that it has,
+                                                        each named nowhere else */
+    uint32_t passthrough_count;
     uint32_t net_count;
     uint32_t disk_count;
     struct config_net nets[CONFIG_MAX_NETS]; /* in the order of the config, each with a number of its own */
@@ -198,7 +202,7 @@ struct config_disk {
     uint32_t shared;    /* 1: several guests may write it at a time */
 };
 
-/* The whole config: about 31 KiB on a 64-bit machine, too much for a small stack. */
+/* The whole config: about 32 KiB on a 64-bit machine, too much for a small stack. */
 struct config {
     const char *host_name; /* "saguaro" if the config does not say */
     uint32_t when_idle;    /* enum config_when_idle */
@@ -284,6 +288,9 @@ struct config_pci {
 
 /* Reads a PCI address, as "00:03.0" or "0000:00:03.0", all digits hexadecimal. -EINVAL: it is none. */
 int config_parse_pci(const char *text, struct config_pci *address);
+
+/* The guest that a function of the machine is passed through to; NULL: none. */
+const struct config_guest *config_passed_to(const struct config *config, const struct config_pci *address);
 
 /* Whether a network's uplink may be called so: a card's address or a PCI address. */
 bool config_uplink_valid(const char *text);

@@ -164,6 +164,33 @@ static void check_same(struct config_checker *c, const struct config_link *link)
                           sizeof(where)));
 }
 
+static struct config_place passed_place(const struct config_checker *c, uint32_t guest, uint32_t item) {
+    struct config_place place = record_place(c, "guests", guest, "passthrough");
+
+    place.element = item + 1;
+    return place;
+}
+
+static void check_passed(struct config_checker *c, const struct config_link *link) {
+    const struct config *config = c->config;
+    bool guest = link->fault == CONFIG_LINK_PASSED_GUEST, uplink = link->fault == CONFIG_LINK_PASSED_UPLINK;
+    struct config_place other = guest ? passed_place(c, link->other_guest, link->other_item)
+                                      : record_place(c, uplink ? "networks" : "disks", link->other_item,
+                                                     uplink ? "uplink" : "device");
+    char where[POSITION];
+
+    config_check_complain(c, passed_place(c, link->guest, link->item),
+                          "\"%.16s\" is of %s \"%s\", at %s, too",
+                          config->guests[link->guest].passthrough[link->item],
+                          guest    ? "guest"
+                          : uplink ? "network"
+                                   : "disk",
+                          guest    ? config->guests[link->other_guest].name
+                          : uplink ? config->networks[link->other_item].name
+                                   : config->disks[link->other_item].name,
+                          config_place_text(c->source, other, where, sizeof(where)));
+}
+
 void config_check_link(void *context, const struct config_link *link) {
     struct config_checker *c = context;
 
@@ -189,6 +216,11 @@ void config_check_link(void *context, const struct config_link *link) {
     case CONFIG_LINK_UPLINK:
     case CONFIG_LINK_DEVICE:
         check_same(c, link);
+        break;
+    case CONFIG_LINK_PASSED_GUEST:
+    case CONFIG_LINK_PASSED_UPLINK:
+    case CONFIG_LINK_PASSED_DISK:
+        check_passed(c, link);
         break;
     case CONFIG_LINK_DEVICES:
         config_check_complain(

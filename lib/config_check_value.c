@@ -136,10 +136,11 @@ void config_check_bad_value(struct config_checker *c, const struct config_check_
         if (property->type == CONFIG_TYPE_MODULES && element <= property->max) {
             config_check_complain(c, place, "this module is longer than %u bytes", CONFIG_MAX_CMDLINE);
         } else {
-            config_check_complain(c, place, "\"%s\" must be %s; found %s", property->name, expected,
-                                  property->type == CONFIG_TYPE_MODULES ? "more"
-                                  : value[0] == '\0'                    ? "an empty string"
-                                                                        : "a longer one");
+            config_check_complain(
+                c, place, "\"%s\" must be %s; found %s", property->name, expected,
+                property->type == CONFIG_TYPE_MODULES || property->type == CONFIG_TYPE_PASSED ? "more"
+                : value[0] == '\0' ? "an empty string"
+                                   : "a longer one");
         }
         break;
     case CONFIG_FAULT_CHARACTER:
@@ -151,8 +152,9 @@ void config_check_bad_value(struct config_checker *c, const struct config_check_
         bad_path(c, place, property, nth_string(value, element));
         break;
     case CONFIG_FAULT_REPEATED:
-        config_check_complain(c, place, "CPU %s is named twice",
-                              found_text(kind, value, size, element, found));
+        config_check_complain(
+            c, place, property->type == CONFIG_TYPE_PASSED ? "%s is named twice" : "CPU %s is named twice",
+            found_text(kind, value, size, element, found));
         break;
     }
 }

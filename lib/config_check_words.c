@@ -114,6 +114,9 @@ const char *config_expected(const struct config_property *property, char buffer[
                  "a disk's serial number of 1 to %u bytes or a PCI address as \"0000:00:03.0\"",
                  (unsigned)property->max);
         break;
+    case CONFIG_TYPE_PASSED:
+        snprintf(buffer, CONFIG_WORDS, "up to %u PCI addresses as \"0000:00:03.0\"", (unsigned)property->max);
+        break;
     case CONFIG_TYPE_MODULES:
         snprintf(buffer, CONFIG_WORDS, "up to %u strings \"FILE ARGUMENTS\"", (unsigned)property->max);
         break;

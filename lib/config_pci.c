@@ -45,6 +45,23 @@ int config_parse_pci(const char *text, struct config_pci *address) {
     return 0;
 }
 
+const struct config_guest *config_passed_to(const struct config *config, const struct config_pci *address) {
+    struct config_pci passed;
+
+    for (uint32_t i = 0; i < config->guest_count; i++) {
+        const struct config_guest *guest = &config->guests[i];
+
+        for (uint32_t item = 0; item < guest->passthrough_count; item++) {
+            if (config_parse_pci(guest->passthrough[item], &passed) == 0 &&
+                passed.segment == address->segment && passed.bus == address->bus &&
+                passed.devfn == address->devfn) {
+                return guest;
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Hexadecimal digits, ':' and '.', each of these at least once. */
 static bool looks_like_address(const char *text) {
     bool colon = false, point = false;

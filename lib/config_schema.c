@@ -119,8 +119,11 @@ static const struct config_property guest_properties[] = {
                                     "not say otherwise: PCI functions, or registers at fixed addresses"},
     [CONFIG_GUEST_BALLOON] = {"balloon", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                               .meaning = "whether the guest can give memory back (virtio-balloon)"},
-    [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
-                                  .meaning = "devices of the machine that the guest owns"},
+    [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", X86, .type = CONFIG_TYPE_PASSED, .min = 1,
+                                  .max = CONFIG_MAX_PASSTHROUGH, .otherwise = "none",
+                                  .field = offsetof(struct config_guest, passthrough),
+                                  .meaning = "PCI functions of the machine that the guest has to itself; "
+                                             "needs an IOMMU"},
     [CONFIG_GUEST_IDENTITY_MEMORY] = {"identity-memory", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
                                       .meaning = "memory at the same address in guest and machine"},
 };
@@ -398,6 +401,7 @@ void config_set_presets(const struct config_node *node, enum config_arch arch, v
             break;
         case CONFIG_TYPE_MAC: /* all zero in a fresh record: config_complete() makes one */
             break;
+        case CONFIG_TYPE_PASSED:  /* as with MODULES */
         case CONFIG_TYPE_MODULES: /* module_count, which a fresh record has at 0, says how many there are */
             break;
         }

@@ -19,6 +19,7 @@ enum config_type {
     CONFIG_TYPE_MAC,     /* a card's address as text; uint8_t[6] */
     CONFIG_TYPE_UPLINK,  /* a card's address or a PCI address as text; const char * */
     CONFIG_TYPE_DEVICE,  /* a disk's serial number, 1..max bytes, or a PCI address; const char * */
+    CONFIG_TYPE_PASSED,  /* 1..max PCI addresses; const char *[] and passthrough_count of the guest */
     CONFIG_TYPE_MODULES, /* 1..max strings "FILE ARGUMENTS"; const char *[] and module_count of the guest */
 };
 
@@ -136,7 +137,7 @@ enum config_fault {
     CONFIG_FAULT_LENGTH,    /* empty where something must be, or too long, or too many */
     CONFIG_FAULT_CHARACTER, /* a byte that may not be in it */
     CONFIG_FAULT_PATH,      /* config_path_problem() says why */
-    CONFIG_FAULT_REPEATED,  /* the same CPU again */
+    CONFIG_FAULT_REPEATED,  /* the same CPU or PCI address again */
 };
 
 extern const struct config_node config_schema; /* the root */
@@ -194,26 +195,29 @@ int config_walk_files(const struct config *config, int (*each)(void *context, co
 
 /* What does not fit together between nodes. */
 enum config_link_fault {
-    CONFIG_LINK_NETWORK, /* netN: no such network */
-    CONFIG_LINK_MAC,     /* netN: the other card in that network has this address */
-    CONFIG_LINK_QUEUES,  /* netN: more queues than virtual CPUs */
-    CONFIG_LINK_DISK,    /* diskN: no such disk */
-    CONFIG_LINK_WRITE,   /* diskN: is to be writable, but the disk is read-only */
-    CONFIG_LINK_SHARED,  /* diskN: the other one writes the same, and the disk is not shared */
-    CONFIG_LINK_BASE,    /* diskN has an overlay over what the other one writes */
-    CONFIG_LINK_OVERLAY, /* diskN has an overlay, and there is no memory for overlays */
-    CONFIG_LINK_ROOM,    /* there is too little memory for so many overlays */
-    CONFIG_LINK_FILE,    /* a disk's file is named elsewhere, too, and may be written */
-    CONFIG_LINK_UPLINK,  /* a network: the other one has the same uplink */
-    CONFIG_LINK_DEVICE,  /* a disk: the other one has the same device */
-    CONFIG_LINK_DEVICES, /* a guest: with its devices there are too many */
+    CONFIG_LINK_NETWORK,       /* netN: no such network */
+    CONFIG_LINK_MAC,           /* netN: the other card in that network has this address */
+    CONFIG_LINK_QUEUES,        /* netN: more queues than virtual CPUs */
+    CONFIG_LINK_DISK,          /* diskN: no such disk */
+    CONFIG_LINK_WRITE,         /* diskN: is to be writable, but the disk is read-only */
+    CONFIG_LINK_SHARED,        /* diskN: the other one writes the same, and the disk is not shared */
+    CONFIG_LINK_BASE,          /* diskN has an overlay over what the other one writes */
+    CONFIG_LINK_OVERLAY,       /* diskN has an overlay, and there is no memory for overlays */
+    CONFIG_LINK_ROOM,          /* there is too little memory for so many overlays */
+    CONFIG_LINK_FILE,          /* a disk's file is named elsewhere, too, and may be written */
+    CONFIG_LINK_UPLINK,        /* a network: the other one has the same uplink */
+    CONFIG_LINK_DEVICE,        /* a disk: the other one has the same device */
+    CONFIG_LINK_PASSED_GUEST,  /* a guest: the other one has the same function of the machine */
+    CONFIG_LINK_PASSED_UPLINK, /* a guest: a network has its function as uplink */
+    CONFIG_LINK_PASSED_DISK,   /* a guest: a disk has its function as device */
+    CONFIG_LINK_DEVICES,       /* a guest: with its devices there are too many */
 };
 
 struct config_link {
     enum config_link_fault fault;
     uint32_t guest, item;             /* indexes: of the guest, and of its net or disk; UPLINK, DEVICE: of the
-                                         network or disk */
-    uint32_t other_guest, other_item; /* of the other one */
+                                         network or disk; PASSED_...: of the PCI address */
+    uint32_t other_guest, other_item; /* of the other one; PASSED_UPLINK, PASSED_DISK: other_item */
     uint32_t disk;                    /* FILE: index of the disk */
     const struct config_file *file;   /* FILE: the other place */
 };

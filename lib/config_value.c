@@ -170,6 +170,28 @@ static enum config_fault store_modules(const struct config_property *property, c
     return CONFIG_FAULT_NONE;
 }
 
+static enum config_fault store_passed(const struct config_property *property, const char *text,
+                                      const char *end, struct config_guest *guest, unsigned *element) {
+    struct config_pci address;
+
+    for (*element = 1; text < end; (*element)++) {
+        if (*element > property->max) {
+            return CONFIG_FAULT_LENGTH;
+        }
+        if (config_parse_pci(text, &address) != 0) {
+            return CONFIG_FAULT_DEVICE;
+        }
+        for (uint32_t i = 0; i < guest->passthrough_count; i++) {
+            if (config_same_device(guest->passthrough[i], text)) {
+                return CONFIG_FAULT_REPEATED;
+            }
+        }
+        guest->passthrough[guest->passthrough_count++] = text;
+        text += strlen(text) + 1;
+    }
+    return CONFIG_FAULT_NONE;
+}
+
 static enum config_fault store_strings(const struct config_property *property, const char *text, int size,
                                        void *record, unsigned *element) {
     char *field = property->field == CONFIG_NO_FIELD ? NULL : (char *)record + property->field;
@@ -180,6 +202,9 @@ static enum config_fault store_strings(const struct config_property *property, c
     }
     if (property->type == CONFIG_TYPE_MODULES) {
         return store_modules(property, text, text + size, record, element);
+    }
+    if (property->type == CONFIG_TYPE_PASSED) {
+        return store_passed(property, text, text + size, record, element);
     }
     if (strlen(text) + 1 != (size_t)size) {
         *element = 2;

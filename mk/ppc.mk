@@ -8,11 +8,13 @@ PPC_CC    := $(PPC_CROSS)gcc
 PPC_LD    := $(PPC_CROSS)ld
 PPC_NM    := $(PPC_CROSS)nm
 
+# No guest of this machine has functions of the machine to itself.
+PPC_WITHOUT := devices/guest_passthrough.c $(wildcard devices/passed_*.c)
 PPC_SOURCES := \
     $(wildcard core/*.c) \
     $(filter-out $(LIB_NOT_HYPERVISOR),$(wildcard lib/*.c)) \
     $(wildcard lib/freestanding/*.c) \
-    $(wildcard devices/*.c) \
+    $(filter-out $(PPC_WITHOUT),$(wildcard devices/*.c)) \
     $(wildcard drivers/serial/*.c) \
     $(wildcard drivers/iommu/iommu*.c) \
     $(filter-out arch/ppc/offsets.c,$(sort $(wildcard arch/ppc/*.[cS] arch/ppc/*/*.[cS])))

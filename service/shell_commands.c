@@ -269,14 +269,16 @@ static void run_cpus(const char *text, int value) {
 }
 
 static void print_device(const struct control_device *device) {
-    static const char *const owners[CONTROL_OWNERS] = {"-", "hypervisor", "service VM"};
+    static const char *const owners[CONTROL_OWNERS] = {"-", "hypervisor", "service VM", ""};
     char line[128], name[24];
 
     snprintf(name, sizeof(name), "%04x:%02x:%02x.%u", (unsigned)device->segment, (unsigned)device->bus,
              (unsigned)device->devfn >> 3, (unsigned)device->devfn & 7);
     int used = snprintf(line, sizeof(line), "%s %04x:%04x %-15s %-11s", name, (unsigned)device->vendor,
                         (unsigned)device->device, pci_class_name(device->class),
-                        device->owner < CONTROL_OWNERS ? owners[device->owner] : "?");
+                        device->owner == CONTROL_OWNER_GUEST ? device->guest
+                        : device->owner < CONTROL_OWNERS     ? owners[device->owner]
+                                                             : "?");
     if (device->msix != 0)
         used += snprintf(line + used, sizeof(line) - (size_t)used, " MSI-X %u", (unsigned)device->msix);
     if (device->msi != 0)

@@ -12,6 +12,7 @@
 #include "abi/control.h"
 #include "core/log.h"
 #include "core/main.h"
+#include "devices/guest_passthrough.h"
 #include "lib/config.h"
 
 #include <errno.h>
@@ -38,8 +39,8 @@ static void nested_flush(struct paging *paging, uint64_t address, uint64_t size)
             vcpu_request(vm->vcpu[i], X86_REQUEST_TLB);
 }
 
-/* A region of RAM or ROM appeared in guest-physical space, or went. */
-static int memory_changed(struct vm *vm, const struct guest_region *region, bool present) {
+/* A region of memory or registers appeared in guest-physical space, or went. */
+static int cpus_see(struct vm *vm, const struct guest_region *region, bool present) {
     struct paging *nested = &x86_vm(vm)->nested;
     unsigned rights = PAGING_READ | PAGING_USER;
     if (region->kind == GUEST_RAM || region->kind == GUEST_ROM)
@@ -74,6 +75,11 @@ static uint64_t firmware_size(const struct vm *vm) {
         return 0;
     const struct boot_file *file = boot_file_find(vm->config->image);
     return file ? file->size : 0;
+}
+
+static int memory_changed(struct vm *vm, const struct guest_region *region, bool present) {
+    int error = cpus_see(vm, region, present);
+    return error ? error : guest_passthrough_memory(vm, region, present);
 }
 
 int arch_vm_create(struct vm *core) {

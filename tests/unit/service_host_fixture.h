@@ -142,7 +142,8 @@ void service_ask_again(void) {
     asked_again++;
     service.board->events |= SERVICE_EVENT_VM;
 }
-void service_host_offer(void) {
+void service_host_offer(const struct config *of) {
+    assert_ptr_equal(of, &config);
     offered++;
 }
 bool service_host_overlap(uint64_t base, uint64_t size, uint64_t *end) {

@@ -373,6 +373,47 @@ static const char guest_frame[] =
          "disks { own { file = \"o\"; read-only = \"yes\"; }; main { file = \"m\"; };"
          "        both { memory = \"1M\"; shared = \"yes\"; }; spare { memory = \"1M\"; }; }; };";
 
+/* Line 2: inside guest "h"; guest "g", a network and a disk have functions of the machine. */
+static const struct row passed_rows[] = {
+    {"passthrough = \"04:00.0\", \"0001:03:00.0\";", NULL},
+    {"passthrough = \"04:00.0\", \"03:00.0\";",
+     "2:26: error: \"03:00.0\" is of guest \"g\", at t.dts:1:100, too"},
+    {"passthrough = \"00:05.0\";", "2:15: error: \"00:05.0\" is of network \"lan\", at t.dts:3:33, too"},
+    {"passthrough = \"0000:00:06.0\";",
+     "2:15: error: \"0000:00:06.0\" is of disk \"ssd\", at t.dts:4:25, too"},
+};
+
+static void test_passed(void **state) {
+    const struct config *config = &fixture.config;
+    char text[2048];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(passed_rows); i++) {
+        snprintf(
+            text, sizeof(text),
+            HEAD
+            "guests { g { kernel = \"k\"; memory = \"1M\"; passthrough = \"0000:03:00.0\"; };"
+            " h { kernel = \"k\"; memory = \"1M\";\n%s\n}; }; networks { lan { uplink = \"0000:00:05.0\"; };"
+            " mac { uplink = \"52:54:00:00:00:01\"; }; };\n disks { ssd { device = \"00:06.0\"; }; };"
+            " };",
+            passed_rows[i].text);
+        fixture_expect(CONFIG_ARCH_X86, text, passed_rows[i].error);
+    }
+    reads(HEAD "guests { g { kernel = \"k\"; memory = \"1M\"; };"
+               " h { kernel = \"k\"; memory = \"1M\"; passthrough = \"04:1f.7\", \"00:05.0\"; }; }; };");
+    assert_int_equal(config->guests[0].passthrough_count, 0);
+    assert_int_equal(config->guests[1].passthrough_count, 2);
+    assert_string_equal(config->guests[1].passthrough[1], "00:05.0");
+    assert_ptr_equal(config_passed_to(config, &(struct config_pci){0, 4, 0xff}), &config->guests[1]);
+    assert_ptr_equal(config_passed_to(config, &(struct config_pci){0, 0, 5 << 3}), &config->guests[1]);
+    assert_null(config_passed_to(config, &(struct config_pci){1, 4, 0xff}));
+    assert_null(config_passed_to(config, &(struct config_pci){0, 5, 0xff}));
+    assert_null(config_passed_to(config, &(struct config_pci){0, 4, 0xfe}));
+    fixture_expect(CONFIG_ARCH_PPC,
+                   HEAD "guests { g { kernel = \"k\"; memory = \"1M\";\npassthrough = \"04:00.0\"; }; }; };",
+                   "2:1: error: \"passthrough\" is for x86; this config is for PowerPC");
+}
+
 static void test_rows(void **state) {
     char text[2048];
 
@@ -641,11 +682,12 @@ static void test_damaged(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything),    cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_transport),     cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_limits),        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_machine),       cmocka_unit_test(test_compiled),
-        cmocka_unit_test(test_only_compiled), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_everything), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_transport),  cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_passed),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_files),      cmocka_unit_test(test_machine),
+        cmocka_unit_test(test_compiled),   cmocka_unit_test(test_only_compiled),
+        cmocka_unit_test(test_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

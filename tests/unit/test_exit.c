@@ -472,8 +472,14 @@ static void test_nested_faults(void **unused) {
     assert_int_equal(mock.emulations, 3);
     exit_nested_fault(&vcpu, 0x6000, false, false);
     assert_int_equal(engine_calls.tlb_flushes, 3);
+    exit_nested_fault(&vcpu, 0x6000, false, true);
+    assert_int_equal(engine_calls.tlb_flushes, 4);
     assert_int_equal(mock.crash[0], 0);
     /* Code where there is none. */
+    mock.kind = GUEST_SHOWN_DEVICE;
+    exit_nested_fault(&vcpu, 0xd0000000, false, true);
+    assert_string_equal(mock.crash, "runs code at 0xd0000000, where a device has its registers");
+    mock.kind = GUEST_RAM;
     mock.translate = -EFAULT;
     exit_nested_fault(&vcpu, 0xc0000000, false, true);
     assert_string_equal(mock.crash, "runs code at 0xc0000000, where there is no memory");
@@ -489,7 +495,7 @@ static void test_nested_faults(void **unused) {
     mock.crash[0] = 0;
     mock.translate = 0;
     exit_nested_table_fault(&vcpu, 0x5000);
-    assert_int_equal(engine_calls.tlb_flushes, 4);
+    assert_int_equal(engine_calls.tlb_flushes, 5);
     assert_int_equal(mock.crash[0], 0);
 }
 

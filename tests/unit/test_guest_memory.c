@@ -573,6 +573,38 @@ static void test_show(void **state) {
     assert_int_equal(vm.memory.foreign_count, 0);
 }
 
+/* Registers of the machine's in the map: found by all, touched by nobody, moved like any region. */
+static void test_device(void **state) {
+    uint64_t physical, contiguous, word = 5;
+    enum guest_region_kind kind;
+    (void)state;
+    start(4 * MIB);
+    dirty_log();
+    assert_int_equal(guest_memory_place(&vm, 0, 2 * MIB, 0, GUEST_RAM), 0);
+    assert_int_equal(guest_memory_place_device(&vm, 0xfe000000, 4 * K4, 0x3800000000), 0);
+    assert_int_equal(guest_memory_translate(&vm, 0xfe001008, &physical, &contiguous, &kind), 0);
+    assert_true(physical == 0x3800001008 && contiguous == 3 * K4 - 8 && kind == GUEST_SHOWN_DEVICE);
+    assert_int_equal(guest_read(&vm, 0xfe000000, &word, 8), -EFAULT);
+    assert_int_equal(guest_write(&vm, 0xfe000000, &word, 8), -EFAULT);
+    assert_int_equal(guest_load(&vm, 0xfe000000, &word, 8), -EFAULT);
+    assert_int_equal(guest_compare_exchange(&vm, 0xfe000000, 8, &word, &word), -EFAULT);
+    assert_null(guest_page(&vm, 0xfe000000));
+    guest_mark_dirty(&vm, 0xfe000000, 4 * K4);
+    assert_int_equal(dirty_take(), 0);
+    /* A hole in its middle. */
+    assert_int_equal(guest_memory_remove(&vm, 0xfe001000, K4), 0);
+    assert_int_equal(guest_memory_translate(&vm, 0xfe001000, NULL, NULL, NULL), -EFAULT);
+    assert_int_equal(guest_memory_translate(&vm, 0xfe002000, &physical, &contiguous, NULL), 0);
+    assert_true(physical == 0x3800002000 && contiguous == 2 * K4);
+    assert_int_equal(guest_memory_place_device(&vm, 0xfe000000, K4, 0x10800), -EINVAL);
+    assert_int_equal(guest_memory_place_device(&vm, 0xfe000800, K4, 0x10000), -EINVAL);
+    assert_int_equal(guest_memory_place_device(&vm, 0xfe000000, 0, 0x10000), -EINVAL);
+    assert_int_equal(guest_memory_place_device(&vm, 0xfe000000, 2 * K4, UINT64_MAX - K4 + 1), -EINVAL);
+    assert_int_equal(guest_memory_remove(&vm, 0xfe000000, 4 * K4), 0);
+    assert_int_equal(vm.memory.region_count, 1);
+    finish();
+}
+
 static void test_mark_backing(void **state) {
     (void)state;
     start(4 * MIB);
@@ -598,11 +630,12 @@ static void test_mark_backing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_backing),    cmocka_unit_test(test_huge_backing),
-        cmocka_unit_test(test_below),      cmocka_unit_test(test_place),
-        cmocka_unit_test(test_random_map), cmocka_unit_test(test_failed_change),
-        cmocka_unit_test(test_access),     cmocka_unit_test(test_compare_exchange),
-        cmocka_unit_test(test_show),       cmocka_unit_test(test_mark_backing),
+        cmocka_unit_test(test_backing),      cmocka_unit_test(test_huge_backing),
+        cmocka_unit_test(test_below),        cmocka_unit_test(test_place),
+        cmocka_unit_test(test_random_map),   cmocka_unit_test(test_failed_change),
+        cmocka_unit_test(test_access),       cmocka_unit_test(test_compare_exchange),
+        cmocka_unit_test(test_show),         cmocka_unit_test(test_device),
+        cmocka_unit_test(test_mark_backing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

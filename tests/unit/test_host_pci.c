@@ -99,6 +99,11 @@ static void test_bars(void **state) {
     assert_true(device.vendor == 0x1af4 && device.device == 0x1041 && device.class == 0x020000);
     assert_true(device.owner == CONTROL_OWNER_SERVICE && device.msix == 3 && device.msi == 1);
     assert_int_equal(device.pin, 1);
+    ((struct host_pci *)pci)->claimed = false;
+    ((struct host_pci *)pci)->guest = "web";
+    control_device(first, &device);
+    assert_int_equal(device.owner, CONTROL_OWNER_GUEST);
+    assert_string_equal(device.guest, "web");
 
     assert_ptr_equal(host_pci_sharer(NULL, 0xfebf1fff, 0xfebf3000), pci);
     assert_null(host_pci_sharer(NULL, 0xfebf2000, 0xfebf3000));

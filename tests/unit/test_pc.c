@@ -14,6 +14,7 @@
 #include "arch/x86/guest/pic.h"
 #include "arch/x86/guest/pm.h"
 #include "arch/x86/guest/pv.h"
+#include "devices/guest_passthrough.h"
 
 /* Whether the service VM was told that the map has changed. */
 static unsigned told_service;
@@ -28,6 +29,7 @@ const struct part pv_part = {.name = "x86.pv", .per_vcpu = 1};
 const struct part vcpu_part = {.name = "x86.vcpu", .per_vcpu = 1};
 const struct part pic_part = {.name = "x86.pic"};
 const struct part ioapic_part = {.name = "x86.ioapic"};
+const struct part passthrough_part = {.name = "passthrough"};
 
 /* ---- frames: addresses of the test's own */
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The machine's PCI functions in the service VM's hands: offers, claims and refusals, DMA, interrupts of each
 // kind, and in which order all of it ends.
-// unit-sources: devices/service_host_pci.c devices/host_pci.c lib/pci.c
+// unit-sources: devices/service_host_pci.c devices/host_pci.c devices/host_pci_control.c lib/pci.c
+// unit-sources: lib/config_pci.c lib/config_mac.c
 #include "host_pci_fixture.h"
 #include "core/service_internal.h"
 #include "devices/service_dma.h"
 #include "drivers/iommu/iommu.h"
+#include "lib/config.h"
 
 struct cpu *test_cpu;
 uint64_t test_time;
@@ -146,7 +148,7 @@ void service_dma_forget(int *interrupt) {
 #define EXP  0x60u
 enum { NIC, DISK, PLAIN, SHARER, POLLED, OFFERED };
 
-static struct function *nic, *disk, *plain, *sharer, *polled;
+static struct function *nic, *disk, *plain, *sharer, *polled, *passed;
 
 static int machine_setup(void **state) {
     (void)state;
@@ -184,13 +186,20 @@ static int machine_setup(void **state) {
     add_bar(polled, 5, 0xfebc0000, 0x100);
     struct function *usb = add(0, 6, 0, 0x000d1b36, 0x0c0330);
     add_bar(usb, 0, 0xfebc2800, 0x100);
-    host_pci_init();
     service.vm = &service_machine;
     service.board = &board;
     message_room = 64;
     line_number = -ENOTSUP;
     no_device = UINT64_MAX;
-    service_host_offer();
+    /* A disk that a guest has to itself is not offered. */
+    static struct config config = {.guest_count = 2};
+    config.guests[1].passthrough[0] = "00:07.0";
+    config.guests[1].passthrough_count = 1;
+    passed = add(0, 7, 0, 0x00051b36, 0x010802);
+    put(passed, PCI_COMMAND, 2, 7);
+    host_pci_init();
+    service_host_offer(&config);
+    assert_int_equal(pci_space16(passed->space, PCI_COMMAND), 7);
     return 0;
 }
 

@@ -54,6 +54,15 @@ static void test_ready(void **state) {
     assert_int_equal(restarts, 1);
 }
 
+/* A guest that has functions of the machine to itself. */
+static unsigned let_go_of;
+static void let_go(struct vm *vm, bool last) {
+    assert_ptr_equal(vm, &guests[1]);
+    assert_true(last);
+    assert_int_equal(released, 1); /* before the service VM's */
+    let_go_of++;
+}
+
 /* What it has of the machine's functions ends with its run. */
 static void test_functions(void **state) {
     (void)state;
@@ -66,7 +75,10 @@ static void test_functions(void **state) {
     service_guest_changed(&guests[1]);
     assert_int_equal(released, 1);
     assert_int_equal(last_released, 0);
+    struct vm_passed passed = {.release = let_go};
+    guests[1].passed = &passed;
     service_leave();
+    assert_int_equal(let_go_of, 1);
     assert_int_equal(released, 2);
     assert_int_equal(last_released, 1);
 }

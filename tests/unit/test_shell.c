@@ -321,6 +321,9 @@ static void test_host(void **state) {
     device.devfn = 0xff;
     assert_non_null(
         strstr(command("devices"), "0000:00:1f.7 1af4:1041 Ethernet card   hypervisor  MSI 1 line A\n"));
+    device.owner = CONTROL_OWNER_GUEST;
+    strcpy(device.guest, "web");
+    assert_non_null(strstr(command("devices"), "Ethernet card   web         MSI 1 line A\n"));
     device.grouped = 1;
     device.group = 0x0310;
     assert_non_null(strstr(command("devices"), "MSI 1 line A group 03:02\n"));

@@ -20,6 +20,7 @@
 #include "core/console.h"
 #include "core/log.h"
 #include "core/main.h"
+#include "devices/guest_passthrough.h"
 #include "devices/service_mmio.h"
 #include "lib/config.h"
 #include "lib/state.h"
@@ -32,6 +33,8 @@ uint32_t service_mmio_places(const struct vm *vm) {
     (void)vm;
     return 0;
 }
+
+const struct part passthrough_part = {.name = "passthrough"};
 
 struct cpu *test_cpu;
 uint64_t test_time;

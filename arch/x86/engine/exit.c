@@ -294,8 +294,14 @@ enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa) {
 
 enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool write, bool fetch) {
     if (!mmio_is_device(vcpu, gpa, write)) {
-        /* RAM is there: the tables have changed since the CPU looked. */
-        engine->tlb_flush(vcpu);
+        uint64_t physical, contiguous;
+        enum guest_region_kind kind;
+        if (fetch && guest_memory_translate(vcpu->core.vm, gpa, &physical, &contiguous, &kind) == 0 &&
+            kind == GUEST_SHOWN_DEVICE)
+            vm_crash(&vcpu->core, "runs code at 0x%llx, where a device has its registers",
+                     (unsigned long long)gpa);
+        else /* RAM is there: the tables have changed since the CPU looked. */
+            engine->tlb_flush(vcpu);
         return ENGINE_AGAIN;
     }
     if (fetch) {

@@ -19,13 +19,14 @@
 #include "arch/x86/vcpu_state.h"
 #include "arch/x86/vm.h"
 #include "core/service.h"
+#include "devices/guest_passthrough.h"
 #include "lib/config.h"
 
 /* Interrupt controllers come first: the others drive their lines from create() on. pm stands before pci,
  * whose bridges place it on the bus. */
 static const struct part *const parts[] = {
     &lapic_part, &pv_part,   &vcpu_part,     &pic_part,   &ioapic_part, &pit_part,    &rtc_part,
-    &pm_part,    &uart_part, &keyboard_part, &ports_part, &pci_part,    &fw_cfg_part,
+    &pm_part,    &uart_part, &keyboard_part, &ports_part, &pci_part,    &fw_cfg_part, &passthrough_part,
 };
 
 const struct platform pc_platform = {

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# Functions of the machine that a stock Linux guest has to itself, behind an Intel VT-d unit: an NVMe disk and an Intel network card,
+# over all kinds of ends and starts of the guest; and what is refused.
+import re
+
+import pytest
+
+from machine import BOOT_TIME, config, guest_file, linux
+from test_iommu import unit
+from test_machine import drive, make_image, run, uplink
+
+FILES = {"vmlinuz-generic": "vmlinuz-generic", "initrd-generic.gz": "initrd-generic.gz"}
+MAC = "52:54:00:00:0c:01"
+# The disk resets itself; the card is alone below a port, whose bus the firmware numbers 1.
+NVME, CARD = "0000:00:11.0", "0000:01:00.0"
+
+
+def guest(more=f'passthrough = "{NVME}", "{CARD}";'):
+    return config({"own": linux("own", f'entropy = "no"; vcpus = <2>; {more}', "net=10.1.0.15/24", "256M", "vmlinuz-generic",
+                                "initrd-generic.gz")})
+
+
+def devices(tmp_path):
+    disk = make_image(tmp_path / "ssd.img", 64)
+    return ["-device", "pcie-root-port,id=port1,chassis=1,slot=1,addr=0x10", *uplink(1, "e1000e", MAC, ",bus=port1"),
+            *drive("ssd", disk, "nvme,serial=SSD-0001,addr=0x11")]
+
+
+def boot_guest(boot, text, extra):
+    machine = boot(text, {name: guest_file(path) for name, path in FILES.items()}, memory="1536M", extra=extra)
+    machine.wait_ready("own")
+    machine.send("\r")
+    machine.prompt()
+    return machine
+
+
+def check(machine, kept=None):
+    """The disk, mounted, with its file, and the network; the file's checksum."""
+    with machine.console("own"):
+        run(machine, "for i in $(seq 300); do [ -b /dev/nvme0n1 ] && break; sleep 0.1; done; [ -b /dev/nvme0n1 ]")
+        run(machine, "mkdir -p /data; mount -t ext4 /dev/nvme0n1 /data 2>/dev/null || "
+                     "{ mke2fs -q /dev/nvme0n1; mount -t ext4 /dev/nvme0n1 /data; }")
+        if kept is None:
+            run(machine, "dd if=/dev/urandom of=/data/kept bs=1M count=16 2>/dev/null && sync")
+            kept = run(machine, "md5sum /data/kept").split()[0]
+        assert kept in run(machine, "echo 3 >/proc/sys/vm/drop_caches; md5sum /data/kept")
+        run(machine, "for i in $(seq 300); do grep -q 1 /sys/class/net/eth0/carrier && break; sleep 0.1; done")
+        assert "5 packets received" in run(machine, "ping -c 5 -W 10 10.1.0.2")
+        # Messages, with counts, of both; nothing had to be waited for until it timed out.
+        assert re.search(r"[1-9]\d* .*MSI.*nvme0q", run(machine, "grep -E 'nvme0q|eth0' /proc/interrupts"))
+        assert machine.shell("dmesg | grep -E 'I/O error|QID [0-9]+ timeout|Call Trace|NETDEV WATCHDOG|Detected Hardware Unit Hang'")[0] != 0
+        run(machine, "umount /data")
+    return kept
+
+
+@pytest.mark.parametrize("caching", ["off", "on"])
+def test_disk_and_card(boot, tmp_path, caching):
+    """A file system and pings; the guest's own reboot, a reset, a stop and a start, each while the disk is at work."""
+    machine = boot_guest(boot, guest(), [*unit(caching), *devices(tmp_path)])
+    shown = machine.monitor("devices")
+    for address in (NVME, CARD):
+        assert re.search(rf"^{address} .* own  .*group", shown, re.M), shown
+    assert re.search(r"^domain \d+: own, requesters [1-9]\d*, faults 0$", machine.monitor("iommu"), re.M)
+    kept = check(machine)
+    with machine.console("own"):
+        machine.send("reboot -f\r")
+        machine.expect("GUEST-READY own uptime", BOOT_TIME)
+        machine.expect("own:/# ")
+    check(machine, kept)
+    for commands in (("reset own",), ("stop own", "start own")):
+        with machine.console("own"):
+            run(machine, "{ (while :; do dd if=/dev/nvme0n1 of=/dev/null bs=1M 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches; done) & }")
+        for command in commands:
+            machine.command(command)
+            if command == "stop own":
+                machine.expect("guest own: stopped by command")
+        machine.wait_ready("own")
+        machine.send("\r")
+        machine.prompt()
+        check(machine, kept)
+    assert "blocked" not in machine.output()
+
+
+def test_beside_the_service(boot, tmp_path):
+    """The service VM is not offered what a guest has: its search for a disk by serial number does not find that one."""
+    text = config({"own": linux("own", f'entropy = "no"; passthrough = "{NVME}"; disk0 {{ disk = "data"; type = "ahci"; }};', "", "256M",
+                                "vmlinuz-generic", "initrd-generic.gz")},
+                  more='disks { data { device = "SSD-0002"; }; };')
+    second = make_image(tmp_path / "second.img", 32)
+    machine = boot_guest(boot, text, [*unit(), *devices(tmp_path), *drive("second", second, "nvme,serial=SSD-0002,addr=0x12")])
+    shown = machine.monitor("devices")
+    assert re.search(rf"^{NVME} .* own  ", shown, re.M) and re.search(r"^0000:00:12\.0 .* service VM ", shown, re.M), shown
+    with machine.console("own"):
+        run(machine, "for i in $(seq 300); do [ -b /dev/nvme0n1 ] && [ -b /dev/sda ] && break; sleep 0.1; done")
+        assert run(machine, "cat /sys/block/nvme0n1/size /sys/block/sda/size").split() == ["131072", "65536"]
+
+
+@pytest.mark.parametrize("extra,address,why", [
+    ((), NVME, "no IOMMU is in use: switch it on"),
+    (unit(remap="off"), NVME, "the IOMMU does not remap its interrupts"),
+    (unit(), "0000:00:1f.2", "a function that it cannot be kept apart from is somebody else's"),
+    (unit(), "0000:00:10.0", "it is a bridge, or a part of the machine that the hypervisor needs"),
+    (unit(), "0000:00:1e.7", "this machine has no such function")], ids=["no-iommu", "no-remapping", "group", "bridge", "missing"])
+def test_refused(boot, tmp_path, extra, address, why):
+    machine = boot(guest(f'passthrough = "{address}";'), {name: guest_file(path) for name, path in FILES.items()}, memory="1536M",
+                   extra=[*extra, *devices(tmp_path)])
+    machine.expect(f"guest own: PCI {re.escape(address)} cannot be passed through: {re.escape(why)}", BOOT_TIME)
+    machine.expect("guest own: it cannot have a function of the machine")
