@@ -80,7 +80,7 @@ test:
 BOOT_PRODUCTS := $(X86)/saguaro.efi $(X86)/saguaro.elf $(PPC)/saguaro.elf $(CHECK_CONFIG) guests-all test-guests \
     guests-ppc-all test-guests-ppc
 test-boot: $(BOOT_PRODUCTS) | setup-test setup-image setup-run setup-ppc
-	$(Q)tools/run-boot-tests.sh $(BUILD)/boot/bochs-tests.log $(PYTEST) -v $(BOOT_TESTS)
+	$(Q)tools/run-boot-tests.sh $(BUILD)/boot/tests-beside.log $(PYTEST) -v $(BOOT_TESTS)
 
 test-long: $(BOOT_PRODUCTS) fuzz | setup-test setup-image setup-run setup-ppc
 	$(Q)$(PYTEST) -v -m long $(BOOT_TESTS)

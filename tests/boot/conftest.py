@@ -20,10 +20,14 @@ import machine_ppc  # noqa: E402
 repeated = []
 
 
+# Those of every other file are about as many minutes.
+BESIDE = ("bochs", "test_attack.py", "test_iommu.py", "test_passthrough.py", "test_viommu.py")
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "bochs" in item.nodeid:
-            item.add_marker("bochs")
+        if any(name in item.nodeid for name in BESIDE):
+            item.add_marker("beside")
 
 
 @pytest.hookimpl(tryfirst=True)
