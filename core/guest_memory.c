@@ -36,7 +36,7 @@ static void backing_free(struct guest_memory *memory) {
     memory->dirty = memory->taken = NULL;
     memory->foreign = NULL;
     memory->foreign_count = memory->foreign_room = 0;
-    memory->logging = false;
+    memory->logging = memory->bound = false;
     memory->block_count = memory->size = 0;
     memory->region_count = 0;
 }
@@ -54,18 +54,33 @@ static uint64_t backing_add(struct guest_memory *memory, uint64_t i, unsigned sh
     return count;
 }
 
+/* Makes the records of `count` blocks, none of which has memory yet. 0 or -ENOMEM: there are none. */
+static int backing_init(struct guest_memory *memory, uint64_t count) {
+    if (count > LARGE_PAGE_SIZE / sizeof(memory->block[0]))
+        return -ENOMEM; /* 512 GiB: as much as one heap object can describe */
+    memory->block = heap_allocate(count * sizeof(memory->block[0]), &memory->account);
+    memory->block_shift = heap_allocate(count, &memory->account);
+    if (memory->block == NULL || memory->block_shift == NULL) {
+        heap_free(memory->block, count * sizeof(memory->block[0]), &memory->account);
+        heap_free(memory->block_shift, count, &memory->account);
+        memory->block = NULL;
+        memory->block_shift = NULL;
+        return -ENOMEM;
+    }
+    memory->block_count = count;
+    memory->size = count << LARGE_PAGE_SHIFT;
+    return 0;
+}
+
 int guest_memory_create(struct vm *vm, uint64_t size) {
     struct guest_memory *memory = &vm->memory;
     if (size == 0 || size > UINT64_MAX - LARGE_PAGE_SIZE)
         return -EINVAL;
     uint64_t count = (size + LARGE_PAGE_SIZE - 1) >> LARGE_PAGE_SHIFT;
-    if (count > LARGE_PAGE_SIZE / sizeof(memory->block[0]))
-        return -ENOMEM; /* 512 GiB: as much as one heap object can describe */
-    memory->block = heap_allocate(count * sizeof(memory->block[0]), &memory->account);
-    memory->block_shift = heap_allocate(count, &memory->account);
-    memory->block_count = count;
-    memory->size = count << LARGE_PAGE_SHIFT;
-    bool complete = memory->block != NULL && memory->block_shift != NULL;
+    int error = backing_init(memory, count);
+    if (error != 0)
+        return error;
+    bool complete = true;
     const uint64_t huge = 1ull << (HUGE_PAGE_SHIFT - LARGE_PAGE_SHIFT);
     for (uint64_t i = 0; complete && i < count;) {
         uint64_t added = 0;
@@ -78,9 +93,34 @@ int guest_memory_create(struct vm *vm, uint64_t size) {
     }
     if (complete)
         return 0;
-    if (memory->block_shift == NULL) {
-        heap_free(memory->block, count * sizeof(memory->block[0]), &memory->account);
-        memory->block = NULL;
+    backing_free(memory);
+    return -ENOMEM;
+}
+
+int guest_memory_create_row(struct vm *vm, uint64_t apart, uint64_t size, uint64_t from, uint64_t limit,
+                            uint64_t *physical) {
+    struct guest_memory *memory = &vm->memory;
+    if (((apart | size) & (LARGE_PAGE_SIZE - 1)) != 0 || apart == 0 || size <= apart)
+        return -EINVAL;
+    uint64_t first = apart >> LARGE_PAGE_SHIFT, count = size >> LARGE_PAGE_SHIFT;
+    int error = backing_init(memory, count);
+    if (error != 0)
+        return error;
+    /* The row first: the others might lie in its way. */
+    *physical = frame_allocate_row(count - first, from, limit, &memory->account);
+    bool complete = *physical != 0;
+    for (uint64_t i = 0; complete && i < first; i++)
+        complete = backing_add(memory, i, LARGE_PAGE_SHIFT) != 0;
+    for (uint64_t i = first; *physical != 0 && i < count; i++) {
+        memory->block[i] = *physical + ((i - first) << LARGE_PAGE_SHIFT);
+        memory->block_shift[i] = LARGE_PAGE_SHIFT;
+    }
+    memory->bound = complete;
+    if (complete)
+        return 0;
+    for (uint64_t i = first; *physical != 0 && i < count; i++) {
+        frame_free(memory->block[i], LARGE_PAGE_SHIFT, &memory->account);
+        memory->block_shift[i] = 0;
     }
     backing_free(memory);
     return -ENOMEM;
@@ -90,19 +130,12 @@ int guest_memory_create_below(struct vm *vm, unsigned shift, uint64_t limit, uin
     struct guest_memory *memory = &vm->memory;
     uint64_t count = 1ull << (shift - LARGE_PAGE_SHIFT);
 
-    memory->block = heap_allocate(count * sizeof(memory->block[0]), &memory->account);
-    memory->block_shift = heap_allocate(count, &memory->account);
-    memory->block_count = count;
-    memory->size = 1ull << shift;
-    *physical = memory->block != NULL && memory->block_shift != NULL
-                    ? frame_allocate_below(shift, limit, &memory->account)
-                    : 0;
+    int error = backing_init(memory, count);
+    if (error != 0)
+        return error;
+    *physical = frame_allocate_below(shift, limit, &memory->account);
     if (*physical == 0) {
-        heap_free(memory->block, count * sizeof(memory->block[0]), &memory->account);
-        heap_free(memory->block_shift, count, &memory->account);
-        memory->block = NULL;
-        memory->block_shift = NULL;
-        memory->block_count = memory->size = 0;
+        backing_free(memory);
         return -ENOMEM;
     }
     for (uint64_t i = 0; i < count; i++) {

@@ -51,6 +51,7 @@ struct guest_memory {
     uint64_t *block;      /* host-physical address of each 2 MiB of backing */
     uint8_t *block_shift; /* 30 for the blocks of a 1 GiB frame, else 21 */
     uint64_t block_count;
+    bool bound;           /* to this machine: what the guest sees of it depends on where it lies */
     struct spinlock lock; /* held by who changes regions; readers take none and look at `sequence` twice */
     uint32_t sequence;    /* odd while the regions change */
     uint32_t region_count;
@@ -71,6 +72,11 @@ struct guest_memory {
 int guest_memory_create(struct vm *vm, uint64_t size);
 /* The same in one piece, of 2^shift bytes (21..30), below the physical address `limit`. *physical: where. */
 int guest_memory_create_below(struct vm *vm, unsigned shift, uint64_t limit, uint64_t *physical);
+/* Its first `apart` bytes anywhere, all the rest in one piece of physical memory, the lowest in
+ * [from, limit): both parts are multiples of 2 MiB and not empty. Not yet scrubbed. *physical: where the
+ * piece is. 0, -EINVAL or -ENOMEM (nothing is taken). */
+int guest_memory_create_row(struct vm *vm, uint64_t apart, uint64_t size, uint64_t from, uint64_t limit,
+                            uint64_t *physical);
 void guest_memory_destroy(struct vm *vm);
 /* Shows other memory at [base, base + size), read-only or writable, never executable: `of`'s RAM, or physical
  * memory if it is NULL. While the VM is off, or by its only vCPU. The range is free so far. 0, -EINVAL,

@@ -130,6 +130,59 @@ void block_give(uint32_t index, unsigned order) {
     free_run_add(index, order);
 }
 
+/* The first block of the free run that a block is in; BLOCK_NONE: it is not free. */
+static uint32_t run_of(uint32_t index) {
+    const struct span *span = span_of_index(index);
+    for (unsigned order = 0; order < MEMORY_ORDERS; order++) {
+        uint64_t number = (span->first + (index - span->index)) & ~((1ull << order) - 1);
+        if (number < span->first)
+            break;
+        uint32_t first = span->index + (uint32_t)(number - span->first);
+        if (memory.block[first].state == BLOCK_FREE && memory.block[first].order >= order)
+            return index - first < 1u << memory.block[first].order ? first : BLOCK_NONE;
+    }
+    return BLOCK_NONE;
+}
+
+/* The first of `count` free blocks in a row of a span, all in [from, limit), or BLOCK_NONE. */
+static uint32_t row_find(const struct span *span, uint64_t count, uint64_t from, uint64_t limit) {
+    uint64_t row = 0; /* free blocks right before `number` */
+    for (uint64_t number = span->first; number < span->end && row < count; number++) {
+        uint64_t base = number << LARGE_PAGE_SHIFT;
+        uint32_t index = span->index + (uint32_t)(number - span->first);
+        bool fits = base >= from && base <= limit - LARGE_PAGE_SIZE;
+        row = fits && run_of(index) != BLOCK_NONE ? row + 1 : 0;
+        if (row == count)
+            return index - (uint32_t)(count - 1);
+    }
+    return BLOCK_NONE;
+}
+
+/* Takes one block out of the free run that it is in. */
+static void block_cut(uint32_t index) {
+    uint32_t first = run_of(index);
+    unsigned order = memory.block[first].order;
+    block_list_remove(&memory.free_list[order], first);
+    while (order > 0) {
+        order--;
+        uint32_t upper = first + (1u << order);
+        free_run_add(index < upper ? upper : first, order);
+        first = index < upper ? first : upper;
+    }
+    memory.block[index].state = BLOCK_USED;
+    memory.block[index].order = 0;
+    memory.free -= LARGE_PAGE_SIZE;
+}
+
+uint32_t block_take_row(uint64_t count, uint64_t from, uint64_t limit) {
+    uint32_t index = BLOCK_NONE;
+    for (unsigned i = 0; i < span_count && index == BLOCK_NONE; i++)
+        index = row_find(&spans[i], count, from, limit);
+    for (uint64_t i = 0; i < count && index != BLOCK_NONE; i++)
+        block_cut(index + (uint32_t)i);
+    return index;
+}
+
 /* --- pages of a block --- */
 
 /* The first aligned run of 2^order ones, or BLOCK_PAGES. */
@@ -300,6 +353,18 @@ uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account) {
 uint64_t frame_allocate_below(unsigned shift, uint64_t limit, struct memory_account *account) {
     bug_if(shift < LARGE_PAGE_SHIFT || shift > HUGE_PAGE_SHIFT || limit < HUGE_PAGE_SIZE);
     return blocks_allocate(shift - LARGE_PAGE_SHIFT, limit, account, false);
+}
+
+uint64_t frame_allocate_row(uint64_t count, uint64_t from, uint64_t limit, struct memory_account *account) {
+    bug_if(count == 0 || limit < LARGE_PAGE_SIZE);
+    spin_lock(&memory.lock);
+    uint32_t index = block_take_row(count, from, limit);
+    if (index != BLOCK_NONE && account != NULL)
+        account->frames += count << LARGE_PAGE_SHIFT;
+    spin_unlock(&memory.lock);
+    for (uint64_t i = 0; i < count && index != BLOCK_NONE; i++)
+        memory.block[index + i].clean = 0; /* it will be written to */
+    return index != BLOCK_NONE ? block_physical(index) : 0;
 }
 
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account) {

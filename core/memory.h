@@ -44,6 +44,9 @@ uint64_t frame_allocate_stale(unsigned shift, struct memory_account *account);
 /* The same, ending at or below the physical address `limit`, at least 1 GiB: for those that a device must
  * reach. */
 uint64_t frame_allocate_below(unsigned shift, uint64_t limit, struct memory_account *account);
+/* `count` frames of 2 MiB in a row, at least one, the lowest that lie in [from, limit); stale. Each is freed
+ * by itself. */
+uint64_t frame_allocate_row(uint64_t count, uint64_t from, uint64_t limit, struct memory_account *account);
 /* Frees it; it is scrubbed before anyone gets it again. */
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account);
 

@@ -54,6 +54,8 @@ extern struct memory memory;
 uint32_t block_take(unsigned order); /* BLOCK_NONE: no memory */
 /* The same, ending at or below a physical address, which is at least 1 GiB. */
 uint32_t block_take_below(unsigned order, uint64_t limit);
+/* `count` blocks in a row, the lowest between two physical addresses; each is given back by itself. */
+uint32_t block_take_row(uint64_t count, uint64_t from, uint64_t limit);
 void block_give(uint32_t index, unsigned order);
 uint64_t block_physical(uint32_t index);
 /* The block that holds an address; stops the machine if it is none of ours. */

@@ -39,8 +39,8 @@ struct platform {
 int platform_create(struct vm *vm); /* undoes itself on error */
 void platform_destroy(struct vm *vm);
 void platform_reset(struct vm *vm);
-/* Bytes written; -ENOSPC; -ENOTSUP: the VM has functions of the machine, whose state is not known. All vCPUs
- * are parked. */
+/* Bytes written; -ENOSPC; -ENOTSUP: the VM has functions of the machine, whose state is not known, or its
+ * memory is bound to the machine. All vCPUs are parked. */
 int64_t platform_save(struct vm *vm, void *buffer, uint64_t size);
 /* 0; -EINVAL: a record is unknown, of a newer version, missing or refused: `why` (at least 96 bytes) names
  * it. */

@@ -59,7 +59,7 @@ void platform_reset(struct vm *vm) {
 int64_t platform_save(struct vm *vm, void *buffer, uint64_t size) {
     const struct platform *platform = vm->platform;
     struct state_writer writer;
-    if (vm->passed != NULL)
+    if (vm->passed != NULL || vm->memory.bound)
         return -ENOTSUP;
     state_writer_init(&writer, buffer, size > SIZE_MAX ? SIZE_MAX : (size_t)size);
     for (unsigned i = 0; i < platform->part_count; i++) {

@@ -18,7 +18,7 @@
 struct passthrough {
     struct vm_passed passed;
     struct vm *vm;
-    struct iommu_domain *domain;
+    struct iommu_domain *domain; /* NULL: the machine has no IOMMU, and the guest identity-memory */
     unsigned count;
     struct passed_function *function[CONFIG_MAX_PASSTHROUGH];
 };
@@ -51,8 +51,8 @@ static int map(struct passthrough *p, const struct guest_region *region) {
 int guest_passthrough_memory(struct vm *vm, const struct guest_region *region, bool present) {
     struct passthrough *p = passthrough_of(vm);
 
-    if (!p || (present && !is_memory(region)))
-        return 0; /* registers, where no memory was: devices do not reach those */
+    if (!p || !p->domain || (present && !is_memory(region)))
+        return 0; /* without an IOMMU; or registers, where no memory was: devices do not reach those */
     int error = present ? map(p, region) : iommu_unmap(p->domain, region->base, region->size);
     iommu_flush(p->domain);
     return error;
@@ -112,6 +112,10 @@ static void part_reset(struct vm *vm, unsigned index) {
     for (unsigned i = 0; p && i < p->count; i++) {
         const char *why = passed_function_start(p->function[i], p->domain);
         char text[sizeof(vm->end_text)];
+        if (!why && !p->domain)
+            log_warning("guest %s: DMA of PCI %s is unprotected: it can read and write all of the machine's "
+                        "memory (identity-memory)",
+                        vm->name, vm->config->passthrough[i]);
         if (!why)
             continue;
         snprintf(text, sizeof(text), "cannot be started: PCI %.16s: %.100s", vm->config->passthrough[i], why);
@@ -149,6 +153,8 @@ static int make(struct passthrough *p) {
             return error;
         p->count++;
     }
+    if (!iommu_present())
+        return 0;
     int error = iommu_domain_create(&p->domain, vm->name, &vm->memory.account, fault);
     if (!error)
         error = map_all(p);

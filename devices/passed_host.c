@@ -38,7 +38,8 @@ struct passed_host {
     char name[HOST_PCI_NAME];
     struct passed_info info;
     struct iommu_device device;
-    struct iommu_domain *domain;         /* that it is in; NULL: it does not run */
+    bool runs;                           /* from a start to its end */
+    struct iommu_domain *domain;         /* that it is in; NULL: it does not run, or there is no IOMMU */
     bool stopped;                        /* no DMA until the next start */
     bool closed;                         /* the machine ends */
     uint64_t rest_end;                   /* time_now() when it is there again */
@@ -86,6 +87,19 @@ static bool pages_are_its_own(const struct host_pci *pci) {
     return true;
 }
 
+/* Whether the IOMMU that is in use keeps it within the guest's memory. NULL, or why not. */
+static const char *is_unbound(struct passed_host *host) {
+    if (!host_pci_dma(host->pci, &host->device))
+        return "it is behind too many bridges";
+    if (!iommu_covers(&host->device))
+        return "no IOMMU translates its DMA";
+    if (!remaps(host))
+        return "the IOMMU does not remap its interrupts, or has no room for more";
+    if (has_company(host))
+        return "a function that it cannot be kept apart from is somebody else's (`devices` shows the groups)";
+    return NULL;
+}
+
 /* NULL, or why not. */
 static const char *refuses(struct passed_host *host) {
     const struct host_pci *pci = host->pci;
@@ -96,16 +110,11 @@ static const char *refuses(struct passed_host *host) {
         return "displays cannot be passed through in this version";
     if (pci->claimed || pci->guest)
         return "it is somebody else's";
-    if (!iommu_present())
+    if (!iommu_present() && !host->vm->config->identity_memory)
         return "no IOMMU is in use: switch it on (VT-d) in the machine's firmware, or leave passthrough away";
-    if (!host_pci_dma(pci, &host->device))
-        return "it is behind too many bridges";
-    if (!iommu_covers(&host->device))
-        return "no IOMMU translates its DMA";
-    if (!remaps(host))
-        return "the IOMMU does not remap its interrupts, or has no room for more";
-    if (has_company(host))
-        return "a function that it cannot be kept apart from is somebody else's (`devices` shows the groups)";
+    const char *why = iommu_present() ? is_unbound(host) : NULL;
+    if (why)
+        return why;
     if (!host_pci_can_reset(pci))
         return "it cannot be reset by itself: it has no FLR, and is not alone behind a port of PCI Express";
     if (!pci->msix.count && !pci->msi.count)
@@ -234,7 +243,7 @@ static void write_command(const struct passed_host *host, bool master) {
 }
 
 const char *passed_host_start(struct passed_host *host, struct iommu_domain *domain) {
-    if (host->closed || passed_host_rest(host) || host->domain || !host_pci_restore(host->pci))
+    if (host->closed || passed_host_rest(host) || host->runs || !host_pci_restore(host->pci))
         return "it does not answer as it did when the machine started";
     host_pci_interrupts_off(host->pci);
     /* Its errors, which a guest can make, are not reported to the machine. */
@@ -242,10 +251,11 @@ const char *passed_host_start(struct passed_host *host, struct iommu_domain *dom
         unsigned control = host->pci->express + PCI_EXPRESS_CONTROL;
         host_pci_write(host->pci, control, 2, host_pci_read(host->pci, control, 2) & ~EXPRESS_ERRORS);
     }
-    const char *why = iommu_attach(domain, &host->device);
+    const char *why = domain ? iommu_attach(domain, &host->device) : NULL;
     if (why)
         return why;
     host->domain = domain;
+    host->runs = true;
     host->stopped = false;
     write_command(host, false);
     return NULL;
@@ -254,14 +264,14 @@ const char *passed_host_start(struct passed_host *host, struct iommu_domain *dom
 void passed_host_stop(struct passed_host *host, bool last) {
     host->stopped = true;
     host->closed = host->closed || last;
-    if (!host->domain)
+    if (!host->runs)
         return;
     write_command(host, false);
     host_pci_read(host->pci, PCI_COMMAND, 2); /* once it is answered, what was written before is in memory */
 }
 
 void passed_host_end(struct passed_host *host, bool last) {
-    if (!host->domain)
+    if (!host->runs)
         return;
     host_pci_interrupts_off(host->pci);
     host_pci_write(host->pci, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
@@ -271,8 +281,10 @@ void passed_host_end(struct passed_host *host, bool last) {
             iommu_interrupt_free(message->interrupt);
         message->interrupt = NO_INTERRUPT;
     }
-    iommu_detach(host->domain, &host->device);
+    if (host->domain)
+        iommu_detach(host->domain, &host->device);
     host->domain = NULL;
+    host->runs = false;
     if (!last)
         reset(host);
 }
@@ -284,7 +296,7 @@ uint64_t passed_host_rest(const struct passed_host *host) {
 }
 
 void passed_host_master(struct passed_host *host, bool on) {
-    if (!host->domain || host->stopped)
+    if (!host->runs || host->stopped)
         return;
     write_command(host, on);
     if (!on)
@@ -299,10 +311,13 @@ static void message_came(void *context) {
     message->host->came(message->host->context, (unsigned)(message - message->host->message));
 }
 
-/* What the function has to write for a message of the machine's. 0, or a negative errno. */
+/* What the function has to write for a message of the machine's: without an IOMMU, the message itself. 0, or
+ * a negative errno. */
 static int remap(struct passed_host *host, struct message *message) {
     message->address = message->plain_address;
     message->data = message->plain_data;
+    if (!host->domain)
+        return 0;
     int interrupt = iommu_interrupt_remap(&host->device, &message->address, &message->data);
     if (interrupt < 0)
         return interrupt;
@@ -332,7 +347,7 @@ static bool make(struct passed_host *host, unsigned number) {
 bool passed_host_msi(struct passed_host *host, bool on) {
     const struct host_pci *pci = host->pci;
 
-    if (!host->domain || !pci->msi.count)
+    if (!host->runs || !pci->msi.count)
         return false;
     host_pci_write(pci, pci->msi.offset + PCI_MSI_CONTROL, 2, 0);
     return !on || (make(host, 0) && host_pci_msi_on(pci, host->message[0].address, host->message[0].data));
@@ -341,7 +356,7 @@ bool passed_host_msi(struct passed_host *host, bool on) {
 void passed_host_msix(struct passed_host *host, bool on, bool masked) {
     const struct pci_msix *msix = &host->pci->msix;
 
-    if (host->domain && msix->count)
+    if (host->runs && msix->count)
         host_pci_write(host->pci, msix->offset + PCI_MSIX_CONTROL, 2,
                        (on ? PCI_MSIX_ENABLE : 0) | (masked || !on ? PCI_MSIX_MASK_ALL : 0));
 }
@@ -349,7 +364,7 @@ void passed_host_msix(struct passed_host *host, bool on, bool masked) {
 bool passed_host_vector(struct passed_host *host, unsigned vector, bool masked) {
     const struct passed_info *info = &host->info;
 
-    if (!host->domain || vector >= info->vectors)
+    if (!host->runs || vector >= info->vectors)
         return false;
     volatile uint32_t *entry =
         (volatile uint32_t *)(host->trap[info->table_bar] +

@@ -44,8 +44,8 @@ struct passed_info {
 int passed_host_create(struct vm *vm, const char *address, void (*came)(void *context, unsigned vector),
                        void *context, struct passed_host **out);
 const struct passed_info *passed_host_info(const struct passed_host *host);
-/* Power-on: as the firmware has set it up, in the domain, no bus master, all messages off. NULL, or why not.
- */
+/* Power-on: as the firmware has set it up, in the domain, no bus master, all messages off. `domain` is NULL
+ * on a machine without an IOMMU. NULL, or why not. */
 const char *passed_host_start(struct passed_host *host, struct iommu_domain *domain);
 /* No DMA from it any more when this returns, and none until the next start; with `last`, ever. */
 void passed_host_stop(struct passed_host *host, bool last);

@@ -165,6 +165,7 @@ struct config_guest {
     const char *passthrough[CONFIG_MAX_PASSTHROUGH]; /* PCI addresses of the machine's functions that it has,
                                                         each named nowhere else */
     uint32_t passthrough_count;
+    uint32_t identity_memory; /* 1: RAM is at the machine's own addresses; with KERNEL and MULTIBOOT only */
     uint32_t net_count;
     uint32_t disk_count;
     struct config_net nets[CONFIG_MAX_NETS]; /* in the order of the config, each with a number of its own */

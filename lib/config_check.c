@@ -212,6 +212,11 @@ static void check_images(struct config_checker *c, const struct config_check_nod
         config_check_complain(c, at_property(node, "modules", 0),
                               "\"modules\" goes with \"multiboot\", not with \"%s\"", properties[last].name);
         break;
+    case CONFIG_RULE_IDENTITY:
+        config_check_complain(c, at_property(node, "identity-memory", 0),
+                              "\"identity-memory\" goes with \"kernel\" or \"multiboot\", not with \"%s\"",
+                              properties[last].name);
+        break;
     default:
         config_check_complain(c, at_property(node, "cmdline", 0),
                               "\"cmdline\" does not go with \"firmware\"");
@@ -241,6 +246,7 @@ static void broken_rule(struct config_checker *c, const struct config_check_node
     case CONFIG_RULE_INITRD:
     case CONFIG_RULE_MODULES:
     case CONFIG_RULE_CMDLINE:
+    case CONFIG_RULE_IDENTITY:
         check_images(c, node, rule);
         break;
     case CONFIG_RULE_PERIOD:

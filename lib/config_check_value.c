@@ -94,6 +94,17 @@ static void bad_path(struct config_checker *c, struct config_place place,
                           problem != NULL ? problem : "it is longer than 200 bytes");
 }
 
+/* Whoever writes the word is to know what it means: identity-memory is the one property of this type. */
+static void bad_consent(struct config_checker *c, struct config_place place,
+                        const struct config_property *property) {
+    config_check_complain(
+        c, place,
+        "\"%s\" must be \"%s\": without an IOMMU the DMA of the guest's \"passthrough\" can "
+        "read and write all of the machine's memory, and to write this accepts it; else "
+        "leave it away",
+        property->name, property->choices[0]);
+}
+
 void config_check_bad_value(struct config_checker *c, const struct config_check_node *node, int at,
                             const struct config_property *property, enum config_fault fault, unsigned element,
                             const char *value, int size) {
@@ -102,6 +113,10 @@ void config_check_bad_value(struct config_checker *c, const struct config_check_
     char expected[CONFIG_WORDS], found[CONFIG_WORDS];
 
     config_expected(property, expected);
+    if (fault != CONFIG_FAULT_NONE && property->type == CONFIG_TYPE_CONSENT) {
+        bad_consent(c, place, property);
+        return;
+    }
     switch (fault) {
     case CONFIG_FAULT_NONE:
         break;

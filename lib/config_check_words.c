@@ -77,6 +77,9 @@ const char *config_expected(const struct config_property *property, char buffer[
             append(buffer, CONFIG_WORDS, &used, "%s \"%s\"", i > 0 ? "," : "", property->choices[i]);
         }
         break;
+    case CONFIG_TYPE_CONSENT:
+        snprintf(buffer, CONFIG_WORDS, "the string \"%s\"", property->choices[0]);
+        break;
     case CONFIG_TYPE_NAME:
         snprintf(buffer, CONFIG_WORDS, "a name of 1 to %u letters, digits, \"-\" and \".\"",
                  (unsigned)property->max);

@@ -20,6 +20,7 @@ static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", 
 static const char *const net_types[] = {"virtio-net", "e1000", NULL};
 static const char *const transports[] = {"pci", "mmio", NULL};
 static const char *const disk_types[] = {"virtio-blk", "ahci", NULL};
+static const char *const unprotected[] = {"dma-unprotected", NULL};
 
 static const struct config_property guest_properties[] = {
     [CONFIG_GUEST_KERNEL] = {"kernel", .type = CONFIG_TYPE_FILE, .otherwise = "one of the four images",
@@ -123,9 +124,13 @@ static const struct config_property guest_properties[] = {
                                   .max = CONFIG_MAX_PASSTHROUGH, .otherwise = "none",
                                   .field = offsetof(struct config_guest, passthrough),
                                   .meaning = "PCI functions of the machine that the guest has to itself; "
-                                             "needs an IOMMU"},
-    [CONFIG_GUEST_IDENTITY_MEMORY] = {"identity-memory", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
-                                      .meaning = "memory at the same address in guest and machine"},
+                                             "needs an IOMMU, or `identity-memory`"},
+    [CONFIG_GUEST_IDENTITY_MEMORY] =
+        {"identity-memory", X86, .type = CONFIG_TYPE_CONSENT, .choices = unprotected, .otherwise = "none",
+         .field = offsetof(struct config_guest, identity_memory),
+         .meaning = "RAM at the same addresses in guest and machine, so that `passthrough` works without an "
+                    "IOMMU: its functions can then reach all of the machine's memory; with `kernel` and "
+                    "`multiboot` only"},
 };
 
 static_assert(COUNT(guest_properties) == CONFIG_GUEST_PROPERTIES, "the guest's table has every property");
@@ -384,6 +389,7 @@ void config_set_presets(const struct config_node *node, enum config_arch arch, v
         }
         switch ((enum config_type)property.type) {
         case CONFIG_TYPE_CHOICE:
+        case CONFIG_TYPE_CONSENT:
         case CONFIG_TYPE_NUMBER:
             *(uint32_t *)field = (uint32_t)property.preset;
             break;

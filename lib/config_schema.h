@@ -8,6 +8,7 @@
 
 enum config_type {
     CONFIG_TYPE_CHOICE,  /* one string of a list; uint32_t: its index */
+    CONFIG_TYPE_CONSENT, /* the one string of `choices`, by which a risk is accepted; uint32_t: 1 */
     CONFIG_TYPE_NAME,    /* letters, digits, '-' and '.', 1..max bytes; const char * */
     CONFIG_TYPE_LINK,    /* the name of a network or disk, as the property is called; const char * */
     CONFIG_TYPE_TEXT,    /* printable ASCII, 0..max bytes; const char * */
@@ -36,7 +37,7 @@ enum config_type {
 
 struct config_property {
     const char *name;
-    const char *const *choices; /* of CHOICE; ends with NULL */
+    const char *const *choices; /* of CHOICE and CONSENT; ends with NULL */
     const char *preset_text;    /* value of NAME and TEXT if not given */
     const char *otherwise;      /* what is so if not given, as the reference says it; NULL: the preset */
     const char *meaning;        /* one line for the reference */
@@ -111,6 +112,7 @@ enum config_rule {
     CONFIG_RULE_INITRD,     /* initrd with another kind than kernel or pvh */
     CONFIG_RULE_MODULES,    /* modules with another kind than multiboot */
     CONFIG_RULE_CMDLINE,    /* cmdline with firmware */
+    CONFIG_RULE_IDENTITY,   /* identity-memory with another kind than kernel or multiboot */
     CONFIG_RULE_PERIOD,     /* budget without period, also of the service VM */
     CONFIG_RULE_BUDGET,     /* period without budget, also of the service VM */
     CONFIG_RULE_OVER,       /* budget larger than period, also of the service VM */
@@ -128,7 +130,7 @@ enum config_fault {
     CONFIG_FAULT_TYPE,      /* strings where cells belong, or the reverse, or no value */
     CONFIG_FAULT_SEVERAL,   /* more than one where one belongs */
     CONFIG_FAULT_RANGE,     /* below min or above max */
-    CONFIG_FAULT_CHOICE,    /* none of the choices */
+    CONFIG_FAULT_CHOICE,    /* none of the choices, or not the word of consent */
     CONFIG_FAULT_SIZE,      /* not a number with a suffix */
     CONFIG_FAULT_MULTIPLE,  /* a size that is no multiple of 4 KiB */
     CONFIG_FAULT_POWER,     /* a size that is not of the power */

@@ -93,6 +93,15 @@ static enum config_fault store_choice(const struct config_property *property, co
     return CONFIG_FAULT_CHOICE;
 }
 
+static enum config_fault store_consent(const struct config_property *property, const char *text,
+                                       uint32_t *field) {
+    if (strcmp(property->choices[0], text) != 0) {
+        return CONFIG_FAULT_CHOICE;
+    }
+    *field = 1;
+    return CONFIG_FAULT_NONE;
+}
+
 static enum config_fault check_name(const struct config_property *property, const char *text) {
     size_t length = strlen(text);
 
@@ -213,6 +222,8 @@ static enum config_fault store_strings(const struct config_property *property, c
     switch ((enum config_type)property->type) {
     case CONFIG_TYPE_CHOICE:
         return store_choice(property, text, (uint32_t *)field);
+    case CONFIG_TYPE_CONSENT:
+        return store_consent(property, text, (uint32_t *)field);
     case CONFIG_TYPE_SIZE:
         return store_size(property, text, (uint64_t *)field);
     case CONFIG_TYPE_MAC:
@@ -310,6 +321,9 @@ static bool guest_breaks_rule(enum config_rule rule, uint32_t given) {
                (images & GIVEN(CONFIG_GUEST_MULTIBOOT)) == 0;
     case CONFIG_RULE_CMDLINE:
         return (given & GIVEN(CONFIG_GUEST_CMDLINE)) != 0 && images == GIVEN(CONFIG_GUEST_FIRMWARE);
+    case CONFIG_RULE_IDENTITY:
+        return (given & GIVEN(CONFIG_GUEST_IDENTITY_MEMORY)) != 0 && images != 0 &&
+               (images & (GIVEN(CONFIG_GUEST_KERNEL) | GIVEN(CONFIG_GUEST_MULTIBOOT))) == 0;
     default:
         return false;
     }

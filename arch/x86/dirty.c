@@ -6,7 +6,7 @@
 #include "core/log.h"
 
 #define PIECE (128ull << 20) /* of guest-physical space, between two looks at the host's interrupts */
-#define ABOVE (4ull << 30)   /* RAM lies below, and from here on */
+#define ABOVE (4ull << 30)   /* RAM lies below, and, most often, from here on */
 
 /* All vCPUs forget their translations before they enter the guest again, and those that are there leave it.
  */
@@ -25,14 +25,25 @@ static void found(void *context, uint64_t address, uint64_t size) {
     guest_mark_dirty(context, address, size);
 }
 
-/* Behind all that can be RAM. */
-static uint64_t top(const struct vm *vm) {
-    return ABOVE + vm->memory.size;
+/* Behind all that can be RAM: with identity-memory that is anywhere. */
+static uint64_t top(struct vm *vm) {
+    struct guest_memory *memory = &vm->memory;
+    uint64_t end = ABOVE + memory->size;
+
+    spin_lock(&memory->lock);
+    for (unsigned i = 0; i < memory->region_count; i++) {
+        const struct guest_region *region = &memory->region[i];
+        if ((region->kind == GUEST_RAM || region->kind == GUEST_ROM) && region->base + region->size > end)
+            end = region->base + region->size;
+    }
+    spin_unlock(&memory->lock);
+    return end;
 }
 
 /* Clears the dirty bits of all RAM, and notes them if `note` is set. */
 static void harvest(struct vm *vm, bool note) {
-    for (uint64_t at = 0; at < top(vm); at += PIECE) {
+    uint64_t end = top(vm);
+    for (uint64_t at = 0; at < end; at += PIECE) {
         paging_harvest(&x86_vm(vm)->nested, at, PIECE, note ? found : NULL, vm);
         arch_interrupts_poll();
     }
@@ -60,7 +71,8 @@ void arch_dirty_stop(struct vm *core) {
 
     vm->page_log = false;
     vm->nested.largest = engine->nested_largest();
-    for (uint64_t at = 0; at < top(core); at += PIECE) {
+    uint64_t end = top(core);
+    for (uint64_t at = 0; at < end; at += PIECE) {
         paging_merge(&vm->nested, at, PIECE);
         arch_interrupts_poll();
     }

@@ -77,6 +77,21 @@ static uint64_t firmware_size(const struct vm *vm) {
     return file ? file->size : 0;
 }
 
+static int memory_create(struct vm *vm) {
+    uint64_t firmware = firmware_size(vm);
+    int error = vm->service ? service_memory_create(vm)
+                : vm->config->identity_memory
+                    ? pc_identity_create(vm, load_image_end(vm))
+                    : guest_memory_create(vm, pc_backing_size(vm->config, firmware));
+
+    if (error || vm->service)
+        return error;
+    error = pc_memory_setup(vm, firmware);
+    if (error)
+        guest_memory_destroy(vm);
+    return error;
+}
+
 static int memory_changed(struct vm *vm, const struct guest_region *region, bool present) {
     int error = cpus_see(vm, region, present);
     return error ? error : guest_passthrough_memory(vm, region, present);
@@ -119,14 +134,9 @@ int arch_vm_create(struct vm *core) {
     error = bus_init(&core->bus[BUS_PORT]);
     if (error)
         goto free_bus;
-    uint64_t firmware = firmware_size(core);
-    error = core->service ? service_memory_create(core)
-                          : guest_memory_create(core, pc_backing_size(core->config, firmware));
+    error = memory_create(core);
     if (error)
         goto free_ports;
-    error = core->service ? 0 : pc_memory_setup(core, firmware);
-    if (error)
-        goto free_memory;
     error = engine->vm_create(vm);
     if (error)
         goto free_memory;

@@ -11,6 +11,7 @@ from images import linux_image, multiboot_image
 
 RUN_TIME = 240  # seconds from power-on to power-off, on a machine that others use as well
 ANYHOW = "exit code .*|crashed: .*|powered off"
+IDENTITY = 'identity-memory = "dma-unprotected";'
 COUNTER = bytes(i % 256 for i in range(8192))
 
 
@@ -39,6 +40,7 @@ def virtio(cmdline="", disk="scratch", **others):
 GROUPS = {
     "start": {
         "boot": Guest(cmdline="boot word=1  two", more='modules = "one.bin first module", "two.bin";'),
+        "boot-identity": Guest("boot.elf", cmdline="boot word=1  two identity", more='modules = "one.bin first module", "two.bin"; ' + IDENTITY),
         "boot-pvh": Guest("boot.elf", kind="pvh", cmdline="boot word=1  two", more='initrd = "one.bin";'),
     },
     "interrupts": {name: Guest() for name in ("lapic", "irq", "uart")},

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Functions of the machine that a stock Linux guest has to itself, behind an Intel VT-d unit: an NVMe disk and an Intel network card,
-# over all kinds of ends and starts of the guest; and what is refused.
+# over all kinds of ends and starts of the guest; the same without an IOMMU, with identity-memory; and what is refused.
 import re
 
 import pytest
 
 from machine import BOOT_TIME, config, guest_file, linux
-from test_iommu import unit
+from test_iommu import vtd
 from test_machine import drive, make_image, run, uplink
 
 FILES = {"vmlinuz-generic": "vmlinuz-generic", "initrd-generic.gz": "initrd-generic.gz"}
@@ -15,9 +15,9 @@ MAC = "52:54:00:00:0c:01"
 NVME, CARD = "0000:00:11.0", "0000:01:00.0"
 
 
-def guest(more=f'passthrough = "{NVME}", "{CARD}";'):
-    return config({"own": linux("own", f'entropy = "no"; vcpus = <2>; {more}', "net=10.1.0.15/24", "256M", "vmlinuz-generic",
-                                "initrd-generic.gz")})
+def guest(more=f'passthrough = "{NVME}", "{CARD}";', memory="256M", nodes=""):
+    return config({"own": linux("own", f'entropy = "no"; vcpus = <2>; {more}', "net=10.1.0.15/24", memory, "vmlinuz-generic",
+                                "initrd-generic.gz")}, more=nodes)
 
 
 def devices(tmp_path):
@@ -26,8 +26,8 @@ def devices(tmp_path):
             *drive("ssd", disk, "nvme,serial=SSD-0001,addr=0x11")]
 
 
-def boot_guest(boot, text, extra):
-    machine = boot(text, {name: guest_file(path) for name, path in FILES.items()}, memory="1536M", extra=extra)
+def boot_guest(boot, text, extra, memory="1536M"):
+    machine = boot(text, {name: guest_file(path) for name, path in FILES.items()}, memory=memory, extra=extra)
     machine.wait_ready("own")
     machine.send("\r")
     machine.prompt()
@@ -56,7 +56,7 @@ def check(machine, kept=None):
 @pytest.mark.parametrize("caching", ["off", "on"])
 def test_disk_and_card(boot, tmp_path, caching):
     """A file system and pings; the guest's own reboot, a reset, a stop and a start, each while the disk is at work."""
-    machine = boot_guest(boot, guest(), [*unit(caching), *devices(tmp_path)])
+    machine = boot_guest(boot, guest(), [*vtd(caching).options, *devices(tmp_path)])
     shown = machine.monitor("devices")
     for address in (NVME, CARD):
         assert re.search(rf"^{address} .* own  .*group", shown, re.M), shown
@@ -81,13 +81,64 @@ def test_disk_and_card(boot, tmp_path, caching):
     assert "blocked" not in machine.output()
 
 
+# The machine with 5 GiB has 2 of them below 4 GiB.
+@pytest.mark.parametrize("extra,mib,memory", [((), 256, "1536M"), ((), 2304, "5G"), (vtd().options, 256, "1536M")],
+                         ids=["no-iommu", "above-4-gib", "vtd"])
+def test_identity(boot, tmp_path, extra, mib, memory):
+    """A guest whose RAM is at the machine's own addresses: the same disk and card without an IOMMU, with a warning for each at each start;
+    and with one, which protects as always. The service VM and the log of written pages find that RAM as well."""
+    text = guest(f'identity-memory = "dma-unprotected"; passthrough = "{NVME}", "{CARD}"; disk0 {{ disk = "data"; type = "ahci"; }};', f"{mib}M",
+                 'disks { data { memory = "8M"; }; };')
+    machine = boot_guest(boot, text, [*extra, *devices(tmp_path)], memory)
+    begin, end = re.search(r"guest own: its RAM is at the machine's own addresses, 0x([0-9a-f]+) to 0x([0-9a-f]+)", machine.output()).groups()
+    assert int(end, 16) + 1 - int(begin, 16) == mib - 2 << 20 and int(begin, 16) % (2 << 20) == 0
+    assert (int(begin, 16) >= 1 << 32) == (mib > 2048)
+
+    def check_map(starts):
+        """Of RAM the guest has that piece, and below 1 MiB no more than it starts CPUs with; both CPUs are there."""
+        with machine.console("own"):
+            ram = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) : System RAM", run(machine, "cat /proc/iomem"), re.M)
+            assert run(machine, "cat /sys/devices/system/cpu/online").strip() == "0-1"
+        assert (int(begin, 16), int(end, 16)) in [(int(a, 16), int(b, 16)) for a, b in ram]
+        assert all(int(b, 16) < 0x20000 for a, b in ram if int(a, 16) != int(begin, 16)), ram
+        for address in (NVME, CARD):
+            warned = machine.output().count(f"guest own: DMA of PCI {address} is unprotected: it can read and write all of the machine's memory")
+            assert warned == (0 if extra else starts)
+
+    check_map(1)
+    kept = check(machine)
+    with machine.console("own"):
+        run(machine, "for i in $(seq 300); do [ -b /dev/sda ] && break; sleep 0.1; done")
+        run(machine, "dd if=/dev/urandom of=/tmp/data bs=1M count=8 2>/dev/null; dd if=/tmp/data of=/dev/sda bs=1M && sync")
+        run(machine, "echo 3 >/proc/sys/vm/drop_caches; cmp /dev/sda /tmp/data; rm /tmp/data")
+        run(machine, "{ (while :; do dd if=/dev/zero of=/tmp/zeroes bs=1M count=16 2>/dev/null; done) & }")
+    assert machine.monitor("writes own") == "own: counting for a second\n"
+    pages = int(machine.expect(rf"guest own: wrote (\d+) of {mib * 256} pages").group(1))
+    assert 16 * 256 <= pages < 32 * 1024, pages
+    with machine.console("own"):
+        machine.send("reboot -f\r")
+        machine.expect("GUEST-READY own uptime", BOOT_TIME)
+        machine.expect("own:/# ")
+    check(machine, kept)
+    check_map(2)
+    with machine.console("own"):
+        run(machine, "{ (while :; do dd if=/dev/nvme0n1 of=/dev/null bs=1M 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches; done) & }")
+    machine.command("reset own")
+    machine.wait_ready("own")
+    machine.send("\r")
+    machine.prompt()
+    check(machine, kept)
+    check_map(3)
+    assert "blocked" not in machine.output()
+
+
 def test_beside_the_service(boot, tmp_path):
     """The service VM is not offered what a guest has: its search for a disk by serial number does not find that one."""
     text = config({"own": linux("own", f'entropy = "no"; passthrough = "{NVME}"; disk0 {{ disk = "data"; type = "ahci"; }};', "", "256M",
                                 "vmlinuz-generic", "initrd-generic.gz")},
                   more='disks { data { device = "SSD-0002"; }; };')
     second = make_image(tmp_path / "second.img", 32)
-    machine = boot_guest(boot, text, [*unit(), *devices(tmp_path), *drive("second", second, "nvme,serial=SSD-0002,addr=0x12")])
+    machine = boot_guest(boot, text, [*vtd().options, *devices(tmp_path), *drive("second", second, "nvme,serial=SSD-0002,addr=0x12")])
     shown = machine.monitor("devices")
     assert re.search(rf"^{NVME} .* own  ", shown, re.M) and re.search(r"^0000:00:12\.0 .* service VM ", shown, re.M), shown
     with machine.console("own"):
@@ -97,10 +148,10 @@ def test_beside_the_service(boot, tmp_path):
 
 @pytest.mark.parametrize("extra,address,why", [
     ((), NVME, "no IOMMU is in use: switch it on"),
-    (unit(remap="off"), NVME, "the IOMMU does not remap its interrupts"),
-    (unit(), "0000:00:1f.2", "a function that it cannot be kept apart from is somebody else's"),
-    (unit(), "0000:00:10.0", "it is a bridge, or a part of the machine that the hypervisor needs"),
-    (unit(), "0000:00:1e.7", "this machine has no such function")], ids=["no-iommu", "no-remapping", "group", "bridge", "missing"])
+    (vtd(remap="off").options, NVME, "the IOMMU does not remap its interrupts"),
+    (vtd().options, "0000:00:1f.2", "a function that it cannot be kept apart from is somebody else's"),
+    (vtd().options, "0000:00:10.0", "it is a bridge, or a part of the machine that the hypervisor needs"),
+    (vtd().options, "0000:00:1e.7", "this machine has no such function")], ids=["no-iommu", "no-remapping", "group", "bridge", "missing"])
 def test_refused(boot, tmp_path, extra, address, why):
     machine = boot(guest(f'passthrough = "{address}";'), {name: guest_file(path) for name, path in FILES.items()}, memory="1536M",
                    extra=[*extra, *devices(tmp_path)])

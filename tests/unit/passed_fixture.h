@@ -13,6 +13,7 @@
 #include "devices/passed_function.h"
 #include "devices/pci_function.h"
 #include "drivers/iommu/iommu.h"
+#include "lib/config.h"
 
 struct cpu *test_cpu;
 uint64_t test_time = 5000000000ull;
@@ -28,6 +29,7 @@ static struct function *nvme, *old, *ahci, *bus_nic, *port;
 
 static struct {
     struct vm vm;
+    struct config_guest config;
     struct pci_function *function; /* on the guest's bus */
     bool taken;
     struct {

@@ -43,6 +43,7 @@ static void test_defaults(void **state) {
     assert_int_equal(guest->autostart, 1);
     assert_int_equal(guest->exit_port, 1);
     assert_int_equal(guest->apic_virtualization, 1);
+    assert_int_equal(guest->identity_memory, 0);
     assert_int_equal(config_devices(guest), 0);
     assert_int_equal(config->service.memory, 4 << 20);
     assert_int_equal(config_memory(config), 5 << 20);

@@ -30,6 +30,11 @@ static void expect(const char *text, const char *error) {
     }
 }
 
+#define UNPROTECTED                                                                                          \
+    "\"identity-memory\" must be \"dma-unprotected\": without an IOMMU the DMA of the guest's "              \
+    "\"passthrough\" can read and write all of the machine's memory, and to write this accepts it; else "    \
+    "leave it away"
+
 /* In a guest "g" that has a kernel and memory, on line 2. */
 static const struct row guest_rows[] = {
     {"", NULL},
@@ -62,7 +67,14 @@ static const struct row guest_rows[] = {
     {"pass;", "2:1: error: unknown property \"pass\" in guest \"g\""},
     {"passthrugh;",
      "2:1: error: unknown property \"passthrugh\" in guest \"g\"; did you mean \"passthrough\"?"},
-    {"identity-memory;", "2:1: error: \"identity-memory\" is not in this version"},
+    {"identity-memory = \"dma-unprotected\";", NULL},
+    {"identity-memory = \"dma-unprotected\"; passthrough = \"03:00.0\";", NULL},
+    {"identity-memory = \"yes\";", "2:19: error: " UNPROTECTED},
+    {"identity-memory = \"DMA-unprotected\";", "2:19: error: " UNPROTECTED},
+    {"identity-memory = \"\";", "2:19: error: " UNPROTECTED},
+    {"identity-memory = \"dma-unprotected\", \"dma-unprotected\";", "2:38: error: " UNPROTECTED},
+    {"identity-memory = <1>;", "2:20: error: " UNPROTECTED},
+    {"identity-memory;", "2:1: error: " UNPROTECTED},
     {"net0 { };", "2:1: error: net0 of guest \"g\" has no \"network\": give the name of a network"},
     {"disk7 { };", "2:1: error: disk7 of guest \"g\" has no \"disk\": give the name of a disk"},
     {"disk8 { };", "2:1: error: \"disk8\" cannot name a disk: disk0 to disk7 can"},
@@ -138,6 +150,8 @@ static const struct row ppc_rows[] = {
      "2:15: error: \"apic-virtualization\" is for x86; this config is for PowerPC"},
     {"kernel = \"k\"; cpu-model = \"nonsense\";",
      "2:15: error: \"cpu-model\" is for x86; this config is for PowerPC"},
+    {"kernel = \"k\"; identity-memory = \"dma-unprotected\";",
+     "2:15: error: \"identity-memory\" is for x86; this config is for PowerPC"},
     {"kernel = \"k\"; modules = \"m\";", "2:15: error: \"modules\" is for x86; this config is for PowerPC"},
     {"kernel = \"k\"; pvh = \"p\";", "2:15: error: \"pvh\" is for x86; this config is for PowerPC"},
     {"multiboot = \"k\"; initrd = \"i\";",
@@ -161,6 +175,11 @@ static const struct row image_rows[] = {
      "2:36: error: \"initrd\" goes with \"kernel\" or \"pvh\", not with \"firmware\""},
     {"g { firmware = \"k\"; memory = \"1M\"; cmdline = \"i\"; };",
      "2:36: error: \"cmdline\" does not go with \"firmware\""},
+    {"g { multiboot = \"k\"; memory = \"8M\"; identity-memory = \"dma-unprotected\"; };", NULL},
+    {"g { pvh = \"k\"; memory = \"8M\"; identity-memory = \"dma-unprotected\"; };",
+     "2:31: error: \"identity-memory\" goes with \"kernel\" or \"multiboot\", not with \"pvh\""},
+    {"g { firmware = \"k\"; memory = \"8M\"; identity-memory = \"dma-unprotected\"; };",
+     "2:36: error: \"identity-memory\" goes with \"kernel\" or \"multiboot\", not with \"firmware\""},
     {"g { multiboot = \"k\"; memory = \"1M\"; modules = \"a b\", \"../c d\"; };",
      "2:54: error: \"modules\" cannot name the file \"../c\": it leaves the config's folder (\"..\")"},
     {"g { multiboot = \"k\"; memory = \"1M\"; modules = \" a\"; };",

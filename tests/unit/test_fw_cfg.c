@@ -26,12 +26,11 @@ int guest_write(struct vm *which, uint64_t gpa, const void *buffer, size_t size)
     return 0;
 }
 
-uint64_t pc_ram_low(const struct vm *which) {
-    return which->config->memory < PC_RAM_LOW_MAX ? which->config->memory : PC_RAM_LOW_MAX;
-}
-
-uint64_t pc_ram_high(const struct vm *which) {
-    return which->config->memory - pc_ram_low(which);
+unsigned pc_ram(const struct vm *which, struct memory_range piece[PC_RAM_PIECES]) {
+    uint64_t memory = which->config->memory, low = memory < PC_RAM_LOW_MAX ? memory : PC_RAM_LOW_MAX;
+    piece[0] = (struct memory_range){0, low};
+    piece[1] = (struct memory_range){1ull << 32, memory - low};
+    return memory > low ? 2 : 1;
 }
 
 static int start(void **state) {

@@ -152,6 +152,45 @@ static void test_below(void **state) {
     finish();
 }
 
+/* A part apart, and the rest in one piece. */
+static void test_row(void **state) {
+    (void)state;
+    uint64_t physical = 1, contiguous;
+    start(0);
+    assert_int_equal(guest_memory_create_row(&vm, 2 * MIB, 2 * MIB, 0, 64 * MIB, &physical), -EINVAL);
+    assert_int_equal(guest_memory_create_row(&vm, 0, 2 * MIB, 0, 64 * MIB, &physical), -EINVAL);
+    assert_int_equal(guest_memory_create_row(&vm, MIB, 4 * MIB, 0, 64 * MIB, &physical), -EINVAL);
+    assert_int_equal(guest_memory_create_row(&vm, 2 * MIB, 5 * MIB, 0, 64 * MIB, &physical), -EINVAL);
+    assert_int_equal(guest_memory_create_row(&vm, 2 * MIB, 1ull << 50, 0, 64 * MIB, &physical), -ENOMEM);
+    /* There is room for the row, but for nothing beside it; for neither. */
+    assert_int_equal(guest_memory_create_row(&vm, 2 * MIB, 62 * MIB, 0, 64 * MIB, &physical), -ENOMEM);
+    assert_int_equal(guest_memory_create_row(&vm, 2 * MIB, 42 * MIB, 32 * MIB, 64 * MIB, &physical), -ENOMEM);
+    assert_null(vm.memory.block);
+    assert_int_equal(vm.memory.size, 0);
+    assert_int_equal(vm.memory.account.frames, 0);
+    assert_int_equal(statistics().free, before.free);
+    assert_int_equal(guest_memory_create_row(&vm, 4 * MIB, 24 * MIB, 13 * MIB, 34 * MIB, &physical), 0);
+    assert_int_equal(physical, 14 * MIB);
+    assert_int_equal(vm.memory.size, 24 * MIB);
+    assert_int_equal(vm.memory.account.frames, 24 * MIB);
+    for (uint64_t offset = 0; offset < 24 * MIB; offset += MIB) {
+        uint64_t at = guest_memory_backing(&vm.memory, offset, &contiguous);
+        if (offset >= 4 * MIB)
+            assert_int_equal(at, physical + offset - 4 * MIB);
+        else
+            assert_true(at < physical || at >= physical + 20 * MIB);
+        assert_int_equal(contiguous, 2 * MIB - offset % (2 * MIB));
+    }
+    /* In place at the machine's own addresses. */
+    assert_int_equal(guest_memory_place(&vm, physical, 20 * MIB, 4 * MIB, GUEST_RAM), 0);
+    for (uint64_t gpa = physical; gpa < physical + 20 * MIB; gpa += MIB) {
+        uint64_t at;
+        assert_int_equal(guest_memory_translate(&vm, gpa, &at, NULL, NULL), 0);
+        assert_int_equal(at, gpa);
+    }
+    finish();
+}
+
 static void translated(uint64_t gpa, uint64_t offset, uint64_t contiguous, enum guest_region_kind kind) {
     uint64_t p, c;
     enum guest_region_kind k;
@@ -635,7 +674,7 @@ int main(void) {
         cmocka_unit_test(test_random_map),   cmocka_unit_test(test_failed_change),
         cmocka_unit_test(test_access),       cmocka_unit_test(test_compare_exchange),
         cmocka_unit_test(test_show),         cmocka_unit_test(test_device),
-        cmocka_unit_test(test_mark_backing),
+        cmocka_unit_test(test_mark_backing), cmocka_unit_test(test_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,8 @@ static char trace[256], ended[160], crashed[160];
 static unsigned fail_at; /* which function, from 1 */
 static int create_error, domain_error, map_error;
 static size_t heap;
+static bool no_iommu;
+static unsigned warnings;
 static unsigned domains;
 static struct iommu_domain *const domain = (struct iommu_domain *)&domains;
 static void (*domain_fault)(struct iommu_domain *domain, const struct iommu_fault *fault, bool suspended);
@@ -50,8 +52,8 @@ void panic(const char *format, ...) {
     abort();
 }
 void log_line(enum log_level level, const char *format, ...) {
-    (void)level;
     (void)format;
+    warnings += level == LOG_WARNING;
 }
 void *heap_allocate(size_t size, struct memory_account *account) {
     (void)account;
@@ -117,7 +119,7 @@ void passed_function_destroy(struct passed_function *f) {
     note("-%u ", f->number);
 }
 const char *passed_function_start(struct passed_function *f, struct iommu_domain *in) {
-    assert_ptr_equal(in, domain);
+    assert_ptr_equal(in, no_iommu ? NULL : domain);
     note("start%u ", f->number);
     return fail_at == f->number + 1 ? "it does not answer" : NULL;
 }
@@ -131,6 +133,9 @@ uint64_t passed_function_rest(struct passed_function *f) {
     return 10 + f->number % 2 * 5;
 }
 
+bool iommu_present(void) {
+    return !no_iommu;
+}
 int iommu_domain_create(struct iommu_domain **out, const char *name, struct memory_account *account,
                         void (*fault)(struct iommu_domain *domain, const struct iommu_fault *fault,
                                       bool suspended)) {
@@ -197,6 +202,8 @@ static int setup(void **state) {
     trace[0] = ended[0] = crashed[0] = 0;
     fail_at = 0;
     create_error = domain_error = map_error = 0;
+    no_iommu = false;
+    warnings = 0;
     assert_int_equal(heap, 0);
     assert_int_equal(domains, 0);
     return 0;
@@ -307,11 +314,38 @@ static void test_fault(void **state) {
     passthrough_part.destroy(&vm, 0);
 }
 
+/* Without an IOMMU there is no domain; each start says so of each function. */
+static void test_unprotected(void **state) {
+    (void)state;
+    no_iommu = true;
+    domain_error = map_error = -ENODEV;
+    assert_int_equal(passthrough_part.create(&vm, 0), 0);
+    did("+0 +1 +2 ");
+    assert_int_equal(domains, 0);
+    assert_int_equal(guest_passthrough_memory(&vm, &vm.memory.region[0], false), 0);
+    assert_int_equal(guest_passthrough_memory(&vm, &vm.memory.region[0], true), 0);
+    for (unsigned run = 1; run <= 2; run++) {
+        passthrough_part.reset(&vm, 0);
+        did("start0 start1 start2 ");
+        assert_int_equal(warnings, 3 * run);
+        assert_string_equal(ended, "");
+        vm.passed->release(&vm, false);
+        did("stop0 stop1 stop2 end0 end1 end2 ");
+    }
+    fail_at = 1;
+    passthrough_part.reset(&vm, 0);
+    assert_int_equal(warnings, 6);
+    assert_string_equal(ended, "cannot be started: PCI 00:03.0: it does not answer");
+    passthrough_part.destroy(&vm, 0);
+    assert_null(vm.passed);
+    assert_int_equal(heap, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_none, setup),   cmocka_unit_test_setup(test_create, setup),
         cmocka_unit_test_setup(test_memory, setup), cmocka_unit_test_setup(test_runs, setup),
-        cmocka_unit_test_setup(test_fault, setup),
+        cmocka_unit_test_setup(test_fault, setup),  cmocka_unit_test_setup(test_unprotected, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,9 @@ static struct x86_vm machine;
 static struct x86_vcpu vcpu;
 static struct x86_vcpu_state state;
 
+/* With identity-memory: RAM at the machine's own addresses, which `ram` shows behind the first. */
+static struct memory_range identity;
+
 /* --- what the loaders stand on --- */
 
 const struct boot_file *boot_file_find(const char *name) {
@@ -52,9 +55,14 @@ int guest_load(struct vm *vm, uint64_t gpa, const void *buffer, size_t size) {
         memcpy(rom + (gpa - (PC_FIRMWARE_END - sizeof(rom))), buffer, size);
         return 0;
     }
-    if (gpa > vm->config->memory || size > vm->config->memory - gpa)
+    uint64_t at = gpa, apart = vm->config->memory - identity.size;
+    if (identity.size && gpa >= identity.base)
+        at = gpa - identity.base + apart;
+    else if (identity.size && (gpa > apart || size > apart - gpa))
         return -EFAULT;
-    memcpy(ram + gpa, buffer, size);
+    if (at > vm->config->memory || size > vm->config->memory - at)
+        return -EFAULT;
+    memcpy(ram + at, buffer, size);
     return 0;
 }
 
@@ -66,7 +74,16 @@ int boot_file_load(const struct boot_file *file, uint64_t offset, struct vm *vm,
 }
 
 uint64_t pc_ram_low(const struct vm *vm) {
-    return vm->config->memory;
+    return identity.size ? MEGABYTE : vm->config->memory;
+}
+
+struct memory_range pc_ram_free(const struct vm *vm) {
+    return identity.size ? identity : (struct memory_range){MEGABYTE, vm->config->memory - MEGABYTE};
+}
+
+bool pc_ram_bound(const struct vm *vm, uint64_t base, uint64_t end) {
+    uint64_t top = vm->config->memory - identity.size;
+    return (base <= end && end <= EBDA) || (base >= MEGABYTE && base <= end && end <= top);
 }
 
 unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]) {
@@ -101,6 +118,7 @@ static int setup(void **unused) {
     memset(&state, 0, sizeof(state));
     memset(&config, 0, sizeof(config));
     memset(&machine, 0, sizeof(machine));
+    identity = (struct memory_range){0};
     config = (struct config_guest){.name = "test", .image = "image", .cmdline = "one two", .memory = MEMORY};
     machine.core.config = &config;
     machine.core.vcpu_count = 1;
@@ -233,6 +251,91 @@ static void linux_refused(void **unused) {
     refused(CONFIG_IMAGE_KERNEL, -EINVAL, "\"image\" is too short for a Linux kernel (600 bytes)");
 }
 
+/* The tables map an address to itself. */
+static bool maps(uint64_t address) {
+    uint64_t pml4e = quad(state.system.cr3 + 8 * (address >> 39));
+    uint64_t pdpte = pml4e & 1 ? quad((pml4e & ~0xfffull) + 8 * (address >> 30 & 511)) : 0;
+    uint64_t pde = pdpte & 1 ? quad((pdpte & ~0xfffull) + 8 * (address >> 21 & 511)) : 0;
+    return (pde & 0x81) == 0x81 && (pde & ~0x1fffffull) == (address & ~0x1fffffull);
+}
+
+static void linux_moved(void **unused) {
+    (void)unused;
+    build_small_linux();
+    config.initrd = "one";
+    identity = (struct memory_range){0x9aa00000, 14u << 20};
+    put32(&kernel, 0x230, 0x400000);
+    assert_int_equal(load(CONFIG_IMAGE_KERNEL), 0);
+    is_entered(0x9ac00200, true); /* the next multiple of what it is aligned to */
+    uint64_t params = state.registers.gpr[X86_RSI];
+    uint64_t shift = identity.base - (2u << 20); /* from the test's RAM to the guest's addresses */
+    assert_memory_equal(ram + 0x9ac00000 - shift, kernel.bytes + 1024, 4096);
+    assert_int_equal(word(params + 0x1e0), 0);
+    /* The initrd is where it would be without, above 2 GiB: the kernel does not take it there. */
+    setup(NULL);
+    config.initrd = "one";
+    identity = (struct memory_range){0x9aa00000, 14u << 20};
+    put32(&kernel, 0x22c, 0x7fffffff);
+    put16(&kernel, 0x236, 1);
+    refused(CONFIG_IMAGE_KERNEL, -ENOMEM, "\"one\" (5000 bytes) does not fit beside the kernel in 16 MiB");
+    put16(&kernel, 0x236, 3);
+    assert_int_equal(load(CONFIG_IMAGE_KERNEL), 0);
+    params = state.registers.gpr[X86_RSI];
+    assert_int_equal(word(params + 0x218), (0x9aa00000 + (14u << 20) - 5000) & ~0xfffu);
+    assert_memory_equal(ram + word(params + 0x218) - shift, contents[0], 5000);
+    /* Behind what it prefers it stays where that is. */
+    setup(NULL);
+    identity = (struct memory_range){0x200000, 14u << 20};
+    put64(&kernel, 0x258, 0x600000);
+    assert_int_equal(load(CONFIG_IMAGE_KERNEL), 0);
+    is_entered(0x600200, true);
+}
+
+static void linux_high(void **unused) {
+    (void)unused;
+    const uint64_t base = 0x37fe00000; /* the kernel crosses from one GiB to the next */
+    build_small_linux();
+    put16(&kernel, 0x236, 3);
+    config.initrd = "one";
+    identity = (struct memory_range){base, 14u << 20};
+    put32(&kernel, 0x230, 0x200000);
+    assert_int_equal(load(CONFIG_IMAGE_KERNEL), 0);
+    assert_true(state.registers.rip == base + 0x200 && state.system.efer == (EFER_LME | EFER_LMA));
+    assert_true(maps(0) && maps(0x37fff) && maps(0xfee00000) && maps(base) && maps(base + 0x300000));
+    assert_true(maps(0x3bfffffff) && !maps(0x3c0000000) && !maps(0x100000000) && !maps(0x40000000));
+    uint64_t params = state.registers.gpr[X86_RSI], place = (base + (14u << 20) - 5000) & ~0xfffull;
+    assert_int_equal(word(params + 0x218), (uint32_t)place);
+    assert_int_equal(word(params + 0xc0), place >> 32);
+    assert_int_equal(word(params + 0xc4), 0);
+    assert_memory_equal(ram + (2u << 20) + (place - base), contents[0], 5000);
+    setup(NULL);
+    identity = (struct memory_range){base, 14u << 20};
+    put16(&kernel, 0x236, 1);
+    refused(CONFIG_IMAGE_KERNEL, -EINVAL,
+            "\"image\" cannot be moved to 0x37fe00000, where the guest's identity-memory is");
+    put16(&kernel, 0x236, 3);
+    put32(&kernel, 0x260, (1u << 30) + 1);
+    assert_int_equal(load(CONFIG_IMAGE_KERNEL), -EINVAL);
+}
+
+static void linux_not_moved(void **unused) {
+    (void)unused;
+    static const char *const why =
+        "\"image\" cannot be moved to 0x40000000, where the guest's identity-memory is";
+    build_small_linux();
+    identity = (struct memory_range){0x40000000, 14u << 20};
+    kernel.bytes[0x234] = 0;
+    refused(CONFIG_IMAGE_KERNEL, -EINVAL, why);
+    kernel.bytes[0x234] = 1;
+    put16(&kernel, 0x236, 0);
+    refused(CONFIG_IMAGE_KERNEL, -EINVAL, why);
+    put16(&kernel, 0x236, 1);
+    put32(&kernel, 0x260, (14u << 20) + 1);
+    refused(CONFIG_IMAGE_KERNEL, -ENOMEM, "\"image\" needs at least 17 MiB of memory; the guest has 16 MiB");
+    put32(&kernel, 0x260, 14u << 20);
+    assert_int_equal(load(CONFIG_IMAGE_KERNEL), 0);
+}
+
 /* --- multiboot --- */
 
 static void build_multiboot(void) {
@@ -355,6 +458,44 @@ static void multiboot_refused(void **unused) {
             "\"image\" needs memory from 0x100000 to 0x1001ff; not all of that is RAM with 1 MiB");
 }
 
+/* The image where it has to be, the modules at the machine's own addresses. */
+static void multiboot_identity(void **unused) {
+    (void)unused;
+    build_multiboot();
+    config.image_kind = CONFIG_IMAGE_MULTIBOOT;
+    files[0].size = kernel.size;
+    assert_int_equal(load_image_end(&machine.core), 0x201000);
+    identity = (struct memory_range){0x50000000, 12u << 20};
+    config.module_count = 2;
+    config.modules[0] = "two with words";
+    config.modules[1] = "one";
+    assert_int_equal(load(CONFIG_IMAGE_MULTIBOOT), 0);
+    is_entered(0x100010, false);
+    assert_int_equal(word(0x200000), 0x77777777);
+    uint32_t list = word(state.registers.gpr[X86_RBX] + 24);
+    assert_int_equal(word(list), 0x50000000);
+    assert_int_equal(word(list + 16), 0x50003000);
+    assert_memory_equal(ram + (4u << 20), contents[1], 9000);
+    assert_memory_equal(ram + (4u << 20) + 0x3000, contents[0], 5000);
+    setup(NULL);
+    identity = (struct memory_range){0x140000000, 12u << 20};
+    assert_int_equal(load(CONFIG_IMAGE_MULTIBOOT), 0);
+    setup(NULL);
+    identity = (struct memory_range){0x140000000, 12u << 20};
+    config.module_count = 1;
+    config.modules[0] = "one";
+    refused(CONFIG_IMAGE_MULTIBOOT, -ENOMEM,
+            "modules lie below 4 GiB, where there was no room for the guest's identity-memory");
+    /* Of others it does not matter where they end, or they say it when they are loaded. */
+    config.image_kind = CONFIG_IMAGE_KERNEL;
+    assert_int_equal(load_image_end(&machine.core), 0);
+    config.image_kind = CONFIG_IMAGE_MULTIBOOT;
+    kernel.bytes[0] = 0;
+    assert_int_equal(load_image_end(&machine.core), 0);
+    config.image = "three";
+    assert_int_equal(load_image_end(&machine.core), 0);
+}
+
 /* --- PVH and firmware --- */
 
 static void pvh(void **unused) {
@@ -422,9 +563,13 @@ int main(void) {
         cmocka_unit_test_setup(linux_64bit, setup),
         cmocka_unit_test_setup(linux_32bit, setup),
         cmocka_unit_test_setup(linux_refused, setup),
+        cmocka_unit_test_setup(linux_moved, setup),
+        cmocka_unit_test_setup(linux_high, setup),
+        cmocka_unit_test_setup(linux_not_moved, setup),
         cmocka_unit_test_setup(multiboot, setup),
         cmocka_unit_test_setup(multiboot_limits, setup),
         cmocka_unit_test_setup(multiboot_refused, setup),
+        cmocka_unit_test_setup(multiboot_identity, setup),
         cmocka_unit_test_setup(pvh, setup),
         cmocka_unit_test_setup(firmware, setup),
         cmocka_unit_test_setup(kinds, setup),

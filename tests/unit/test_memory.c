@@ -233,6 +233,95 @@ static void test_below(void **state) {
     }
 }
 
+/* Frames in a row: the lowest ones that there are, cut out of larger ones or put together of several. */
+static void test_row(void **state) {
+    (void)state;
+    const struct memory_range ranges[] = {{2 * MIB, 62 * MIB}, {1024 * MIB, 4096 * MIB}};
+    struct memory_account account = {0};
+    start(64 * MIB, 0x33, ranges, 2);
+    struct memory_statistics before = statistics();
+    /* 2 to 4 MiB holds the records. */
+    assert_int_equal(frame_allocate_row(3, 0, 64 * MIB, &account), 4 * MIB);
+    assert_int_equal(account.frames, 6 * MIB);
+    assert_int_equal(before.free - statistics().free, 6 * MIB);
+    assert_int_equal(arena.scrubs, 0);
+    assert_int_equal(frame_allocate_row(1, 9 * MIB, 64 * MIB, &account), 10 * MIB);
+    assert_int_equal(frame_allocate_row(1, 12 * MIB + 1, 64 * MIB, &account), 14 * MIB);
+    /* What is too large for the first gap lies behind it; a limit that cuts through a frame excludes it. */
+    assert_int_equal(frame_allocate_row(2, 0, 64 * MIB, &account), 16 * MIB);
+    assert_int_equal(frame_allocate_row(23, 0, 64 * MIB, NULL), 0);
+    assert_int_equal(frame_allocate_row(22, 0, 64 * MIB - 1, NULL), 0);
+    assert_int_equal(frame_allocate_row(22, 20 * MIB + 1, 64 * MIB, NULL), 0);
+    assert_int_equal(frame_allocate_row(1, 0, 64 * MIB, &account), 12 * MIB);
+    assert_int_equal(frame_allocate_row(22, 0, 64 * MIB, &account), 20 * MIB);
+    assert_int_equal(frame_allocate_row(1, 0, 1024 * MIB, &account), 0);
+    /* Across whole frames of 1 GiB, and not across what is no memory. */
+    assert_int_equal(frame_allocate_row(1024 + 3, 0, UINT64_MAX, &account), 1024 * MIB);
+    assert_int_equal(statistics().largest, 1024 * MIB);
+    assert_int_equal(frame_allocate_row(1021, 0, 5120 * MIB, &account), 3078 * MIB);
+    assert_int_equal(statistics().free, 0);
+    /* Each comes back by itself, and the large ones are whole again. */
+    for (uint64_t i = 0; i < 30; i++)
+        frame_free((4 + 2 * (i * 7 % 30)) * MIB, 21, &account);
+    for (uint64_t i = 0; i < 2048; i++)
+        frame_free((1024 + 2 * (i * 5 % 2048)) * MIB, 21, &account);
+    assert_int_equal(account.frames, 0);
+    assert_int_equal(statistics().free, before.free);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_not_equal(frame_allocate(30, NULL), 0);
+    arena_close();
+    /* A block that is given out in pages, or is the heap's, is in no row. */
+    start(64 * MIB, 0, &plain, 1);
+    uint64_t page = frame_allocate(12, NULL);
+    uint64_t row = frame_allocate_row(4, 0, 64 * MIB, NULL);
+    assert_true(row != 0 && (page < row || page >= row + 8 * MIB));
+    arena_close();
+    for (volatile unsigned i = 0; i < 2; i++) {
+        start(64 * MIB, 0, &plain, 1);
+        assert_panic(frame_allocate_row(i, 0, i == 0 ? 64 * MIB : MIB, NULL));
+        arena_close();
+    }
+}
+
+/* Rows and single frames mixed, against a list of what is free. */
+static void test_random_rows(void **state) {
+    (void)state;
+    static uint8_t owner[32]; /* of each 2 MiB; 0: nobody */
+    start(64 * MIB, 0, &plain, 1);
+    struct memory_statistics before = statistics();
+    memset(owner, 0, sizeof(owner));
+    owner[0] = owner[1] = 255; /* pages, and the records */
+    for (unsigned step = 0; step < 4000; step++) {
+        unsigned count = 1 + (unsigned)(test_random() % 6), from = (unsigned)(test_random() % 32), first = 32;
+        if (test_random() % 2) {
+            for (unsigned i = from; i + count <= 32 && first == 32; i++) {
+                unsigned row = 0;
+                while (row < count && !owner[i + row])
+                    row++;
+                first = row == count ? i : 32;
+            }
+            uint64_t at = frame_allocate_row(count, from * 2 * MIB, 64 * MIB, NULL);
+            assert_int_equal(at, first == 32 ? 0 : first * 2 * MIB);
+            for (unsigned i = 0; i < count && first != 32; i++)
+                owner[first + i] = 1;
+        } else if (test_random() % 2) {
+            uint64_t at = frame_allocate(21, NULL);
+            assert_int_equal(owner[at / (2 * MIB)], at ? 0 : 255);
+            if (at)
+                owner[at / (2 * MIB)] = 1;
+        } else if (owner[from] == 1) {
+            frame_free(from * 2 * MIB, 21, NULL);
+            owner[from] = 0;
+        }
+    }
+    for (unsigned i = 0; i < 32; i++)
+        if (owner[i] == 1)
+            frame_free(i * 2 * MIB, 21, NULL);
+    assert_int_equal(statistics().free, before.free);
+    assert_int_equal(statistics().largest, before.largest);
+    arena_close();
+}
+
 /* A long random life; each frame carries its own mark. */
 static void test_random_frames(void **state) {
     (void)state;
@@ -475,13 +564,22 @@ static void test_object_bugs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start),          cmocka_unit_test(test_bad_ranges),
-        cmocka_unit_test(test_odd_ranges),     cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_clean),          cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_below),          cmocka_unit_test(test_random_frames),
-        cmocka_unit_test(test_frame_bugs),     cmocka_unit_test(test_heap_pages),
-        cmocka_unit_test(test_heap_exhausted), cmocka_unit_test(test_fixed_heap),
-        cmocka_unit_test(test_objects),        cmocka_unit_test(test_object_bugs),
+        cmocka_unit_test(test_start),
+        cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_odd_ranges),
+        cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_below),
+        cmocka_unit_test(test_random_frames),
+        cmocka_unit_test(test_row),
+        cmocka_unit_test(test_random_rows),
+        cmocka_unit_test(test_frame_bugs),
+        cmocka_unit_test(test_heap_pages),
+        cmocka_unit_test(test_heap_exhausted),
+        cmocka_unit_test(test_fixed_heap),
+        cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_object_bugs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ static int setup(void **state) {
     (void)state;
     memset(&world, 0, sizeof(world));
     snprintf(world.vm.name, sizeof(world.vm.name), "web");
+    world.vm.config = &world.config;
     assert_int_equal(bus_init(&world.vm.bus[BUS_MEMORY]), 0);
     world.vm.memory.region[0] = (struct guest_region){.base = 0, .size = 0x10000000};
     world.vm.memory.region_count = 1;
@@ -544,13 +545,71 @@ static void test_last(void **state) {
     assert_non_null(passed_function_start(f, domain));
 }
 
+/* A guest with identity-memory, on a machine without an IOMMU: no domain, and the machine's own messages. */
+static void test_unprotected(void **state) {
+    (void)state;
+    world.config.identity_memory = 1;
+    /* Where there is an IOMMU all is as without. */
+    world.covers = false;
+    refused(NVME, "no IOMMU translates its DMA");
+    world.iommu = world.remaps = false;
+    refused("00:04.0", "it cannot be reset by itself");
+    refused("00:06.0", "displays cannot be passed through");
+    create(NVME);
+    test_time += TENTH;
+    put(nvme, EXP + 8, 2, 0x2810);
+    assert_null(passed_function_start(f, NULL));
+    assert_non_null(passed_function_start(f, NULL)); /* it runs */
+    set(PCI_BAR, 4, 0xd0000000);
+    set(PCI_COMMAND, 2, 6);
+    assert_int_equal(command(nvme), 0x406);
+    set(MSIX + 2, 2, 0x8000);
+    vector_set(0, 0xfee00000, 0x31, false);
+    vector_set(3, 0xfee00000, 0x32, false);
+    const uint32_t *entry = world.registers[0];
+    assert_true(entry[0] == 0xfee01000 && entry[1] == 0 && entry[2] == 0x40 && entry[3] == 0);
+    assert_true(entry[12] == 0xfee01000 && entry[14] == 0x41 && entry[15] == 0);
+    poke(0xd000200c, 4, 1);
+    poke(0xd000200c, 4, 0);
+    assert_int_equal(world.messages, 2); /* the same again */
+    host_message(1);
+    assert_true(world.sent_count == 1 && world.sent[0].address == 0xfee00000 && world.sent[0].data == 0x32);
+    machine.writes = 0;
+    passed_function_stop(f, false);
+    assert_int_equal(command(nvme), 0x402);
+    set(PCI_COMMAND, 2, 6);
+    assert_int_equal(command(nvme), 0x402);
+    passed_function_end(f, false);
+    assert_int_equal(command(nvme), 0x400);
+    assert_int_equal(machine.write[machine.writes - 1].offset, EXP + 8);
+    host_message(1);
+    assert_int_equal(world.sent_count, 1);
+    set(PCI_COMMAND, 2, 6);
+    assert_int_equal(command(nvme), 0x400);
+    /* The next run has the same messages; at the machine's end there is no reset. */
+    test_time += TENTH;
+    put(nvme, EXP + 8, 2, 0x2810);
+    assert_null(passed_function_start(f, NULL));
+    set(PCI_BAR, 4, 0xd0000000);
+    set(PCI_COMMAND, 2, 6);
+    set(MSIX + 2, 2, 0x8000);
+    vector_set(0, 0xfee00000, 0x33, false);
+    assert_true(world.messages == 2 && entry[2] == 0x40);
+    machine.writes = 0;
+    passed_function_stop(f, true);
+    passed_function_end(f, true);
+    for (unsigned i = 0; i < machine.writes; i++)
+        assert_true(machine.write[i].offset != EXP + 8);
+    assert_int_equal(command(nvme), 0x400);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_refusals), TEST(test_company),   TEST(test_config), TEST(test_bad_lists),
         TEST(test_bars),     TEST(test_trapped),   TEST(test_msix),   TEST(test_msi),
-        TEST(test_dma),      TEST(test_bus_reset), TEST(test_last),
+        TEST(test_dma),      TEST(test_bus_reset), TEST(test_last),   TEST(test_unprotected),
     };
     return cmocka_run_group_tests(tests, find_machine, NULL);
 }

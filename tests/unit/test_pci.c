@@ -20,9 +20,9 @@ uint64_t pc_ram_low(const struct vm *which) {
     return which->config->memory;
 }
 
-uint64_t pc_ram_high(const struct vm *which) {
-    (void)which;
-    return 0;
+unsigned pc_ram(const struct vm *which, struct memory_range piece[PC_RAM_PIECES]) {
+    piece[0] = (struct memory_range){0, which->config->memory};
+    return 1;
 }
 
 int pc_memory_shadow(struct vm *which, uint64_t base, uint64_t size, bool reads, bool writes, bool was_rom) {

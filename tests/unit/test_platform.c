@@ -153,6 +153,9 @@ static void test_round_trip(void **state) {
     vm.passed = &passed;
     assert_int_equal(platform_save(&vm, buffer, sizeof(buffer)), -ENOTSUP);
     vm.passed = NULL;
+    vm.memory.bound = true; /* identity-memory */
+    assert_int_equal(platform_save(&vm, buffer, sizeof(buffer)), -ENOTSUP);
+    vm.memory.bound = false;
     assert_int_equal(platform_save(&vm, buffer, sizeof(buffer)), sizeof(buffer));
     values(50);
     assert_int_equal(platform_load(&vm, buffer, sizeof(buffer), why), 0);

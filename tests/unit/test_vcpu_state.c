@@ -78,6 +78,10 @@ uint64_t frame_allocate_below(unsigned shift, uint64_t limit, struct memory_acco
     (void)account;
     return 0;
 }
+uint64_t frame_allocate_row(uint64_t count, uint64_t from, uint64_t limit, struct memory_account *account) {
+    (void)count, (void)from, (void)limit, (void)account;
+    return 0;
+}
 void frame_free(uint64_t physical, unsigned shift, struct memory_account *account) {
     (void)shift;
     (void)account;

@@ -159,12 +159,26 @@ static void test_refused(void **state) {
     assert_true(calls.merges != 0); /* what was split is put together again */
 }
 
+/* With identity-memory RAM may be far above; registers do not count. */
+static void test_far_memory(void **state) {
+    (void)state;
+    vm.core.memory.region_count = 3;
+    vm.core.memory.region[0] = (struct guest_region){.base = 0, .size = 2 * MIB, .kind = GUEST_RAM};
+    vm.core.memory.region[1] =
+        (struct guest_region){.base = 9000 * MIB, .size = 298 * MIB, .kind = GUEST_RAM};
+    vm.core.memory.region[2] =
+        (struct guest_region){.base = 100000 * MIB, .size = MIB, .kind = GUEST_SHOWN_DEVICE};
+    assert_int_equal(arch_dirty_start(&vm.core), 0);
+    assert_in_range(calls.top, 9298 * MIB, 9298 * MIB + 128 * MIB);
+    arch_dirty_stop(&vm.core);
+    assert_in_range(calls.top, 9298 * MIB, 9298 * MIB + 128 * MIB);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_by_dirty_bits, setup),
-        cmocka_unit_test_setup(test_by_log, setup),
-        cmocka_unit_test_setup(test_settle, setup),
-        cmocka_unit_test_setup(test_refused, setup),
+        cmocka_unit_test_setup(test_by_dirty_bits, setup), cmocka_unit_test_setup(test_by_log, setup),
+        cmocka_unit_test_setup(test_settle, setup),        cmocka_unit_test_setup(test_refused, setup),
+        cmocka_unit_test_setup(test_far_memory, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

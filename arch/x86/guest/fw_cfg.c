@@ -238,11 +238,10 @@ static const struct bus_ops fw_cfg_ops = {.read = fw_cfg_read, .write = fw_cfg_w
 
 /* Firmware wants to know where RAM is; it reserves what it uses itself. */
 static void fill_e820(struct fw_cfg *f) {
-    uint64_t high = pc_ram_high(f->vm);
-    f->e820_count = 0;
-    f->e820[f->e820_count++] = (struct pc_e820_entry){0, pc_ram_low(f->vm), 1};
-    if (high)
-        f->e820[f->e820_count++] = (struct pc_e820_entry){0x100000000ull, high, 1};
+    struct memory_range ram[PC_RAM_PIECES];
+    f->e820_count = pc_ram(f->vm, ram);
+    for (unsigned i = 0; i < f->e820_count; i++)
+        f->e820[i] = (struct pc_e820_entry){ram[i].base, ram[i].size, PC_E820_RAM};
 }
 
 static void fill_loader(struct fw_cfg *f) {

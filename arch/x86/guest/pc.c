@@ -41,17 +41,51 @@ const struct platform pc_platform = {
 #define ROM_ALIAS_SIZE  0x20000ull /* of the ROM's end is shown below 1 MiB too */
 #define EBDA            0x9fc00ull
 #define FOUR_GIB        0x100000000ull
+#define IDENTITY_LOW    0x20000ull /* what Linux needs below 1 MiB, for the start of other CPUs */
 
 static uint64_t round_up(uint64_t value, uint64_t unit) {
     return (value + unit - 1) & ~(unit - 1);
 }
 
+static const struct pc *pc_of(const struct vm *vm) {
+    return &container_of(vm, const struct x86_vm, core)->pc;
+}
+
 uint64_t pc_ram_low(const struct vm *vm) {
+    if (pc_of(vm)->identity.size)
+        return LEGACY_END;
     return vm->config->memory < PC_RAM_LOW_MAX ? vm->config->memory : PC_RAM_LOW_MAX;
 }
 
 uint64_t pc_ram_high(const struct vm *vm) {
-    return vm->config->memory - pc_ram_low(vm);
+    return pc_of(vm)->identity.size ? 0 : vm->config->memory - pc_ram_low(vm);
+}
+
+unsigned pc_ram(const struct vm *vm, struct memory_range piece[PC_RAM_PIECES]) {
+    const struct pc *pc = pc_of(vm);
+    uint64_t high = pc_ram_high(vm);
+
+    piece[0] = (struct memory_range){0, pc->identity.size ? IDENTITY_LOW : pc_ram_low(vm)};
+    piece[1] = pc->identity.size ? pc->identity : (struct memory_range){FOUR_GIB, high};
+    return piece[1].size ? 2 : 1;
+}
+
+struct memory_range pc_ram_free(const struct vm *vm) {
+    const struct pc *pc = pc_of(vm);
+    uint64_t low = pc_ram_low(vm);
+
+    return pc->identity.size ? pc->identity : (struct memory_range){LEGACY_END, low - LEGACY_END};
+}
+
+bool pc_ram_bound(const struct vm *vm, uint64_t base, uint64_t end) {
+    uint64_t apart = pc_of(vm)->apart, high = pc_ram_high(vm);
+    const struct memory_range piece[] = {
+        {0, EBDA}, {LEGACY_END, (apart ? apart : pc_ram_low(vm)) - LEGACY_END}, {FOUR_GIB, high}};
+
+    for (unsigned i = 0; i < array_count(piece); i++)
+        if (base >= piece[i].base && base <= end && end - piece[i].base <= piece[i].size)
+            return true;
+    return false;
 }
 
 uint64_t pc_backing_size(const struct config_guest *config, uint64_t firmware_size) {
@@ -64,7 +98,8 @@ static uint64_t rom_offset(struct vm *vm, uint64_t distance) {
 }
 
 int pc_memory_setup(struct vm *vm, uint64_t firmware_size) {
-    uint64_t low = pc_ram_low(vm), high = pc_ram_high(vm);
+    const struct pc *pc = pc_of(vm);
+    uint64_t low = pc->apart ? pc->apart : pc_ram_low(vm), high = pc_ram_high(vm);
     if (firmware_size > CONFIG_MAX_FIRMWARE)
         return -EINVAL;
     uint64_t rom = round_up(firmware_size, PAGE_SIZE);
@@ -75,6 +110,8 @@ int pc_memory_setup(struct vm *vm, uint64_t firmware_size) {
         error = guest_memory_place(vm, above, low - above, above, GUEST_RAM);
     if (!error && high)
         error = guest_memory_place(vm, FOUR_GIB, high, low, GUEST_RAM);
+    if (!error && pc->identity.size)
+        error = guest_memory_place(vm, pc->identity.base, pc->identity.size, pc->apart, GUEST_RAM);
     if (!error && rom)
         error = guest_memory_place(vm, PC_FIRMWARE_END - rom, rom, rom_offset(vm, rom), GUEST_ROM);
     return error;
@@ -131,7 +168,23 @@ int pc_memory_smram(struct vm *vm, bool open) {
     return error;
 }
 
+/* Of what is not at the machine's own addresses the guest gets no more than it must have as RAM. */
+static unsigned identity_e820(const struct pc *pc, struct pc_e820_entry entries[PC_E820_MAX]) {
+    const struct pc_e820_entry block = {pc->identity.base, pc->identity.size, PC_E820_RAM};
+    const struct pc_e820_entry ecam = {PC_ECAM_BASE, PC_ECAM_SIZE, PC_E820_RESERVED};
+    bool below = block.base < ecam.base;
+
+    entries[0] = (struct pc_e820_entry){0, IDENTITY_LOW, PC_E820_RAM};
+    entries[1] = (struct pc_e820_entry){IDENTITY_LOW, LEGACY_HOLE - IDENTITY_LOW, PC_E820_RESERVED};
+    entries[2] = (struct pc_e820_entry){PC_ACPI_BASE, pc->apart - PC_ACPI_BASE, PC_E820_RESERVED};
+    entries[3] = below ? block : ecam;
+    entries[4] = below ? ecam : block;
+    return 5;
+}
+
 unsigned pc_e820(const struct vm *vm, struct pc_e820_entry entries[PC_E820_MAX]) {
+    if (pc_of(vm)->identity.size)
+        return identity_e820(pc_of(vm), entries);
     uint64_t low = pc_ram_low(vm), high = pc_ram_high(vm);
     unsigned count = 0;
     entries[count++] = (struct pc_e820_entry){0, EBDA, PC_E820_RAM};

@@ -50,6 +50,8 @@ struct pc {
         struct spinlock lock; /* held while a line is driven */
         uint32_t up;          /* bit n: place n holds its line up */
     } mmio;
+    struct memory_range identity; /* RAM at the machine's own addresses; of no size: the guest has none */
+    uint64_t apart;         /* bytes of other RAM that it has then, from 0 on, a multiple of 2 MiB; else 0 */
     uint64_t firmware_size; /* bytes of ROM that end at 4 GiB, a multiple of 4 KiB; 0: the guest has none */
 };
 
@@ -78,10 +80,18 @@ int pc_msi(struct vm *vm, uint64_t address, uint32_t data);
  * Guest memory. The backing holds RAM below 4 GiB, then RAM above, then (from a multiple of 2 MiB) the ROM.
  * RAM starts at 0 with a hole at 0xA0000-0xBFFFF. A guest without firmware has RAM at 0xC0000-0xFFFFF too;
  * one with firmware sees there what the host bridge's PAM registers say: RAM, or the last 128 KiB of the ROM.
+ *
+ * With identity-memory there is RAM from 0 on only as far as a PC and a multiboot image need it: nothing of
+ * that is at the machine's own addresses, so that a guest must not give it to a device, and is told that it
+ * is reserved. All the rest is one piece at the machine's addresses, below PC_RAM_LOW_MAX or above 4 GiB. The
+ * backing holds it behind the first.
  */
 /* Bytes of backing that a guest needs; `firmware_size` is its image's, at most CONFIG_MAX_FIRMWARE; 0: none.
  */
 uint64_t pc_backing_size(const struct config_guest *config, uint64_t firmware_size);
+/* guest_memory_create() for a guest with identity-memory, whose image, if it is bound to its addresses, ends
+ * at `image_end`. 0, or a negative errno after a line in the log. */
+int pc_identity_create(struct vm *vm, uint64_t image_end);
 /* Places RAM and ROM after guest_memory_create() and before the platform is created; the image then goes to
  * 4 GiB - its size with guest_load(), at each reset. 0, or what guest_memory_place() says; -EINVAL: the image
  * is too large. */
@@ -93,9 +103,17 @@ int pc_memory_shadow(struct vm *vm, uint64_t base, uint64_t size, bool reads_ram
 /* For SMRAM: RAM at 0xA0000-0xBFFFF, or nothing. */
 int pc_memory_smram(struct vm *vm, bool open);
 
-/* Bytes of RAM below and above 4 GiB. */
+/* Bytes of RAM from 0 and from 4 GiB on, without identity-memory. */
 uint64_t pc_ram_low(const struct vm *vm);
 uint64_t pc_ram_high(const struct vm *vm);
+/* All RAM that is not reserved, but for the holes of a PC below 1 MiB. Returns the number of pieces. */
+#define PC_RAM_PIECES 2
+unsigned pc_ram(const struct vm *vm, struct memory_range piece[PC_RAM_PIECES]);
+/* The piece of RAM above 1 MiB for what a loader may put anywhere; it may be empty. Below 4 GiB, but for
+ * identity-memory. */
+struct memory_range pc_ram_free(const struct vm *vm);
+/* Whether an image that is bound to its addresses may have [base, end). */
+bool pc_ram_bound(const struct vm *vm, uint64_t base, uint64_t end);
 
 /* The memory map as BIOS function E820 gives it; also used by the Linux loader and fw_cfg. */
 struct pc_e820_entry {

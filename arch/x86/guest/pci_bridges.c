@@ -8,6 +8,7 @@
 #include "arch/x86/guest/pm.h"
 #include "arch/x86/vm.h"
 #include "core/log.h"
+#include "lib/config.h"
 
 /* Host bridge */
 #define PCIEXBAR        0x60
@@ -159,8 +160,12 @@ static void bridge_defaults(struct pci_host *host, struct pci_function *f) {
     }
     f->config[SMRAM] = 0x02;
     f->config[ESMRAMC] = 0x38;
-    uint64_t low = pc_ram_low(host->vm), all = low + pc_ram_high(host->vm);
-    pci_config_set16(f, TOM, (uint16_t)(all >> 26)); /* in 64 MiB */
+    struct memory_range ram[PC_RAM_PIECES];
+    uint64_t low = pc_ram_low(host->vm); /* the end of RAM below 4 GiB */
+    for (unsigned i = 0, count = pc_ram(host->vm, ram); i < count; i++)
+        if (ram[i].base < PC_RAM_LOW_MAX && ram[i].base + ram[i].size > low)
+            low = ram[i].base + ram[i].size;
+    pci_config_set16(f, TOM, (uint16_t)(host->vm->config->memory >> 26)); /* in 64 MiB */
     pci_config_set16(f, TOLUD, (uint16_t)(low >> 20 << 4));
 }
 

@@ -35,6 +35,9 @@
 #define LOADER_UNDEFINED       0xffu
 #define VIDEO_NORMAL           0xffffu
 
+#define FOUR_GIB               0x100000000ull
+#define LOWEST                 0x100000ull /* RAM begins there, without identity-memory */
+
 static void put16(uint8_t *at, uint16_t value) {
     memcpy(at, &value, sizeof(value));
 }
@@ -45,14 +48,58 @@ static void put64(uint8_t *at, uint64_t value) {
     memcpy(at, &value, sizeof(value));
 }
 
-/* The kernel's place: where it prefers. A relocatable kernel moves up by itself, never below that address (it
- * unpacks itself at CONFIG_PHYSICAL_START at the least), so that nothing is won by loading it lower. 0: does
- * not fit. */
-static uint64_t place_kernel(const struct vm *vm, const struct image_linux *image) {
-    uint64_t end = pc_ram_low(vm);
-    uint64_t need = image->init_size > image->kernel_size ? image->init_size : image->kernel_size;
+static uint64_t needs(const struct image_linux *image) {
+    return image->init_size > image->kernel_size ? image->init_size : image->kernel_size;
+}
 
-    return need <= end && image->preferred <= end - need ? image->preferred : 0;
+/* The kernel's place: where it prefers, or, where RAM begins behind that, with it. A relocatable kernel moves
+ * up by itself, never below the address that it prefers (it unpacks itself at CONFIG_PHYSICAL_START at the
+ * least), so that nothing is won by loading it lower. 0, or a negative errno after load_error(). */
+static int place_kernel(struct vm *vm, const struct image_linux *image, uint64_t *place) {
+    const struct memory_range ram = pc_ram_free(vm);
+    uint64_t end = ram.base + ram.size, at = image->preferred;
+    bool high = end > FOUR_GIB;
+
+    if (at < ram.base && image->relocatable)
+        at = (ram.base + image->alignment - 1) & ~((uint64_t)image->alignment - 1);
+    if (at < ram.base || (ram.base > LOWEST && !image->has_64bit) ||
+        (high && (!image->above_4g || needs(image) > HUGE_PAGE_SIZE)))
+        return load_error(vm, -EINVAL,
+                          "\"%s\" cannot be moved to 0x%llx, where the guest's identity-memory is",
+                          vm->config->image, (unsigned long long)ram.base);
+    if (at + needs(image) > end)
+        return load_error(vm, -ENOMEM, "\"%s\" needs at least %u MiB of memory; the guest has %u MiB",
+                          vm->config->image,
+                          (unsigned)((vm->config->memory + (at + needs(image) - end) + 0xfffff) >> 20),
+                          (unsigned)(vm->config->memory >> 20));
+    *place = at;
+    return 0;
+}
+
+/* Puts the initrd as high as the kernel lets it be, so that it is out of the kernel's way. */
+static int load_initrd(struct vm *vm, const struct boot_file *initrd, const struct image_linux *image,
+                       uint64_t kernel_end, uint8_t *params) {
+    const struct memory_range ram = pc_ram_free(vm);
+    uint64_t top = ram.base + ram.size, limit = (uint64_t)image->initrd_max + 1;
+
+    /* With identity-memory it may have to be higher, which those kernels take that can be there themselves.
+     */
+    if (top > limit && !(image->above_4g && ram.base > LOWEST))
+        top = limit;
+    if (initrd->size > top || ((top - initrd->size) & ~(PAGE_SIZE - 1)) < kernel_end)
+        return load_error(vm, -ENOMEM, "\"%s\" (%llu bytes) does not fit beside the kernel in %u MiB",
+                          initrd->name, (unsigned long long)initrd->size,
+                          (unsigned)(vm->config->memory >> 20));
+    uint64_t place = (top - initrd->size) & ~(PAGE_SIZE - 1);
+    int error = boot_file_load(initrd, 0, vm, place, initrd->size);
+    if (error)
+        return load_error(vm, error, "\"%s\" cannot be placed at 0x%llx", initrd->name,
+                          (unsigned long long)place);
+    put32(params + BP_RAMDISK, (uint32_t)place);
+    put32(params + BP_RAMDISK_SIZE, (uint32_t)initrd->size);
+    put32(params + BP_EXT_RAMDISK, (uint32_t)(place >> 32));
+    put32(params + BP_EXT_RAMDISK_SIZE, (uint32_t)(initrd->size >> 32));
+    return 0;
 }
 
 /* What is too large for a stack. */
@@ -76,11 +123,10 @@ static int load(struct vm *vm, struct work_area *area) {
     boot_file_read(kernel, 0, head, head_size);
     if (image_linux_parse(head, head_size, kernel->size, &image, why, sizeof(why)))
         return load_error(vm, -EINVAL, "\"%s\" %s", config->image, why);
-    uint64_t at = place_kernel(vm, &image);
-    if (!at)
-        return load_error(vm, -ENOMEM, "\"%s\" needs at least %u MiB of memory; the guest has %u MiB",
-                          config->image, (unsigned)((image.preferred + image.init_size + 0xfffff) >> 20),
-                          (unsigned)(config->memory >> 20));
+    uint64_t at = 0;
+    int error = place_kernel(vm, &image, &at);
+    if (error)
+        return error;
     if (strlen(config->cmdline) > image.cmdline_max)
         return load_error(vm, -EINVAL, "cmdline has %u bytes; \"%s\" takes %u",
                           (unsigned)strlen(config->cmdline), config->image, image.cmdline_max);
@@ -95,32 +141,16 @@ static int load(struct vm *vm, struct work_area *area) {
     put64(params + BP_ACPI_RSDP, PC_RSDP);
     put32(params + BP_ALT_MEM_K, (uint32_t)((pc_ram_low(vm) >> 10) - 1024));
 
-    if (initrd) {
-        /* As high as the kernel lets it be, so that it is out of the kernel's way. */
-        uint64_t top = pc_ram_low(vm);
-        if (top > (uint64_t)image.initrd_max + 1)
-            top = (uint64_t)image.initrd_max + 1;
-        uint64_t kernel_end =
-            at + (image.init_size > image.kernel_size ? image.init_size : image.kernel_size);
-        if (initrd->size > top || ((top - initrd->size) & ~(PAGE_SIZE - 1)) < kernel_end)
-            return load_error(vm, -ENOMEM, "\"%s\" (%llu bytes) does not fit beside the kernel in %u MiB",
-                              config->initrd, (unsigned long long)initrd->size,
-                              (unsigned)(config->memory >> 20));
-        uint64_t place = (top - initrd->size) & ~(PAGE_SIZE - 1);
-        int error = boot_file_load(initrd, 0, vm, place, initrd->size);
-        if (error)
-            return load_error(vm, error, "\"%s\" cannot be placed at 0x%llx", config->initrd,
-                              (unsigned long long)place);
-        put32(params + BP_RAMDISK, (uint32_t)place);
-        put32(params + BP_RAMDISK_SIZE, (uint32_t)initrd->size);
-    }
-
+    if (initrd)
+        error = load_initrd(vm, initrd, &image, at + needs(&image), params);
+    if (error)
+        return error;
     struct pc_e820_entry map[PC_E820_MAX];
     unsigned entries = pc_e820(vm, map);
     params[BP_E820_ENTRIES] = (uint8_t)entries;
     memcpy(params + BP_E820_TABLE, map, entries * sizeof(map[0]));
 
-    int error = boot_file_load(kernel, image.kernel_offset, vm, at, image.kernel_size);
+    error = boot_file_load(kernel, image.kernel_offset, vm, at, image.kernel_size);
     if (!error)
         error = guest_load(vm, CMDLINE, config->cmdline, strlen(config->cmdline) + 1);
     if (!error)

@@ -17,6 +17,7 @@
 #define PD          (LOAD_TABLES + 0x2000) /* four of them */
 #define GDT         (LOAD_TABLES + 0x6000)
 
+#define FOUR_GIB    0x100000000ull
 #define ENTRY_TABLE 0x03ull /* present, writable */
 #define ENTRY_LARGE 0x83ull
 
@@ -89,13 +90,21 @@ static int write_table(struct vm *vm, uint64_t at, unsigned count, uint64_t firs
 int load_enter_long(struct x86_vcpu *vcpu, uint64_t entry) {
     struct vm *vm = vcpu->core.vm;
     struct x86_system *system = &vcpu->state->system;
+    uint64_t gib[] = {0, 1, 2, 3}; /* that are mapped */
     int error = write_table(vm, PML4, 1, PDPT | ENTRY_TABLE, 0);
 
+    if (entry >= FOUR_GIB) {
+        gib[1] = entry >> HUGE_PAGE_SHIFT;
+        gib[2] = gib[1] + 1;
+    }
     if (!error)
-        error = write_table(vm, PDPT, 4, PD | ENTRY_TABLE, PAGE_SIZE);
-    for (uint64_t gib = 0; gib < 4 && !error; gib++)
-        error =
-            write_table(vm, PD + gib * PAGE_SIZE, 512, gib << HUGE_PAGE_SHIFT | ENTRY_LARGE, LARGE_PAGE_SIZE);
+        error = write_table(vm, PDPT, 0, 0, 0);
+    for (unsigned i = 0; i < array_count(gib) && !error; i++) {
+        const uint64_t table = PD + i * PAGE_SIZE, pointer = table | ENTRY_TABLE;
+        error = write_table(vm, table, 512, gib[i] << HUGE_PAGE_SHIFT | ENTRY_LARGE, LARGE_PAGE_SIZE);
+        if (!error)
+            error = guest_load(vm, PDPT + gib[i] * sizeof(pointer), &pointer, sizeof(pointer));
+    }
     if (!error)
         error = write_segments(vcpu, true);
     if (error)
@@ -129,17 +138,6 @@ const struct boot_file *load_find(struct vm *vm, const char *name) {
     return file;
 }
 
-/* Whether [address, end) is RAM by the map that the guest is given. */
-static bool in_ram(const struct vm *vm, uint64_t address, uint64_t end) {
-    struct pc_e820_entry map[PC_E820_MAX];
-    unsigned count = pc_e820(vm, map);
-
-    for (unsigned i = 0; i < count; i++)
-        if (map[i].type == PC_E820_RAM && address >= map[i].base && end - map[i].base <= map[i].size)
-            return true;
-    return false;
-}
-
 int load_segments(struct vm *vm, const struct boot_file *file, const struct image_loadable *image) {
     for (unsigned i = 0; i < image->count; i++) {
         const struct image_segment *segment = &image->segment[i];
@@ -148,7 +146,7 @@ int load_segments(struct vm *vm, const struct boot_file *file, const struct imag
             return load_error(vm, -EINVAL,
                               "\"%s\" loads at 0x%llx; 0x%llx to 0x%llx holds the boot information",
                               file->name, (unsigned long long)segment->address, LOAD_LOW, LOAD_LOW_END - 1);
-        if (!in_ram(vm, segment->address, end))
+        if (!pc_ram_bound(vm, segment->address, end))
             return load_error(vm, -ENOMEM,
                               "\"%s\" needs memory from 0x%llx to 0x%llx; not all of that is RAM with %u MiB",
                               file->name, (unsigned long long)segment->address, (unsigned long long)end - 1,
@@ -177,6 +175,19 @@ int load_low(struct vm *vm, uint64_t *at, const void *data, size_t size, uint64_
     return error ? load_error(vm, error, "the boot information cannot be placed at 0x%llx",
                               (unsigned long long)aligned)
                  : 0;
+}
+
+uint64_t load_image_end(const struct vm *vm) {
+    const struct config_guest *config = vm->config;
+    const struct boot_file *file =
+        config->image_kind == CONFIG_IMAGE_MULTIBOOT ? boot_file_find(config->image) : NULL;
+    struct image_loadable image;
+    char why[96];
+
+    if (!file)
+        return 0;
+    struct image_source source = load_source(file);
+    return image_multiboot_parse(&source, &image, why, sizeof(why)) ? 0 : image.highest;
 }
 
 int load_image(struct vm *vm) {

@@ -35,8 +35,9 @@ int load_segments(struct vm *vm, const struct boot_file *file, const struct imag
  * it lies; *at moves behind it. */
 int load_low(struct vm *vm, uint64_t *at, const void *data, size_t size, uint64_t *place);
 
-/* vCPU 0 in 64-bit mode at `entry`: the first 4 GiB mapped 1:1, flat segments at selectors 0x10 and 0x18,
- * interrupts off. */
+/* vCPU 0 in 64-bit mode at `entry`, below 511 GiB: the first 4 GiB mapped 1:1 (if `entry` is above them, the
+ * first and the last of these, and the GiB of `entry` and the next one), flat segments at selectors 0x10 and
+ * 0x18, interrupts off. */
 int load_enter_long(struct x86_vcpu *vcpu, uint64_t entry);
 /* The same in 32-bit protected mode without paging. */
 int load_enter_protected(struct x86_vcpu *vcpu, uint64_t entry);

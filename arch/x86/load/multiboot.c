@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define BOOTLOADER_MAGIC 0x2badb002u
-#define MODULES_LOWEST   0x100000ull
+#define FOUR_GIB         0x100000000ull
 
 enum {
     INFO_MEMORY = 1 << 0,
@@ -62,11 +62,15 @@ static int load_modules(struct vm *vm, const struct image_loadable *image, uint6
                         struct multiboot_info *info) {
     const struct config_guest *config = vm->config;
     struct multiboot_module modules[CONFIG_MAX_MODULES];
-    uint64_t at = image->highest > MODULES_LOWEST ? image->highest : MODULES_LOWEST;
-    uint64_t ram = pc_ram_low(vm), place;
+    const struct memory_range free = pc_ram_free(vm);
+    uint64_t at = image->highest > free.base ? image->highest : free.base;
+    uint64_t ram = free.base + free.size, place;
     char name[CONFIG_MAX_PATH + 1];
     int error;
 
+    if (config->module_count && ram > FOUR_GIB)
+        return load_error(vm, -ENOMEM,
+                          "modules lie below 4 GiB, where there was no room for the guest's identity-memory");
     for (unsigned i = 0; i < config->module_count; i++) {
         config_module_file(config->modules[i], name);
         const struct boot_file *file = load_find(vm, name);
