@@ -17,20 +17,21 @@ BEHIND = ",disable-legacy=on,iommu_platform=on"
 
 # An emulated unit: its options; a pattern of its line in the monitor after its number, from "at" on; whether it remaps interrupts; whether
 # functions behind bridges come under IDs of their own buses (QEMU 7.2's AMD-Vi takes all for bus 0); whether it reports what it blocks
-# (that one does not report what page tables do not map).
-Unit = collections.namedtuple("Unit", "name options shown remaps bridges reports")
+# (that one does not report what page tables do not map); whether messages of the plain format pass that a function sends by DMA (QEMU 7.2's
+# VT-d lets them).
+Unit = collections.namedtuple("Unit", "name options shown remaps bridges reports plain")
 
 
 def vtd(caching="off", remap="on", bits=48):
     return Unit("VT-d", ("-device", f"intel-iommu,intremap={remap},caching-mode={caching},aw-bits={bits}"),
                 rf"at 0xfed90000, {bits} bits, pages up to 1 GiB, queued invalidation{', caching mode' if caching == 'on' else ''}"
-                rf"{', interrupts remapped' if remap == 'on' else ''}, tables", remap == "on", True, True)
+                rf"{', interrupts remapped' if remap == 'on' else ''}, tables", remap == "on", True, True, True)
 
 
 def amdvi(remap="on"):
     return Unit("AMD-Vi", ("-device", f"amd-iommu,intremap={remap}"),
                 rf"at 0xfed80000, 48 bits, pages up to 1 GiB(, remembers what is absent)?{', interrupts remapped' if remap == 'on' else ''}",
-                remap == "on", False, False)
+                remap == "on", False, False, remap != "on")
 
 
 def check_unit(machine, unit):

@@ -163,7 +163,7 @@ BAD = [
     (directory_as_file, [r"saguaro\.dts:5:24: error: file \"vmlinuz\" is a directory"]),
     (no_kernel, [r"saguaro\.dts:5:24: error: file \"vmlinuz\" .*bzImage"]),
     (cut_kernel, [r"saguaro\.dts:5:24: error: file \"vmlinuz\" "]),
-    (too_much_memory, [r"400 MiB", r"error: guest \"web\" asks for 200 MiB", r"error: guest \"db\" asks for 200 MiB"]),
+    (too_much_memory, [r"404 MiB, service VM included", r"error: guest \"web\" asks for 200 MiB", r"error: guest \"db\" asks for 200 MiB"]),
     (no_such_cpu, [r"saguaro\.dts:5:\d+: error: .*\"web\".*CPU 7.*2 CPUs"]),
     (large_file, [r"saguaro\.dts:5:44: error: file \"sub/initrd\.gz\" needs 307200 KiB of memory; \d+ KiB are free"]),
 ]
