@@ -3,7 +3,7 @@
 # the boot tests' guests, or of NAME.S alone.
 
 BENCH_GUESTS      := $(GUESTS)/bench
-BENCH_GUESTS_C    := exits ipi jitter apic virtio
+BENCH_GUESTS_C    := exits ipi jitter apic virtio window
 BENCH_GUESTS_BARE := first spin noisy
 
 BENCH_OBJECTS := $(patsubst tests/bench/guests/%,$(BENCH_GUESTS)/obj/%.o,$(wildcard tests/bench/guests/*.c tests/bench/guests/*.S))
@@ -27,7 +27,7 @@ $(BENCH_GUESTS_BARE:%=$(BENCH_GUESTS)/%.elf): $(BENCH_GUESTS)/%.elf: $(BENCH_GUE
 	$(Q)$(LD) -m elf_i386 $(GUEST_LDFLAGS) -o $@ $<
 
 # For the parts with Linux guests: the generic kernel's initramfs with drivers of all cards and disks that are compared, and a program.
-BENCH_MODULES := $(GUEST_MODULES) e1000 crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi \
+BENCH_MODULES := $(GUEST_MODULES) e1000 e1000e crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi \
     nvme-core nvme
 
 $(BENCH_GUESTS)/measure: tests/bench/linux/measure.c mk/bench.mk | setup-build

@@ -3,7 +3,7 @@
 # `make bench`: what Saguaro costs. A table on the screen; the figures with how they were taken in a JSON file.
 #
 #   bench.py [--out FILE] [PART ...]      parts: sizes start exits ipi interrupts jitter boot boot-counted virtio virtio-linux e1000 uplink
-#                                         disk restart vtx
+#                                         disk restart iommu vtx
 import argparse
 import json
 import os
@@ -24,7 +24,9 @@ from common import (ANSWER, COUNTED, LIMIT, bare, bare_files, exits_by_cause, fi
                     say)
 from counted import COUNTING, HYPERVISOR, counted_machine  # noqa: E402
 from host_disks import measure_disk, measure_restart  # noqa: E402
+from iommu import measure_calls  # noqa: E402
 from machine import BUILD, Machine, MachineError, config, guest_file, linux  # noqa: E402
+from passed import measure_passed  # noqa: E402
 from virtio import measure_virtio  # noqa: E402
 from virtio_linux import measure_virtio_linux  # noqa: E402
 
@@ -301,6 +303,11 @@ def measure_boot_counted():
            f"as by uptime, but {COUNTED}; a pause counts as so many instructions; the kernel's clock, {uptime} s and {uptime_bare} s")
 
 
+def measure_iommu():
+    measure_calls()
+    measure_passed()
+
+
 PARTS = {
     "sizes": measure_sizes,
     "start": measure_start,
@@ -316,6 +323,7 @@ PARTS = {
     "uplink": measure_uplink,
     "disk": measure_disk,
     "restart": measure_restart,
+    "iommu": measure_iommu,
     "vtx": measure_vtx,
 }
 

@@ -93,11 +93,12 @@ def save(machine, path):
         time.sleep(0.05)
 
 
-def counted_machine(name, config, files, smp=1, extra=()):
-    """A Machine that runs and counts from the hypervisor's first instruction on; `extra`: more options for QEMU then."""
+def counted_machine(name, config, files, smp=1, extra=(), devices=(), hold=False):
+    """A Machine that runs and counts from the hypervisor's first instruction on; `extra`: more options for QEMU then; `devices`: its
+    further devices, which can be moved. It waits for a debugger at that instruction if `hold`."""
     path = os.path.join(BUILD, "boot", f"{name}.state")
     with Machine(name, config, files, smp=smp,
-                 extra=["-S", "-gdb", f"unix:{path}.gdb,server=on,wait=off"]) as machine:
+                 extra=[*devices, "-S", "-gdb", f"unix:{path}.gdb,server=on,wait=off"]) as machine:
         debugger = Debugger(f"{path}.gdb", BOOT_TIME)
         try:
             stop_at(machine, debugger, entry_point())
@@ -106,7 +107,7 @@ def counted_machine(name, config, files, smp=1, extra=()):
             debugger.close()
             os.unlink(f"{path}.gdb")
     machine = Machine(f"{name}-counted", config, files, smp=smp, accel="tcg",
-                      extra=[*COUNTING, *extra, "-S", "-incoming", f"exec:cat {path}"])
+                      extra=[*COUNTING, *devices, *extra, "-S", "-incoming", f"exec:cat {path}"])
     try:
         deadline = time.monotonic() + BOOT_TIME
         while machine.qmp("query-status")["status"] == "inmigrate":
@@ -114,7 +115,8 @@ def counted_machine(name, config, files, smp=1, extra=()):
                 raise MachineError("the machine's state could not be loaded")
             time.sleep(0.05)
         os.unlink(path)
-        machine.qmp("cont")
+        if not hold:
+            machine.qmp("cont")
     except BaseException:
         machine.close()
         raise

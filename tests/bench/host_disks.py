@@ -45,10 +45,10 @@ def disk_devices():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def accesses(path):
-    """{what: (arguments of measure, bytes)}"""
+def accesses(path, sequential=SEQUENTIAL, random=RANDOM):
+    """{what: (arguments of measure, bytes)}; of each kind (bytes of a piece, pieces)."""
     return {f"{kind} {way}s": (f"{way} {path} {step} {size} {count}", size * count)
-            for kind, step, (size, count) in (("128 KiB sequential", "next", SEQUENTIAL), ("4 KiB random", "random", RANDOM))
+            for kind, step, (size, count) in (("128 KiB sequential", "next", sequential), ("4 KiB random", "random", random))
             for way in ("read", "write")}
 
 
