@@ -89,6 +89,19 @@ enum service_call {
     /* Kind, number, address of the kind's structure (abi/control.h): fills it in. -EINVAL: no such kind;
      * -ENOENT: no such number, or not any more. */
     SERVICE_CALL_LOOK,
+
+    /* DMA of the machine's functions that a guest has to itself, where it has an IOMMU of its own. VM, number
+     * of the function among the guest's; -ENOENT: there is none, or no such IOMMU. */
+    /* ... 0 or 1: 0, as at each start of the guest: it reaches all of the guest's RAM, at the guest's
+     * addresses. 1: what was mapped by the calls below, and nothing else. -ESTALE: the guest is not running;
+     * -EBUSY: it cannot be kept apart from another function of the guest's, nothing was changed; -EIO: it
+     * reaches nothing until the guest starts anew. */
+    SERVICE_CALL_DMA_CONFINE,
+    /* ... address of struct service_dma. 0; -EINVAL: its values are not as they have to be; -EFAULT: not all
+     * of it is the guest's RAM; -ENOMEM. Nothing of it is mapped then. */
+    SERVICE_CALL_DMA_MAP,
+    /* ... address of struct service_dma: no DMA goes there any more when it returns. 0, -EINVAL, -ENOMEM. */
+    SERVICE_CALL_DMA_UNMAP,
     SERVICE_CALL_END,
 };
 #define SERVICE_MAX_TEXT       200u
@@ -128,6 +141,16 @@ struct service_ram {
     uint64_t offset; /* in its window */
 };
 
+/* Where DMA of a guest's function may go. All in whole pages of 4 KiB. */
+struct service_dma {
+    uint64_t address; /* the function's */
+    uint64_t size;    /* bytes, up to SERVICE_MAX_DMA */
+    uint64_t gpa;     /* MAP: where it leads: RAM, or, read-only, ROM */
+    uint32_t writable;
+    uint32_t unused;
+};
+#define SERVICE_MAX_DMA 0x4000000u
+
 enum service_vm_state { SERVICE_VM_OFF, SERVICE_VM_RUNNING, SERVICE_VM_PAUSED };
 
 /* A VM. Changed by the hypervisor alone; `sequence` is odd meanwhile, and other afterwards. */
@@ -141,6 +164,7 @@ struct service_vm {
     uint32_t ram_count;
     uint32_t logged;      /* 1: what is written to its RAM is to be told (SERVICE_CALL_DIRTY). Not under
                              `sequence`: read it behind a full barrier after the writes */
+    uint32_t dma_bits;    /* of addresses that SERVICE_CALL_DMA_MAP takes for it; 0: it takes none */
     uint64_t window;      /* where its RAM lies in the service VM's guest-physical space */
     uint64_t window_size; /* bytes: all of its RAM, without holes; a multiple of 2 MiB */
     struct service_ram ram[SERVICE_MAX_REGIONS];
@@ -148,8 +172,11 @@ struct service_vm {
 
 /* What a disk of the config holds: a file that the loader put into memory, by its name, or ":NAME", memory
  * for the disk NAME, which was zero when the machine started; or SERVICE_OVERLAYS, the same for what guests
- * write over disks. Mapped at guest-physical `address`. */
-#define SERVICE_OVERLAYS "::overlays" /* no file and no disk can be called so */
+ * write over disks; or SERVICE_IOMMUS, the same for what guests tell their IOMMUs. Mapped at guest-physical
+ * `address`. */
+#define SERVICE_OVERLAYS   "::overlays" /* no file and no disk can be called so */
+#define SERVICE_IOMMUS     "::iommus"
+#define SERVICE_IOMMU_SIZE (65u * 4096u) /* bytes for each guest that has one, in the order of the config */
 struct service_file {
     char name[204];
     uint64_t address; /* 4 KiB aligned */

@@ -198,7 +198,7 @@ static int show_file(const struct config_disk *disk) {
     return show(file->address, (file->size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1), NULL, file->address, true);
 }
 
-/* Memory of a disk's own, or for overlays: it outlives the service VM's own. */
+/* Memory of a disk's own, for overlays, or for IOMMUs: it outlives the service VM's own. */
 static int show_memory(const char *prefix, const char *name, uint64_t size) {
     /* It is kept as a VM's memory is, without a VM. */
     struct vm *holder = heap_allocate(sizeof(*holder), NULL);
@@ -210,6 +210,24 @@ static int show_memory(const char *prefix, const char *name, uint64_t size) {
     entry->address = free_place(holder->memory.size);
     entry->dma = UINT64_MAX;
     return show(entry->address, holder->memory.size, &holder->memory, 0, true);
+}
+
+/* What else outlives the service VM. */
+static int show_kept(const struct config *config) {
+    const struct {
+        const char *name, *what;
+        uint64_t size;
+    } kept[] = {{SERVICE_OVERLAYS, "overlays", config->service.overlay_memory},
+                {SERVICE_IOMMUS, "guests' IOMMUs", (uint64_t)config_iommus(config) * SERVICE_IOMMU_SIZE}};
+
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        int error = kept[i].size ? show_memory("", kept[i].name, kept[i].size) : 0;
+        if (error) {
+            log_error("%s: not enough memory", kept[i].what);
+            return error;
+        }
+    }
+    return 0;
 }
 
 static int show_disks(const struct config *config) {
@@ -224,18 +242,14 @@ static int show_disks(const struct config *config) {
             return error;
         }
     }
-    if (!config->service.overlay_memory)
-        return 0;
-    int error = show_memory("", SERVICE_OVERLAYS, config->service.overlay_memory);
-    if (error)
-        log_error("overlays: not enough memory");
-    return error;
+    return show_kept(config);
 }
 
 /* Whether anything of the guest's config is the service VM's to serve. */
 bool service_serves(const struct vm *vm) {
     const struct config_guest *guest = vm->config;
-    return guest->net_count || guest->disk_count || guest->entropy || guest->virtio_console;
+    return guest->net_count || guest->disk_count || guest->entropy || guest->virtio_console ||
+           guest->iommu != CONFIG_IOMMU_NONE;
 }
 
 int service_show_guests(void) {
@@ -246,6 +260,7 @@ int service_show_guests(void) {
         struct service_vm *entry = &service.board->vm[i];
         snprintf(entry->name, sizeof(entry->name), "%s", vm->name);
         entry->vcpus = vm->vcpu_count;
+        entry->dma_bits = vm->passed ? vm->passed->address_bits : 0;
         int error = vm->config->virtio_console ? service_console_create(vm) : 0;
         if (error) {
             log_error("guest %s: its virtio console cannot be made (%d)", vm->name, error);

@@ -97,6 +97,7 @@ struct vcpu {
 };
 
 struct vm_console;
+struct service_dma;
 
 /* Of a VM that has functions of the machine to itself (devices/guest_passthrough.h): their state is nobody's
  * to save, so that the VM stays on this machine. */
@@ -106,6 +107,12 @@ struct vm_passed {
     void (*release)(struct vm *vm, bool last);
     /* ns until it may start: the functions are being reset. */
     uint64_t (*rest)(const struct vm *vm);
+    /* For the guest's own IOMMU, as SERVICE_CALL_DMA_* (abi/service.h): of addresses that map() takes; 0: it
+     * has none, and the three are not there. One caller at a time. */
+    unsigned address_bits;
+    int (*confine)(struct vm *vm, unsigned number, bool on);
+    int (*map)(struct vm *vm, unsigned number, const struct service_dma *dma);
+    int (*unmap)(struct vm *vm, unsigned number, const struct service_dma *dma);
 };
 
 /* The first member of the architecture's VM. */

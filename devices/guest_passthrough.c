@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A guest's functions of the machine as a part of its machine: their domain, in step with the guest's memory;
-// start and end.
+// where the guest has an IOMMU of its own, a domain for each beside it; start and end.
 #include "devices/guest_passthrough.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+#include "abi/service.h"
 #include "core/log.h"
 #include "core/vm.h"
 #include "devices/passed_function.h"
@@ -13,7 +14,18 @@
 #include "drivers/iommu/iommu.h"
 #include "lib/config.h"
 
-#define FIRST_SLOT 24u /* on the guest's bus 0: behind those of the service VM's devices */
+#define FIRST_SLOT CONFIG_PASSED_SLOT /* on the guest's bus 0: behind those of the service VM's devices */
+
+/* Tables of a function's own domain take at most this, and twice what those of all of the guest's RAM by 4
+ * KiB would: a guest that scatters its mappings takes no more of the machine's memory. */
+#define OWN_TABLES 0x400000ull /* bytes */
+#define RAM_SHARE  256u
+
+/* What the guest's own IOMMU lets one function reach. */
+struct own_domain {
+    struct iommu_domain *domain; /* NULL: the guest has no IOMMU */
+    struct memory_account account;
+};
 
 struct passthrough {
     struct vm_passed passed;
@@ -21,6 +33,7 @@ struct passthrough {
     struct iommu_domain *domain; /* NULL: the machine has no IOMMU, and the guest identity-memory */
     unsigned count;
     struct passed_function *function[CONFIG_MAX_PASSTHROUGH];
+    struct own_domain own[CONFIG_MAX_PASSTHROUGH];
 };
 
 static struct passthrough *passthrough_of(const struct vm *vm) {
@@ -68,6 +81,76 @@ static int map_all(struct passthrough *p) {
             error = map(p, &memory->region[i]);
     spin_unlock(&memory->lock);
     iommu_flush(p->domain);
+    return error;
+}
+
+/* ---- what the guest's own IOMMU says, by the service VM's calls; nothing of it is believed */
+
+/* The domain of function `number`'s own; NULL: there is none. */
+static struct own_domain *own_of(const struct vm *vm, unsigned number) {
+    struct passthrough *p = passthrough_of(vm);
+
+    return p && number < p->count && p->own[number].domain ? &p->own[number] : NULL;
+}
+
+static int confine(struct vm *vm, unsigned number, bool on) {
+    struct passthrough *p = passthrough_of(vm);
+    const struct own_domain *own = own_of(vm, number);
+
+    if (!own)
+        return -ENOENT;
+    return passed_function_move(p->function[number], on ? own->domain : p->domain);
+}
+
+static bool is_sound(const struct service_dma *dma) {
+    return dma->size && dma->size <= SERVICE_MAX_DMA &&
+           !((dma->address | dma->size | dma->gpa) & (PAGE_SIZE - 1)) &&
+           dma->address + dma->size >= dma->size && dma->gpa + dma->size >= dma->size;
+}
+
+/* Maps what lies together at dma->gpa + done. *part: how much that is. */
+static int map_part(struct vm *vm, struct iommu_domain *domain, const struct service_dma *dma, uint64_t done,
+                    uint64_t *part) {
+    enum guest_region_kind kind;
+    uint64_t physical;
+
+    if (guest_memory_translate(vm, dma->gpa + done, &physical, part, &kind))
+        return -EFAULT;
+    if (kind != GUEST_RAM && (kind != GUEST_ROM || dma->writable))
+        return -EFAULT;
+    if (*part > dma->size - done)
+        *part = dma->size - done;
+    return iommu_map(domain, dma->address + done, physical, *part, dma->writable != 0);
+}
+
+/* What a mapping led to when it was made it leads to until it is taken away, also if the guest's map changes:
+ * it is the guest's own memory in any case. */
+static int own_map(struct vm *vm, unsigned number, const struct service_dma *dma) {
+    struct own_domain *own = own_of(vm, number);
+    uint64_t part = 0;
+    int error = 0;
+
+    if (!own)
+        return -ENOENT;
+    if (!is_sound(dma))
+        return -EINVAL;
+    if (own->account.overhead > OWN_TABLES + vm->memory.size / RAM_SHARE)
+        return -ENOMEM;
+    for (uint64_t done = 0; done < dma->size && !error; done += part)
+        error = map_part(vm, own->domain, dma, done, &part);
+    if (error)
+        (void)iommu_unmap(own->domain, dma->address, dma->size);
+    iommu_flush(own->domain);
+    return error;
+}
+
+static int own_unmap(struct vm *vm, unsigned number, const struct service_dma *dma) {
+    struct own_domain *own = own_of(vm, number);
+
+    if (!own)
+        return -ENOENT;
+    int error = is_sound(dma) ? iommu_unmap(own->domain, dma->address, dma->size) : -EINVAL;
+    iommu_flush(own->domain);
     return error;
 }
 
@@ -129,6 +212,9 @@ static void part_reset(struct vm *vm, unsigned index) {
 static void destroy(struct passthrough *p) {
     while (p->count)
         passed_function_destroy(p->function[--p->count]);
+    for (unsigned i = 0; i < CONFIG_MAX_PASSTHROUGH; i++)
+        if (p->own[i].domain)
+            iommu_domain_destroy(p->own[i].domain);
     if (p->domain)
         iommu_domain_destroy(p->domain);
     heap_free(p, sizeof(*p), &p->vm->memory.account);
@@ -141,6 +227,22 @@ static void part_destroy(struct vm *vm, unsigned index) {
     vm->passed = NULL;
     if (p)
         destroy(p);
+}
+
+/* Faults there are the guest's own affair: a few are in the log, and if they do not end the function reaches
+ * nothing until it is moved. */
+static int make_own(struct passthrough *p) {
+    int error = 0;
+
+    for (unsigned i = 0; i < p->count && !error; i++)
+        error = iommu_domain_create(&p->own[i].domain, p->vm->name, &p->own[i].account, NULL);
+    if (error)
+        return error;
+    p->passed.address_bits = iommu_address_bits();
+    p->passed.confine = confine;
+    p->passed.map = own_map;
+    p->passed.unmap = own_unmap;
+    return 0;
 }
 
 static int make(struct passthrough *p) {
@@ -160,6 +262,11 @@ static int make(struct passthrough *p) {
         error = map_all(p);
     if (error)
         log_error("guest %s: its memory cannot be made known to the IOMMU (%d)", vm->name, error);
+    if (error || vm->config->iommu == CONFIG_IOMMU_NONE)
+        return error;
+    error = make_own(p);
+    if (error)
+        log_error("guest %s: no domains of the IOMMU for its own one (%d)", vm->name, error);
     return error;
 }
 

@@ -466,6 +466,13 @@ const char *passed_function_start(struct passed_function *f, struct iommu_domain
     return why;
 }
 
+int passed_function_move(struct passed_function *f, struct iommu_domain *domain) {
+    spin_lock(&f->lock);
+    int error = passed_host_move(f->host, domain);
+    spin_unlock(&f->lock);
+    return error;
+}
+
 void passed_function_stop(struct passed_function *f, bool last) {
     spin_lock(&f->lock);
     passed_host_stop(f->host, last);

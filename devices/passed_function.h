@@ -19,6 +19,8 @@ int passed_function_create(struct vm *vm, const char *address, uint8_t devfn, st
 void passed_function_destroy(struct passed_function *f);
 /* Power-on, in the domain: BARs are nowhere, messages are off. NULL, or why it cannot be started. */
 const char *passed_function_start(struct passed_function *f, struct iommu_domain *domain);
+/* As passed_host_move(). */
+int passed_function_move(struct passed_function *f, struct iommu_domain *domain);
 /* As passed_host_stop(), _end() and _rest(). */
 void passed_function_stop(struct passed_function *f, bool last);
 void passed_function_end(struct passed_function *f, bool last);

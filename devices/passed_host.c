@@ -40,6 +40,7 @@ struct passed_host {
     struct iommu_device device;
     bool runs;                           /* from a start to its end */
     struct iommu_domain *domain;         /* that it is in; NULL: it does not run, or there is no IOMMU */
+    bool outside;                        /* it runs, and yet it is not in that domain any more */
     bool stopped;                        /* no DMA until the next start */
     bool closed;                         /* the machine ends */
     uint64_t rest_end;                   /* time_now() when it is there again */
@@ -256,9 +257,27 @@ const char *passed_host_start(struct passed_host *host, struct iommu_domain *dom
         return why;
     host->domain = domain;
     host->runs = true;
-    host->stopped = false;
+    host->stopped = host->outside = false;
     write_command(host, false);
     return NULL;
+}
+
+int passed_host_move(struct passed_host *host, struct iommu_domain *domain) {
+    if (!host->domain || host->stopped)
+        return -ESTALE;
+    /* Also into the one that it is in: that one may have been suspended. */
+    iommu_detach(host->domain, &host->device);
+    if (!iommu_attach(domain, &host->device)) {
+        host->domain = domain;
+        return 0;
+    }
+    const char *why = iommu_attach(host->domain, &host->device);
+    if (!why)
+        return -EBUSY;
+    log_warning("PCI %s (guest %s): no DMA until the guest starts anew: %s", host->name, host->vm->name, why);
+    host->outside = true;
+    passed_host_stop(host, false);
+    return -EIO;
 }
 
 void passed_host_stop(struct passed_host *host, bool last) {
@@ -281,7 +300,7 @@ void passed_host_end(struct passed_host *host, bool last) {
             iommu_interrupt_free(message->interrupt);
         message->interrupt = NO_INTERRUPT;
     }
-    if (host->domain)
+    if (host->domain && !host->outside)
         iommu_detach(host->domain, &host->device);
     host->domain = NULL;
     host->runs = false;

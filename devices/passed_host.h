@@ -47,6 +47,9 @@ const struct passed_info *passed_host_info(const struct passed_host *host);
 /* Power-on: as the firmware has set it up, in the domain, no bus master, all messages off. `domain` is NULL
  * on a machine without an IOMMU. NULL, or why not. */
 const char *passed_host_start(struct passed_host *host, struct iommu_domain *domain);
+/* While it runs it goes from its domain to another one. 0; -ESTALE: it does not run; -EBUSY: it cannot be
+ * there, and is where it was; -EIO: nor there: no DMA from it until the next start. */
+int passed_host_move(struct passed_host *host, struct iommu_domain *domain);
 /* No DMA from it any more when this returns, and none until the next start; with `last`, ever. */
 void passed_host_stop(struct passed_host *host, bool last);
 /* After passed_host_stop(): no messages, and it leaves the domain; it is reset, but with `last`: the machine

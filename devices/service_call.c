@@ -170,6 +170,23 @@ static int32_t call_entropy(uint32_t address, uint32_t length) {
     return error ? error : count;
 }
 
+/* ---- DMA of a guest's own functions */
+
+static int32_t call_dma(uint32_t call, const uint32_t arguments[4]) {
+    struct vm *vm = arguments[0] < vm_count() ? vm_get(arguments[0]) : NULL;
+    struct service_dma dma;
+
+    if (!vm || !vm->passed || !vm->passed->address_bits)
+        return -ENOENT;
+    if (call == SERVICE_CALL_DMA_CONFINE)
+        return arguments[2] > 1 ? -EINVAL : vm->passed->confine(vm, arguments[1], arguments[2] != 0);
+    int error = guest_read(service.vm, arguments[2], &dma, sizeof(dma));
+    if (error)
+        return error;
+    return call == SERVICE_CALL_DMA_MAP ? vm->passed->map(vm, arguments[1], &dma)
+                                        : vm->passed->unmap(vm, arguments[1], &dma);
+}
+
 /* ---- sleep */
 
 static int32_t call_wait(struct vcpu *vcpu) {
@@ -372,6 +389,10 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
         return service_host_vectors(arguments[0], arguments[1]);
     case SERVICE_CALL_PCI_UNMASK:
         return service_host_unmask(arguments[0]);
+    case SERVICE_CALL_DMA_CONFINE:
+    case SERVICE_CALL_DMA_MAP:
+    case SERVICE_CALL_DMA_UNMAP:
+        return call_dma(number, arguments);
     default:
         return -ENOSYS;
     }

@@ -102,6 +102,9 @@ enum config_cpu_model {
 /* How a guest reaches a virtio device. */
 enum config_transport { CONFIG_TRANSPORT_PCI = 0, CONFIG_TRANSPORT_MMIO };
 
+/* What a guest has between its devices and its memory. */
+enum config_iommu { CONFIG_IOMMU_NONE = 0, CONFIG_IOMMU_VIRTIO };
+
 enum config_net_type { CONFIG_NET_VIRTIO = 0, CONFIG_NET_E1000 };
 
 /* A network card of a guest, netN. Strings of these structures lie in the tree. */
@@ -165,6 +168,7 @@ struct config_guest {
     const char *passthrough[CONFIG_MAX_PASSTHROUGH]; /* PCI addresses of the machine's functions that it has,
                                                         each named nowhere else */
     uint32_t passthrough_count;
+    uint32_t iommu;           /* enum config_iommu */
     uint32_t identity_memory; /* 1: RAM is at the machine's own addresses; with KERNEL and MULTIBOOT only */
     uint32_t net_count;
     uint32_t disk_count;
@@ -232,6 +236,17 @@ uint32_t config_devices(const struct config_guest *guest);
 /* Which of a guest's virtio devices it reaches over MMIO, by their places: bit n: place n, SERVICE_MMIO_*
  * (abi/service.h). */
 uint32_t config_mmio_places(const struct config_guest *guest);
+
+/* Which of a guest's devices are behind its IOMMU: its virtio devices over PCI, and the functions of the
+ * machine that it has, from CONFIG_PASSED_SLOT on. Bit n: the one in slot n of bus 0; CONFIG_IOMMU_SLOT is
+ * its own. 0: it has none. */
+#define CONFIG_IOMMU_SLOT  23u
+#define CONFIG_PASSED_SLOT 24u
+#define CONFIG_FIRST_SLOT  1u /* of the service VM's devices, in their order */
+uint32_t config_iommu_slots(const struct config_guest *guest);
+
+/* How many guests have an IOMMU. */
+uint32_t config_iommus(const struct config *config);
 
 /* How many disks of guests have an overlay. */
 uint32_t config_overlays(const struct config *config);

@@ -12,7 +12,8 @@
 static_assert(CONFIG_MAX_DEVICES == SERVICE_MAX_DEVICES && CONFIG_MAX_GUESTS <= SERVICE_MAX_VMS &&
                   CONFIG_MAX_VCPUS <= SERVICE_MAX_VCPUS && CONFIG_MAX_DISKS < SERVICE_MAX_FILES &&
                   CONFIG_MAX_NAME < SERVICE_NAME_SIZE && CONFIG_MAX_NETS <= SERVICE_MMIO_DISK &&
-                  SERVICE_MMIO_DISK + CONFIG_MAX_GUEST_DISKS <= SERVICE_MMIO_ENTROPY,
+                  SERVICE_MMIO_DISK + CONFIG_MAX_GUEST_DISKS <= SERVICE_MMIO_ENTROPY &&
+                  CONFIG_FIRST_SLOT + CONFIG_MAX_NETS + CONFIG_MAX_GUEST_DISKS + 2 <= CONFIG_IOMMU_SLOT,
               "what a config may have, the service VM can be told of");
 
 #define NOT_FOUND UINT32_MAX
@@ -46,7 +47,7 @@ uint32_t config_devices(const struct config_guest *guest) {
     uint32_t controllers = count_disks(guest, CONFIG_DISK_AHCI) != 0 ? 1 : 0;
 
     return guest->net_count + count_disks(guest, CONFIG_DISK_VIRTIO) + controllers + guest->entropy +
-           guest->virtio_console;
+           guest->virtio_console + (guest->iommu != CONFIG_IOMMU_NONE);
 }
 
 uint32_t config_mmio_places(const struct config_guest *guest) {
@@ -85,7 +86,8 @@ uint32_t config_overlays(const struct config *config) {
 
 uint64_t config_memory(const struct config *config) {
     /* All limits together are far from 2^64. */
-    uint64_t memory = config->service.memory + config->service.overlay_memory;
+    uint64_t memory = config->service.memory + config->service.overlay_memory +
+                      (uint64_t)config_iommus(config) * SERVICE_IOMMU_SIZE;
 
     for (uint32_t i = 0; i < config->disk_count; i++) {
         memory += config->disks[i].memory;

@@ -19,6 +19,7 @@ static const char *const restarts[] = {"never", "on-crash", "always", NULL};
 static const char *const cpu_models[] = {"x86-64-v1", "x86-64-v2", "x86-64-v3", "host", NULL};
 static const char *const net_types[] = {"virtio-net", "e1000", NULL};
 static const char *const transports[] = {"pci", "mmio", NULL};
+static const char *const iommus[] = {"none", "virtio", NULL};
 static const char *const disk_types[] = {"virtio-blk", "ahci", NULL};
 static const char *const unprotected[] = {"dma-unprotected", NULL};
 
@@ -125,6 +126,11 @@ static const struct config_property guest_properties[] = {
                                   .field = offsetof(struct config_guest, passthrough),
                                   .meaning = "PCI functions of the machine that the guest has to itself; "
                                              "needs an IOMMU, or `identity-memory`"},
+    [CONFIG_GUEST_IOMMU] =
+        {"iommu", X86, .type = CONFIG_TYPE_CHOICE, .choices = iommus,
+         .field = offsetof(struct config_guest, iommu),
+         .meaning = "whether the guest has an IOMMU (virtio-iommu), with which it says what its devices "
+                    "reach of its memory: those of virtio over PCI, and `passthrough`"},
     [CONFIG_GUEST_IDENTITY_MEMORY] =
         {"identity-memory", X86, .type = CONFIG_TYPE_CONSENT, .choices = unprotected, .otherwise = "none",
          .field = offsetof(struct config_guest, identity_memory),

@@ -117,6 +117,20 @@ static inline int service_call_look(uint32_t kind, uint32_t number, void *out) {
     return service_call(SERVICE_CALL_LOOK, kind, number, arch_physical(out), 0);
 }
 
+/* ---- DMA of VM `vm`'s own function `number`; see SERVICE_CALL_DMA_* */
+
+static inline int service_call_dma_confine(unsigned vm, unsigned number, bool on) {
+    return service_call(SERVICE_CALL_DMA_CONFINE, vm, number, on, 0);
+}
+
+static inline int service_call_dma_map(unsigned vm, unsigned number, const struct service_dma *dma) {
+    return service_call(SERVICE_CALL_DMA_MAP, vm, number, arch_physical(dma), 0);
+}
+
+static inline int service_call_dma_unmap(unsigned vm, unsigned number, const struct service_dma *dma) {
+    return service_call(SERVICE_CALL_DMA_UNMAP, vm, number, arch_physical(dma), 0);
+}
+
 /* ---- a function of the machine's, `function` its number in board.pci[] */
 
 /* 0, also if it is ours already; -ENOENT, -EBUSY, -EINVAL. */

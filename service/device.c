@@ -116,6 +116,8 @@ static void reset(struct plain_device *plain) {
     struct device *device = of_plain(plain);
 
     device->messages = false;
+    if (device->restarted)
+        device->restarted(device);
     if (device->place.mmio)
         virtio_mmio_reset(device->virtio);
     else
@@ -149,6 +151,10 @@ int device_add(struct device *device, struct virtio_device *virtio, unsigned vm,
         return error;
     virtio->name = device->name;
     virtio->memory = window_memory(vm);
+    if (place->iommu) {
+        virtio->memory = virtio_iommu_add(place->iommu, place->at >> 3, virtio, virtio->memory);
+        virtio->features_offered |= VIRTIO_PLATFORM;
+    }
     virtio->record = record;
     virtio->features_offered |= VIRTIO_VERSION_1 | VIRTIO_RING_INDIRECT | VIRTIO_RING_EVENT |
                                 VIRTIO_RING_PACKED | VIRTIO_RING_IN_ORDER;

@@ -5,6 +5,7 @@
 #define SAGUARO_SERVICE_DEVICE_H
 
 #include "service/plain_device.h"
+#include "virtio/iommu.h"
 #include "virtio/mmio.h"
 #include "virtio/pci.h"
 
@@ -13,8 +14,9 @@
 /* Where a guest finds a device. */
 struct device_place {
     bool mmio;
-    uint8_t at;     /* over MMIO: SERVICE_MMIO_*; over PCI: slot << 3 | function on bus 0 */
-    uint32_t token; /* its name for the hypervisor, the same in each run, not 0 */
+    uint8_t at;                 /* over MMIO: SERVICE_MMIO_*; over PCI: slot << 3 | function on bus 0 */
+    uint32_t token;             /* its name for the hypervisor, the same in each run, not 0 */
+    struct virtio_iommu *iommu; /* over PCI: the guest's, if the device is behind it; NULL: it is not */
 };
 
 struct device {
@@ -26,10 +28,11 @@ struct device {
     } transport;
     struct virtio_device *virtio;
     /* Set by the maker before device_add(); NULL where there is nothing to do. */
-    void (*before)(struct device *device); /* before doorbells are handed on */
-    bool (*run)(struct device *device);    /* what device_again() asked for. True: there is more */
-    char name[DEVICE_NAME_SIZE];           /* "net0" */
-    bool messages;                         /* MSI-X was on when an interrupt was sent last */
+    void (*before)(struct device *device);    /* before doorbells are handed on */
+    bool (*run)(struct device *device);       /* what device_again() asked for. True: there is more */
+    void (*restarted)(struct device *device); /* the VM was started anew: before the device's reset */
+    char name[DEVICE_NAME_SIZE];              /* "net0" */
+    bool messages;                            /* MSI-X was on when an interrupt was sent last */
 };
 
 /*

@@ -17,6 +17,7 @@
 #include "service/figures.h"
 #include "service/heap.h"
 #include "service/hostdisks.h"
+#include "service/iommu_device.h"
 #include "service/log.h"
 #include "service/overlays.h"
 #include "virtio/blk.h"
@@ -25,7 +26,7 @@
 #include "virtio/partition.h"
 #include "virtio/rng.h"
 
-#define FIRST_SLOT  1u                       /* on a guest's bus 0; each device has a slot of its own */
+#define FIRST_SLOT  CONFIG_FIRST_SLOT        /* on a guest's bus 0; each device has a slot of its own */
 #define RANDOM_WAIT (10 * CLOCK_MILLISECOND) /* until a source that had no more is asked again */
 
 _Static_assert(CONFIG_MAX_GUEST_DISKS <= AHCI_MAX_PORTS, "a port for each disk");
@@ -58,6 +59,8 @@ static struct service_board *board;
 static const struct config *config;
 static struct ether_switch *networks[CONFIG_MAX_NETWORKS];
 static struct disk *disks[CONFIG_MAX_DISKS]; /* NULL: it could not be made */
+static struct virtio_iommu *iommu; /* of the guest whose devices are being made; NULL: it has none */
+static unsigned iommus;            /* guests so far that have one */
 
 /* A virtio device's place: its slot is that of its index among the guest's devices, or its place over MMIO is
  * `mmio`. */
@@ -66,7 +69,8 @@ static struct device_place place_of(unsigned vm, unsigned index, uint32_t transp
 
     return (struct device_place){.mmio = over_mmio,
                                  .at = (uint8_t)(over_mmio ? mmio : (FIRST_SLOT + index) << 3),
-                                 .token = vm << 8 | (index + 1)};
+                                 .token = vm << 8 | (index + 1),
+                                 .iommu = over_mmio ? NULL : iommu};
 }
 
 /* ---- networks */
@@ -384,6 +388,20 @@ static void make_ahci(unsigned vm, unsigned index, const struct config_guest *gu
         service_log(LOG_ERROR, "guest %s: its AHCI controller cannot be made: error %d", guest->name, -error);
 }
 
+/* The guest's IOMMU, if it is to have one: before what is behind it. False: it could not be made, and devices
+ * would reach what they must not. */
+static bool make_iommu(unsigned vm, const struct config_guest *guest) {
+    iommu = NULL;
+    if (guest->iommu == CONFIG_IOMMU_NONE)
+        return true;
+    int error = iommu_device_make(vm, iommus, guest, vm << 8 | (CONFIG_IOMMU_SLOT - FIRST_SLOT + 1),
+                                  board->vm[vm].dma_bits, &iommu);
+    if (error)
+        service_log(LOG_ERROR, "guest %s: its IOMMU cannot be made: error %d: it has no devices", guest->name,
+                    -error);
+    return !error;
+}
+
 /* A device keeps its place whatever becomes of the others. The controller of all AHCI disks has that of the
  * first of them. */
 static void make_guest(const struct config_guest *guest, bool entropy) {
@@ -394,6 +412,8 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
         service_log(LOG_ERROR, "guest %s: there is no such VM", guest->name);
         return;
     }
+    if (!make_iommu(vm, guest))
+        return;
     for (unsigned i = 0; i < guest->net_count; i++)
         complain(guest, "net", guest->nets[i].number, make_card(vm, index++, &guest->nets[i]));
     for (unsigned i = 0; i < guest->disk_count; i++) {
@@ -421,8 +441,11 @@ void devices_init(struct service_board *service_board, const struct config *serv
     make_networks();
     make_disks();
     bool entropy = find_entropy();
-    for (unsigned i = 0; i < config->guest_count; i++)
+    iommus = 0;
+    for (unsigned i = 0; i < config->guest_count; i++) {
         make_guest(&config->guests[i], entropy);
+        iommus += config->guests[i].iommu != CONFIG_IOMMU_NONE;
+    }
     overlays_settle();
 }
 

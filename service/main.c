@@ -13,6 +13,7 @@
 #include "service/heap.h"
 #include "service/host_pci.h"
 #include "service/hostdisks.h"
+#include "service/iommu_device.h"
 #include "service/log.h"
 #include "service/loop.h"
 #include "service/overlays.h"
@@ -48,12 +49,14 @@ static void take_config(void) {
     service_log_limit((enum service_log_level)config.log_level);
 }
 
-/* It has to be at the same address in each run: this is mapped before anything that may differ. */
-static void take_overlays(void) {
+/* Overlays have to be at the same address in each run: this is mapped before anything that may differ. */
+static void take_kept(void) {
     for (unsigned i = 0; i < board->file_count && i < SERVICE_MAX_FILES; i++) {
         const struct service_file *file = &board->file[i];
         if (!strcmp(file->name, SERVICE_OVERLAYS))
             overlays_init(arch_map(file->address, file->size, true), file->size);
+        else if (!strcmp(file->name, SERVICE_IOMMUS))
+            iommu_device_init(arch_map(file->address, file->size, true), file->size);
     }
 }
 
@@ -81,7 +84,7 @@ void service_main(uint64_t address, void *heap, size_t size) {
     take_board(address);
     clock_init(board);
     take_config();
-    take_overlays();
+    take_kept();
     window_init(board);
     loop_init(board, &hooks);
     host_pci_init(board);

@@ -440,7 +440,31 @@ bool virtio_blk_idle(const struct virtio_blk *blk) {
     return blk->busy == 0;
 }
 
+static bool slot_holds(const struct virtio_blk_slot *slot, uint64_t first, uint64_t last) {
+    unsigned count = (unsigned)slot->buffer.readable + slot->buffer.writable;
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct virtq_segment *segment = &slot->buffer.segment[i];
+        if (segment->address <= last && segment->address + (segment->size - 1) >= first)
+            return true;
+    }
+    return false;
+}
+
 /* ---- the class */
+
+/* One that waits begins as long as the device works. */
+static bool holds(const struct virtio_device *device, uint64_t first, uint64_t last) {
+    const struct virtio_blk *blk = (const struct virtio_blk *)(const void *)device;
+    uint32_t taken = ~blk->free;
+
+    if (blk->waiting && !virtio_running(device))
+        taken &= ~(1u << slot_number(blk->waiting));
+    for (; taken; taken &= taken - 1)
+        if (slot_holds(&blk->slot[__builtin_ctz(taken)], first, last))
+            return true;
+    return false;
+}
 
 static void reset(struct virtio_device *device) {
     struct virtio_blk *blk = blk_of(device);
@@ -468,7 +492,10 @@ static const struct virtio_class class = {.id = VIRTIO_ID_BLOCK,
                                           .start = start,
                                           .notify = notify,
                                           .config_read = config_read,
-                                          .config_write = config_write};
+                                          .config_write = config_write,
+                                          .holds = holds};
+
+_Static_assert(offsetof(struct virtio_blk, device) == 0, "a device of this class is one of these");
 
 void virtio_blk_init(struct virtio_blk *blk, struct disk *disk, const char *id, unsigned queues,
                      bool read_only, void (*again)(struct virtio_blk *blk)) {

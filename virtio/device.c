@@ -74,6 +74,9 @@ static const char *refusal(struct virtio_device *device) {
         return "not all of them are offered";
     if (!(features & VIRTIO_VERSION_1))
         return "VIRTIO_F_VERSION_1 is not among them";
+    /* Else its addresses would go past the IOMMU (6.2). */
+    if (device->features_offered & VIRTIO_PLATFORM & ~features)
+        return "VIRTIO_F_ACCESS_PLATFORM is not among them";
     if (device->class->accept && !device->class->accept(device, features))
         return "they do not go together";
     return NULL;
@@ -239,6 +242,12 @@ void virtio_device_finish(struct virtio_device *device, unsigned index, const st
 void virtio_device_flush(struct virtio_device *device, unsigned index) {
     if (queue_usable(device, index) && virtq_interrupt(&device->queue[index]))
         device->interrupt_queue(device, index);
+}
+
+void virtio_device_remap(struct virtio_device *device) {
+    for (unsigned i = 0; i < device->queue_count; i++)
+        if (virtq_remap(&device->queue[i]))
+            break_queue(device, i, device->queue[i].broken);
 }
 
 /* The driver is told only if it is under way (2.1.2). */

@@ -19,6 +19,7 @@
 #define VIRTIO_ID_CONSOLE         3u
 #define VIRTIO_ID_ENTROPY         4u
 #define VIRTIO_ID_BALLOON         5u
+#define VIRTIO_ID_IOMMU           23u
 
 #define VIRTIO_MAX_QUEUES         31u /* a doorbell each in 32 bits */
 #define VIRTIO_NO_VECTOR          0xffffu
@@ -44,6 +45,9 @@ struct virtio_class {
      * a register's sense. */
     uint32_t (*config_read)(struct virtio_device *device, unsigned offset, unsigned size);
     void (*config_write)(struct virtio_device *device, unsigned offset, unsigned size, uint32_t value);
+    /* Whether a buffer that was taken, also before the last reset, still touches, or will, what lies at the
+     * device's addresses [first, last]. NULL: nothing is kept from one call to the next. */
+    bool (*holds)(const struct virtio_device *device, uint64_t first, uint64_t last);
 };
 
 /* Of a queue as the driver sets it up; kept over a restart of our program. */
@@ -116,6 +120,11 @@ uint64_t virtio_device_config_read(struct virtio_device *device, unsigned offset
 void virtio_device_config_write(struct virtio_device *device, unsigned offset, unsigned size, uint64_t value);
 /* A doorbell: nothing happens for a queue that is not enabled, or before DRIVER_OK. */
 void virtio_device_notify(struct virtio_device *device, unsigned index);
+
+/* ---- for an IOMMU (virtio/iommu.h) */
+/* Translations of the device's memory were taken away, or are others: its queues are found anew; the device
+ * breaks if one is gone. */
+void virtio_device_remap(struct virtio_device *device);
 
 /* ---- for classes */
 static inline bool virtio_has(const struct virtio_device *device, uint64_t feature) {

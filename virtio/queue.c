@@ -25,6 +25,10 @@ static void ask(struct virtq *queue, bool notify) {
         virtq_split_ask(queue, notify);
 }
 
+static bool map_areas(struct virtq *queue) {
+    return queue->packed ? virtq_packed_enable(queue) : virtq_split_enable(queue);
+}
+
 int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t size, uint64_t descriptors,
                  uint64_t driver, uint64_t device, uint64_t features, const struct virtq_position *position) {
     bool packed = (features & VIRTIO_RING_PACKED) != 0;
@@ -45,7 +49,7 @@ int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t siz
     queue->available = queue->used;
     queue->signalled = queue->used;
     queue->signalled_valid = !position;
-    if (!(packed ? virtq_packed_enable(queue) : virtq_split_enable(queue))) {
+    if (!map_areas(queue)) {
         virtq_disable(queue);
         return -EINVAL;
     }
@@ -58,6 +62,13 @@ void virtq_disable(struct virtq *queue) {
     queue->broken = NULL;
     queue->flight_first = 0;
     queue->flight_count = 0;
+}
+
+int virtq_remap(struct virtq *queue) {
+    if (!usable(queue) || map_areas(queue))
+        return 0;
+    queue->broken = "one of its areas is not mapped any more";
+    return -EFAULT;
 }
 
 struct virtq_position virtq_position(const struct virtq *queue) {

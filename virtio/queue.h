@@ -14,6 +14,7 @@
 #define VIRTIO_RING_INDIRECT (1ull << 28) /* VIRTIO_F_INDIRECT_DESC */
 #define VIRTIO_RING_EVENT    (1ull << 29) /* VIRTIO_F_EVENT_IDX */
 #define VIRTIO_VERSION_1     (1ull << 32)
+#define VIRTIO_PLATFORM      (1ull << 33) /* VIRTIO_F_ACCESS_PLATFORM: the device is behind an IOMMU */
 #define VIRTIO_RING_PACKED   (1ull << 34)
 #define VIRTIO_RING_IN_ORDER (1ull << 35)
 
@@ -24,7 +25,8 @@
 struct virtq_segment {
     uint8_t *data;
     uint64_t gpa;
-    uint32_t size; /* bytes, at least 1 */
+    uint64_t address; /* the device's, which an IOMMU may have translated */
+    uint32_t size;    /* bytes, at least 1 */
 };
 
 /* A buffer that the driver made available: `readable` segments, then `writable` ones (2.7.4.2). */
@@ -58,7 +60,8 @@ struct virtq {
     uint16_t size; /* 0: not enabled */
     bool packed, event, indirect;
     const char *broken; /* what the driver did wrong: nothing more is taken or given; NULL: sound */
-    uint64_t descriptors, driver, device;                 /* guest-physical addresses of the three areas */
+    uint64_t descriptors, driver, device;                 /* the device's addresses of the three areas */
+    uint64_t descriptor_gpa, device_gpa;                  /* where those lead that we write to */
     uint8_t *descriptor_area, *driver_area, *device_area; /* and ours; the guest may change them any time */
     /* split: position in the available and used rings; packed: offsets with wrap counters in bit 15 */
     uint16_t available, used;
@@ -76,6 +79,9 @@ struct virtq {
 int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t size, uint64_t descriptors,
                  uint64_t driver, uint64_t device, uint64_t features, const struct virtq_position *position);
 void virtq_disable(struct virtq *queue);
+/* The memory's translations have changed: finds the three areas of an enabled queue anew. -EFAULT: one is not
+ * to be reached any more, and the queue is broken. */
+int virtq_remap(struct virtq *queue);
 struct virtq_position virtq_position(const struct virtq *queue);
 
 /* Takes the next available buffer. 1: *buffer is filled in; 0: there is none; -EPROTO: the driver has broken

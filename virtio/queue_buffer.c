@@ -22,14 +22,16 @@ const char *virtq_add(struct virtq *queue, struct virtq_buffer *buffer, uint64_t
     *(writable ? &buffer->write_size : &buffer->read_size) += size;
     for (;;) {
         unsigned count = buffer->readable + buffer->writable;
-        uint64_t contiguous;
-        uint8_t *data = memory->map(memory, address, &contiguous);
+        uint64_t contiguous, gpa;
+        uint8_t *data = virtio_reach(memory, address, writable ? VIRTIO_ACCESS_WRITE : VIRTIO_ACCESS_READ,
+                                     &gpa, &contiguous);
         if (!data)
             return "a descriptor's memory is outside RAM";
         if (count == VIRTQ_MAX_SEGMENTS)
             return "a buffer of too many pieces";
         uint32_t part = contiguous < size ? (uint32_t)contiguous : size;
-        buffer->segment[count] = (struct virtq_segment){.data = data, .gpa = address, .size = part};
+        buffer->segment[count] =
+            (struct virtq_segment){.data = data, .gpa = gpa, .address = address, .size = part};
         if (writable)
             buffer->writable++;
         else

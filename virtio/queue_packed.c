@@ -26,13 +26,23 @@ static bool is_available(uint16_t flags, uint16_t at) {
 }
 
 bool virtq_packed_enable(struct virtq *queue) {
+    struct virtio_memory *memory = queue->memory;
+    uint64_t driver_gpa;
+
     if ((queue->used & ~VIRTQ_WRAP) >= queue->size)
         return false;
     queue->descriptor_area =
-        virtio_map(queue->memory, queue->descriptors, (uint64_t)queue->size * VIRTQ_DESCRIPTOR_SIZE, 16);
-    queue->driver_area = virtio_map(queue->memory, queue->driver, EVENT_SIZE, 4);
-    queue->device_area = virtio_map(queue->memory, queue->device, EVENT_SIZE, 4);
-    return queue->descriptor_area && queue->driver_area && queue->device_area;
+        virtio_reach_all(memory, queue->descriptors, (uint64_t)queue->size * VIRTQ_DESCRIPTOR_SIZE, 16,
+                         VIRTIO_ACCESS_READ | VIRTIO_ACCESS_WRITE, &queue->descriptor_gpa);
+    if (!queue->descriptor_area)
+        return false;
+    queue->driver_area =
+        virtio_reach_all(memory, queue->driver, EVENT_SIZE, 4, VIRTIO_ACCESS_READ, &driver_gpa);
+    if (!queue->driver_area)
+        return false;
+    queue->device_area =
+        virtio_reach_all(memory, queue->device, EVENT_SIZE, 4, VIRTIO_ACCESS_WRITE, &queue->device_gpa);
+    return queue->device_area != NULL;
 }
 
 unsigned virtq_packed_waiting(const struct virtq *queue) {
@@ -110,7 +120,7 @@ void virtq_packed_publish(struct virtq *queue, unsigned count, unsigned descript
         offset = 0;
         descriptors = queue->size;
     }
-    queue->memory->dirty(queue->memory, queue->descriptors + offset * VIRTQ_DESCRIPTOR_SIZE,
+    queue->memory->dirty(queue->memory, queue->descriptor_gpa + offset * VIRTQ_DESCRIPTOR_SIZE,
                          descriptors * VIRTQ_DESCRIPTOR_SIZE);
     queue->used = at;
 }
@@ -134,5 +144,5 @@ void virtq_packed_ask(struct virtq *queue, bool notify) {
     virtq_store32(queue->device_area, flags << 16 | (flags == EVENT_DESCRIPTOR ? queue->available : 0));
     if (notify)
         queue->asked = queue->available;
-    queue->memory->dirty(queue->memory, queue->device, EVENT_SIZE);
+    queue->memory->dirty(queue->memory, queue->device_gpa, EVENT_SIZE);
 }

@@ -21,11 +21,21 @@ static unsigned avail_event(const struct virtq *queue) {
 }
 
 bool virtq_split_enable(struct virtq *queue) {
+    struct virtio_memory *memory = queue->memory;
+    uint64_t driver_gpa;
+
     queue->descriptor_area =
-        virtio_map(queue->memory, queue->descriptors, (uint64_t)queue->size * VIRTQ_DESCRIPTOR_SIZE, 16);
-    queue->driver_area = virtio_map(queue->memory, queue->driver, used_event(queue) + 2, 2);
-    queue->device_area = virtio_map(queue->memory, queue->device, avail_event(queue) + 2, 4);
-    return queue->descriptor_area && queue->driver_area && queue->device_area;
+        virtio_reach_all(memory, queue->descriptors, (uint64_t)queue->size * VIRTQ_DESCRIPTOR_SIZE, 16,
+                         VIRTIO_ACCESS_READ, &queue->descriptor_gpa);
+    if (!queue->descriptor_area)
+        return false;
+    queue->driver_area =
+        virtio_reach_all(memory, queue->driver, used_event(queue) + 2, 2, VIRTIO_ACCESS_READ, &driver_gpa);
+    if (!queue->driver_area)
+        return false;
+    queue->device_area = virtio_reach_all(memory, queue->device, avail_event(queue) + 2, 4,
+                                          VIRTIO_ACCESS_WRITE, &queue->device_gpa);
+    return queue->device_area != NULL;
 }
 
 unsigned virtq_split_waiting(const struct virtq *queue) {
@@ -82,7 +92,7 @@ void virtq_split_publish(struct virtq *queue, unsigned count) {
     queue->used = (uint16_t)(queue->used + count);
     virtq_store16_release(queue->device_area + RING_INDEX, queue->used);
     /* The ring has at most two pages: to mark it as a whole costs less than to be exact. */
-    queue->memory->dirty(queue->memory, queue->device, avail_event(queue));
+    queue->memory->dirty(queue->memory, queue->device_gpa, avail_event(queue));
 }
 
 bool virtq_split_wanted(const struct virtq *queue, uint16_t since, bool sure) {
@@ -105,5 +115,5 @@ void virtq_split_ask(struct virtq *queue, bool notify) {
         value = queue->asked;
     }
     virtq_store16(queue->device_area + field, value);
-    queue->memory->dirty(queue->memory, queue->device + field, 2);
+    queue->memory->dirty(queue->memory, queue->device_gpa + field, 2);
 }

@@ -46,6 +46,10 @@ bool iommu_covers(const struct iommu_device *device) {
     return true;
 }
 
+unsigned iommu_address_bits(void) {
+    return 64u - (unsigned)__builtin_clzll(iommu.driver->limit - 1);
+}
+
 /* ---- domains */
 
 /* The paging engine's hook: entries lost rights. */

@@ -40,6 +40,8 @@ struct iommu_fault {
  */
 bool iommu_present(void);
 bool iommu_covers(const struct iommu_device *device);
+/* Bits of the addresses that all units translate; there is one. */
+unsigned iommu_address_bits(void);
 
 /*
  * Domains. All calls may be made on any CPU, with interrupts off, but for iommu_domain_destroy(): on the boot

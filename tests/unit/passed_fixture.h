@@ -54,7 +54,8 @@ static struct {
     uint16_t attached;
     unsigned attach_write; /* writes to PCI before the last change of these */
     const char *attach_why;
-    uint32_t registers[3][2048]; /* what is behind trapped pages */
+    const struct iommu_domain *refused; /* a domain that it cannot be in */
+    uint32_t registers[3][2048];        /* what is behind trapped pages */
     uint64_t mapped[3];
     unsigned mappings;
     bool no_map;
@@ -194,6 +195,8 @@ const char *iommu_attach(struct iommu_domain *domain, const struct iommu_device 
     world.attach_write = machine.writes;
     if (world.attach_why)
         return world.attach_why;
+    if (world.refused == domain)
+        return "a function that it cannot be kept apart from is somebody else's";
     world.domain = domain;
     world.attached = device->id[0];
     return NULL;

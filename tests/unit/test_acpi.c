@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's ACPI tables: signatures, checksums, pointers, the fields that kernels live by; AML by itself,
 // and through the ASL compiler's disassembler where it is installed (acpica-tools).
-// unit-sources: arch/x86/guest/acpi.c arch/x86/guest/aml.c core/bus.c lib/state.c
+// unit-sources: arch/x86/guest/acpi.c arch/x86/guest/aml.c core/bus.c lib/state.c lib/config_iommu.c
 #include <unistd.h>
 #include "pc_fixture.h"
 #include "arch/x86/guest/acpi.h"
@@ -189,6 +189,66 @@ static void test_mcfg(void **state) {
     assert_int_equal(get(m + 54, 2), 0);
 }
 
+/* The IOMMU and what is behind it, neighbours in one node: cards 1 and 3 (2 is an e1000), disk 4, the AHCI
+ * controller 5, disk 6, random numbers 7; functions of the machine from 24 on. */
+static void test_viot(void **state) {
+    static struct config_guest config;
+    static const uint16_t wanted[][2] = {
+        {1 << 3, 1 << 3 | 7}, {3 << 3, 4 << 3 | 7}, {6 << 3, 7 << 3 | 7}, {24 << 3, 25 << 3 | 7}};
+
+    (void)state;
+    config = *vm()->config;
+    config.iommu = CONFIG_IOMMU_VIRTIO;
+    config.net_count = 3;
+    config.nets[1].type = CONFIG_NET_E1000;
+    config.disk_count = 4;
+    config.disks[1].type = config.disks[3].type = CONFIG_DISK_AHCI;
+    config.entropy = 1;
+    config.passthrough_count = 2;
+    vm()->config = &config;
+    assert_int_equal(pc_acpi_write(vm()), 0);
+    uint64_t at = find("VIOT");
+    assert_int_equal(get(at + 4, 4), 48 + 16 + 4 * 24);
+    assert_int_equal(get(at + 36, 2), 5); /* nodes */
+    assert_int_equal(get(at + 38, 2), 48);
+    assert_int_equal(get(at + 48, 1), 3); /* virtio-iommu, a PCI function */
+    assert_int_equal(get(at + 50, 2), 16);
+    assert_int_equal(get(at + 54, 2), CONFIG_IOMMU_SLOT << 3);
+    for (unsigned i = 0; i < array_count(wanted); i++) {
+        uint64_t node = at + 64 + 24 * i;
+        assert_int_equal(get(node, 1), 1);
+        assert_int_equal(get(node + 2, 2), 24);
+        assert_int_equal(get(node + 4, 4), wanted[i][0]); /* endpoints by requester ID */
+        assert_int_equal(get(node + 8, 4), 0);
+        assert_int_equal(get(node + 12, 2), wanted[i][0]);
+        assert_int_equal(get(node + 14, 2), wanted[i][1]);
+        assert_int_equal(get(node + 16, 2), 48);
+    }
+    find("FACP");
+    find("APIC");
+    find("MCFG");
+}
+
+/* With as many nodes as there can be, and all else that there can be, tables and checksums have room. */
+static void test_viot_size(void **state) {
+    static struct config_guest config;
+
+    (void)state;
+    config = *vm()->config;
+    config.iommu = CONFIG_IOMMU_VIRTIO;
+    config.net_count = CONFIG_MAX_NETS;
+    for (unsigned i = 1; i < CONFIG_MAX_NETS; i += 2)
+        config.nets[i].type = CONFIG_NET_E1000;
+    config.disk_count = CONFIG_MAX_GUEST_DISKS;
+    for (unsigned i = 1; i < CONFIG_MAX_GUEST_DISKS; i += 2)
+        config.disks[i].transport = CONFIG_TRANSPORT_MMIO;
+    vm()->config = &config;
+    vm()->vcpu_count = VM_MAX_VCPUS;
+    fixture.places = (1u << SERVICE_MMIO_PLACES) - 1;
+    assert_int_equal(pc_acpi_write(vm()), 0);
+    assert_int_equal(get(find("VIOT") + 36, 2), 1 + CONFIG_MAX_NETS / 2 + CONFIG_MAX_GUEST_DISKS / 2);
+}
+
 static void test_aml_lengths(void **state) {
     (void)state;
     /* A package of n bytes, closed, for sizes on both sides of each form's limit. */
@@ -362,6 +422,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_fadt, start, stop),
         cmocka_unit_test_setup_teardown(test_madt, start, stop),
         cmocka_unit_test_setup_teardown(test_mcfg, start, stop),
+        cmocka_unit_test_setup_teardown(test_viot, start, stop),
+        cmocka_unit_test_setup_teardown(test_viot_size, start, stop),
         cmocka_unit_test(test_aml_lengths),
         cmocka_unit_test(test_aml_terms),
         cmocka_unit_test_setup_teardown(test_sizes, start, stop),

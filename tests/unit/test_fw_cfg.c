@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's firmware configuration device: items, directory, DMA with all that a guest can ask of it, and
 // the ACPI tables placed as firmware does by the loader's script.
-// unit-sources: arch/x86/guest/fw_cfg.c arch/x86/guest/acpi.c arch/x86/guest/aml.c core/bus.c lib/state.c
+// unit-sources: arch/x86/guest/fw_cfg.c arch/x86/guest/acpi.c arch/x86/guest/aml.c core/bus.c lib/state.c lib/config_iommu.c
 #include "pc_fixture.h"
 #include "arch/x86/guest/acpi.h"
 #include "arch/x86/guest/fw_cfg.h"

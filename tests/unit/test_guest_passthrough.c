@@ -123,6 +123,11 @@ const char *passed_function_start(struct passed_function *f, struct iommu_domain
     note("start%u ", f->number);
     return fail_at == f->number + 1 ? "it does not answer" : NULL;
 }
+int passed_function_move(struct passed_function *f, struct iommu_domain *in) {
+    (void)in;
+    fail_msg("%u", f->number);
+    return 0;
+}
 void passed_function_stop(struct passed_function *f, bool last) {
     note("stop%u%s ", f->number, last ? "!" : "");
 }
@@ -135,6 +140,14 @@ uint64_t passed_function_rest(struct passed_function *f) {
 
 bool iommu_present(void) {
     return !no_iommu;
+}
+unsigned iommu_address_bits(void) {
+    return 48;
+}
+int guest_memory_translate(struct vm *of, uint64_t gpa, uint64_t *physical, uint64_t *contiguous,
+                           enum guest_region_kind *kind) {
+    (void)of, (void)gpa, (void)physical, (void)contiguous, (void)kind;
+    return -EFAULT;
 }
 int iommu_domain_create(struct iommu_domain **out, const char *name, struct memory_account *account,
                         void (*fault)(struct iommu_domain *domain, const struct iommu_fault *fault,

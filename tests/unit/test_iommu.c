@@ -163,6 +163,7 @@ static void test_absent(void **state) {
     show();
     assert_string_equal(text, "");
     start();
+    assert_int_equal(iommu_address_bits(), 39);
     assert_true(iommu_present() && iommu_covers(&nic) && iommu_covers(&old_a) && !iommu_covers(&far));
 }
 

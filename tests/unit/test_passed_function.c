@@ -603,6 +603,50 @@ static void test_unprotected(void **state) {
     assert_int_equal(command(nvme), 0x400);
 }
 
+/* From one domain to another, while it runs; and where it cannot be. */
+static void test_move(void **state) {
+    struct iommu_domain *const other = (struct iommu_domain *)&world.vm;
+    (void)state;
+    create(NVME);
+    assert_int_equal(passed_function_move(f, other), -ESTALE); /* it does not run */
+    test_time += TENTH;
+    assert_null(passed_function_start(f, domain));
+    set(PCI_COMMAND, 2, 6);
+    assert_int_equal(passed_function_move(f, other), 0);
+    assert_ptr_equal(world.domain, other);
+    assert_int_equal(passed_function_move(f, other), 0); /* out and in again */
+    assert_ptr_equal(world.domain, other);
+    world.refused = domain;
+    assert_int_equal(passed_function_move(f, domain), -EBUSY);
+    assert_ptr_equal(world.domain, other);
+    assert_true(command(nvme) & PCI_COMMAND_MASTER);
+    /* It ends where it is, and begins where all begin. */
+    passed_function_stop(f, false);
+    assert_int_equal(passed_function_move(f, other), -ESTALE);
+    passed_function_end(f, false);
+    assert_null(world.domain);
+    world.refused = NULL;
+    test_time += TENTH;
+    assert_null(passed_function_start(f, domain));
+    set(PCI_COMMAND, 2, 6);
+    assert_true(command(nvme) & PCI_COMMAND_MASTER);
+    /* Nowhere: no DMA any more until the next start. */
+    world.attach_why = "there is no memory for its tables";
+    assert_int_equal(passed_function_move(f, other), -EIO);
+    assert_null(world.domain);
+    assert_false(command(nvme) & PCI_COMMAND_MASTER);
+    assert_non_null(strstr(text, "no DMA until the guest starts anew: there is no memory"));
+    set(PCI_COMMAND, 2, 6);
+    assert_false(command(nvme) & PCI_COMMAND_MASTER);
+    world.attach_why = NULL;
+    assert_int_equal(passed_function_move(f, other), -ESTALE);
+    passed_function_stop(f, false);
+    passed_function_end(f, false);
+    test_time += TENTH;
+    assert_null(passed_function_start(f, domain));
+    assert_ptr_equal(world.domain, domain);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -610,6 +654,7 @@ int main(void) {
         TEST(test_refusals), TEST(test_company),   TEST(test_config), TEST(test_bad_lists),
         TEST(test_bars),     TEST(test_trapped),   TEST(test_msix),   TEST(test_msi),
         TEST(test_dma),      TEST(test_bus_reset), TEST(test_last),   TEST(test_unprotected),
+        TEST(test_move),
     };
     return cmocka_run_group_tests(tests, find_machine, NULL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's PC as a whole: memory map with ROM, PAM and SMRAM over the real guest memory, E820, the table
 // of parts created, reset, saved and loaded together, ports that nobody claims, the exit port.
-// unit-sources: arch/x86/guest/pc.c arch/x86/guest/acpi.c arch/x86/guest/aml.c arch/x86/guest/fw_cfg.c
+// unit-sources: arch/x86/guest/pc.c arch/x86/guest/acpi.c arch/x86/guest/aml.c arch/x86/guest/fw_cfg.c lib/config_iommu.c
 // unit-sources: arch/x86/guest/keyboard.c arch/x86/guest/pci.c devices/pci_function.c arch/x86/guest/pci_bridges.c arch/x86/guest/pit.c
 // unit-sources: arch/x86/guest/pm.c arch/x86/guest/ports.c arch/x86/guest/rtc.c arch/x86/guest/rtc_calendar.c
 // unit-sources: arch/x86/guest/uart.c devices/uart16550.c core/bus.c core/guest_memory.c core/guest_regions.c core/platform.c lib/state.c

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The service VM as the hypervisor makes it: board, windows, files and memory of disks over the real guest
 // memory; and what it is told of guests.
-// unit-sources: core/service.c core/guest_memory.c core/guest_regions.c core/memory.c core/heap.c
+// unit-sources: core/service.c core/guest_memory.c core/guest_regions.c core/memory.c core/heap.c lib/config_iommu.c
 #include "service_host_fixture.h"
 
 static void add_disk(const char *name, const char *file, uint64_t memory) {
@@ -152,6 +152,19 @@ static void test_overlays(void **state) {
     assert_int_equal(guest_read(&machine, file->address + 4 * MIB, &byte, 1), -EFAULT);
 }
 
+/* And what guests tell their IOMMUs is another. */
+static void test_iommus(void **state) {
+    (void)state;
+    config.guest_count = 3;
+    config.guests[0].iommu = config.guests[2].iommu = CONFIG_IOMMU_VIRTIO;
+    config.service.overlay_memory = 4 * MIB;
+    struct service_board *board = create();
+    assert_int_equal(board->file_count, 2);
+    assert_string_equal(board->file[1].name, SERVICE_IOMMUS);
+    assert_int_equal(board->file[1].size, 2 * SERVICE_IOMMU_SIZE);
+    assert_int_equal(board->file[1].address, 4 * GIB + 4 * MIB);
+}
+
 static void refused(int error, const char *line) {
     assert_int_equal(service_create(&config, blob, sizeof(blob)), error);
     assert_null(service_vm());
@@ -180,6 +193,13 @@ static void test_no_memory_for_overlays(void **state) {
     (void)state;
     config.service.overlay_memory = 64 * MIB;
     refused(-ENOMEM, "overlays: not enough memory");
+}
+static void test_no_memory_for_iommus(void **state) {
+    (void)state;
+    config.guest_count = 1;
+    config.guests[0].iommu = CONFIG_IOMMU_VIRTIO;
+    config.service.overlay_memory = 16 * MIB;
+    refused(-ENOMEM, "guests' IOMMUs: not enough memory");
 }
 static void test_no_heap(void **state) {
     (void)state;
@@ -285,7 +305,7 @@ static void test_serves(void **state) {
     (void)state;
     struct config_guest *guest = &guest_configs[0];
     uint32_t *const reasons[] = {&guest->net_count, &guest->disk_count, &guest->entropy,
-                                 &guest->virtio_console};
+                                 &guest->virtio_console, &guest->iommu};
     assert_false(service_serves(&guests[0]));
     for (unsigned i = 0; i < array_count(reasons); i++) {
         *reasons[i] = 1;
@@ -453,6 +473,8 @@ int main(void) {
         TEST(test_disks),
         TEST(test_overlays),
         TEST(test_no_memory_for_overlays),
+        TEST(test_iommus),
+        TEST(test_no_memory_for_iommus),
         TEST(test_no_machine),
         TEST(test_no_file),
         TEST(test_no_memory_for_disk),

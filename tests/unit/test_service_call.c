@@ -643,6 +643,47 @@ static void test_again(void **state) {
     assert_int_equal(request->sequence, vcpus[1].io.sequence);
 }
 
+static uint64_t dma_seen[3]; /* which, number, argument */
+static int dma_confine(struct vm *vm, unsigned number, bool on) {
+    assert_ptr_equal(vm, &vms[1]);
+    dma_seen[0] = 1, dma_seen[1] = number, dma_seen[2] = on;
+    return -EBUSY;
+}
+static int dma_map(struct vm *vm, unsigned number, const struct service_dma *dma) {
+    assert_ptr_equal(vm, &vms[1]);
+    dma_seen[0] = 2, dma_seen[1] = number, dma_seen[2] = dma->address;
+    return -EFAULT;
+}
+static int dma_unmap(struct vm *vm, unsigned number, const struct service_dma *dma) {
+    return dma_map(vm, number + 1, dma) + 1 + EFAULT;
+}
+
+/* DMA of a guest's own functions. */
+static void test_dma(void **state) {
+    struct vm_passed passed = {.confine = dma_confine, .map = dma_map, .unmap = dma_unmap};
+    const struct service_dma dma = {.address = 0x1000};
+    (void)state;
+    memcpy(memory + 0x100, &dma, sizeof(dma));
+    for (uint32_t number = SERVICE_CALL_DMA_CONFINE; number <= SERVICE_CALL_DMA_UNMAP; number++) {
+        vms[1].passed = NULL;
+        assert_int_equal(call(number, 1, 0, 0, 0), -ENOENT);
+        vms[1].passed = &passed;
+        passed.address_bits = 0;
+        assert_int_equal(call(number, 1, 0, 0, 0), -ENOENT);
+        passed.address_bits = 39;
+        assert_int_equal(call(number, 2, 0, 0, 0), -ENOENT);
+    }
+    assert_int_equal(call(SERVICE_CALL_DMA_CONFINE, 1, 3, 2, 0), -EINVAL);
+    assert_int_equal(call(SERVICE_CALL_DMA_MAP, 1, 3, MEMORY + SIZE - 8, 0), -EFAULT);
+    assert_int_equal(call(SERVICE_CALL_DMA_CONFINE, 1, 3, 1, 0), -EBUSY);
+    assert_true(dma_seen[0] == 1 && dma_seen[1] == 3 && dma_seen[2] == 1);
+    assert_int_equal(call(SERVICE_CALL_DMA_MAP, 1, 7, MEMORY + 0x100, 0), -EFAULT);
+    assert_true(dma_seen[0] == 2 && dma_seen[1] == 7 && dma_seen[2] == 0x1000);
+    assert_int_equal(call(SERVICE_CALL_DMA_UNMAP, 1, 0, MEMORY + 0x100, 0), 1);
+    assert_int_equal(dma_seen[1], 1);
+    vms[1].passed = NULL;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_texts, setup),        cmocka_unit_test_setup(test_wait, setup),
@@ -652,6 +693,7 @@ int main(void) {
         cmocka_unit_test_setup(test_doorbells, setup),    cmocka_unit_test_setup(test_again, setup),
         cmocka_unit_test_setup(test_entropy, setup),      cmocka_unit_test_setup(test_request_at_once, setup),
         cmocka_unit_test_setup(test_consoles, setup),     cmocka_unit_test_setup(test_shell, setup),
+        cmocka_unit_test_setup(test_dma, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,16 @@ struct virtio_memory *window_memory(unsigned vm) {
     return &memory;
 }
 
+static struct virtio_memory translated;
+struct virtio_memory *virtio_iommu_add(struct virtio_iommu *iommu, unsigned slot, struct virtio_device *of,
+                                       struct virtio_memory *below) {
+    assert_ptr_equal(iommu, &translated); /* a name for it */
+    assert_int_equal(slot, 5);
+    assert_ptr_equal(of, &virtio);
+    assert_ptr_equal(below, &memory);
+    return &translated;
+}
+
 bool window_mapped(unsigned vm) {
     assert_int_equal(vm, 3);
     return mapped;
@@ -181,7 +191,30 @@ static void test_made(void **state) {
     assert_ptr_equal(virtio.memory, &memory);
     assert_string_equal(virtio.name, "net0");
     assert_true(virtio.features_offered & VIRTIO_VERSION_1);
+    assert_false(virtio.features_offered & VIRTIO_PLATFORM);
     assert_ptr_equal(device_of(&virtio), &device);
+}
+
+static void device_restarted(struct device *of) {
+    assert_ptr_equal(of, &device);
+    assert_int_equal(resets, 0); /* it comes first */
+    runs++;
+}
+
+/* Behind the guest's IOMMU; and the VM is started anew. */
+static void test_iommu(void **state) {
+    const struct device_place place = {
+        .at = 5 << 3, .token = 0x301, .iommu = (struct virtio_iommu *)(void *)&translated};
+
+    (void)state;
+    device.restarted = device_restarted;
+    assert_int_equal(device_add(&device, &virtio, 3, &place), 0);
+    assert_ptr_equal(virtio.memory, &translated);
+    assert_true(virtio.features_offered & VIRTIO_PLATFORM);
+    board->vm[3].resets++;
+    plain_device_vm_changed(3);
+    assert_int_equal(runs, 1);
+    assert_int_equal(resets, 1);
 }
 
 /* As after a start of the service VM: all of the device's doorbells ring. */
@@ -398,8 +431,9 @@ static void test_settle(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_made),     TEST(test_refused), TEST(test_events),  TEST(test_calls),  TEST(test_work),
-        TEST(test_messages), TEST(test_restart), TEST(test_vm_anew), TEST(test_settle), TEST(test_mmio),
+        TEST(test_made),    TEST(test_iommu),  TEST(test_refused),  TEST(test_events),
+        TEST(test_calls),   TEST(test_work),   TEST(test_messages), TEST(test_restart),
+        TEST(test_vm_anew), TEST(test_settle), TEST(test_mmio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
 // overlays over a restart, and where random numbers come from.
-// unit-sources: service/console.c virtio/console.c
+// unit-sources: service/console.c virtio/console.c service/iommu_device.c virtio/iommu.c virtio/iommu_passed.c virtio/iommu_store.c
 // unit-sources: service/figures.c service/devices.c service/device.c service/ahci_device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/ahci.c virtio/ahci_command.c virtio/ata.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/mmio.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
 #include "tests/unit/service_fixture.h"
 #include "tests/unit/config_fixture.h"
@@ -9,10 +9,12 @@
 #include "service/clock.h"
 #include "service/heap.h"
 #include "service/hostdisks.h"
+#include "service/iommu_device.h"
 #include "service/loop.h"
 #include "service/overlays.h"
 #include "service/window.h"
 #include "virtio/disk_memory.h"
+#include "virtio/pci.h"
 #include "virtio/rng.h"
 
 #define HEAD     "/dts-v1/; / { compatible = \"saguaro,host\"; "
@@ -171,6 +173,88 @@ static void check_made(unsigned index, unsigned vm, unsigned slot, unsigned id) 
     assert_int_equal(device->config[2] | device->config[3] << 8, 0x1040 + id);
 }
 
+static uint64_t ask_for(unsigned device, uint32_t offset, uint8_t size, bool write, uint32_t value) {
+    board->request[3] = (struct service_request){.device = (uint16_t)device,
+                                                 .offset = offset,
+                                                 .size = size,
+                                                 .write = write,
+                                                 .value = value,
+                                                 .state = SERVICE_REQUEST_OPEN};
+    board->request_slots[0] = 1u << 3;
+    board->events = SERVICE_EVENT_REQUEST;
+    loop_turn();
+    return board->request[3].value;
+}
+
+static uint64_t ask(unsigned device, uint32_t offset, bool write, uint32_t value) {
+    return ask_for(device, offset, 4, write, value);
+}
+
+/* The IOMMU is there before what is behind it; what it keeps, and the guest's choice, outlive our program. */
+static void test_iommu(void **state) {
+    struct iommu_kept *kept = calloc(2, sizeof(*kept));
+
+    (void)state;
+    configure(HEAD
+              "networks { lan { }; };"
+              "guests { a { kernel = \"k\"; memory = \"1M\"; entropy = \"yes\"; };"
+              "         b { kernel = \"k\"; memory = \"1M\"; iommu = \"virtio\"; };"
+              "         c { kernel = \"k\"; memory = \"1M\"; iommu = \"virtio\"; virtio-console = \"yes\";"
+              "             net0 { network = \"lan\"; };"
+              "             net1 { network = \"lan\"; type = \"e1000\"; };"
+              "             net2 { network = \"lan\"; transport = \"mmio\"; }; }; }; };");
+    add_vm(0, "a");
+    add_vm(1, "b");
+    add_vm(2, "c");
+    iommu_device_init(kept, 2 * sizeof(*kept));
+    start();
+    assert_int_equal(made_count, 8);
+    check_made(0, 0, 1, VIRTIO_ID_ENTROPY);
+    check_made(1, 1, CONFIG_IOMMU_SLOT, VIRTIO_ID_IOMMU);
+    check_made(2, 2, CONFIG_IOMMU_SLOT, VIRTIO_ID_IOMMU);
+    check_made(3, 2, 1, VIRTIO_ID_NET);
+    check_made(6, 2, 4, VIRTIO_ID_ENTROPY);
+    check_made(7, 2, 5, VIRTIO_ID_CONSOLE);
+    /* Who offers VIRTIO_F_ACCESS_PLATFORM is behind it. */
+    static const struct {
+        unsigned device;
+        bool behind;
+    } wanted[] = {{0, false}, {1, false}, {2, false}, {3, true}, {6, true}, {7, true}};
+    for (unsigned i = 0; i < array_count(wanted); i++) {
+        ask(wanted[i].device, 0, true, 1);
+        assert_int_equal(ask(wanted[i].device, 4, false, 0) >> 1 & 1, wanted[i].behind);
+    }
+    /* `bypass` is written off; then this program starts anew, and then the VM. */
+    ask(2, 0x14, true, 3);
+    ask(2, 0x08, true, 0);
+    ask(2, 0x0c, true, 0x77);
+    ask(2, 0x08, true, 1);
+    ask(2, 0x0c, true, 1);
+    ask(2, 0x14, true, 11);
+    ask_for(2, VIRTIO_PCI_CONFIG + 36, 1, true, 0);
+    assert_int_equal(ask(2, VIRTIO_PCI_CONFIG + 36, false, 0), 0);
+    kept[1].endpoint[1] = IOMMU_ENDPOINT_ATTACHED | 7;
+    kept[0].endpoint[1] = IOMMU_ENDPOINT_ATTACHED | 7;
+    start();
+    assert_int_equal(ask(2, VIRTIO_PCI_CONFIG + 36, false, 0), 0);
+    assert_int_equal(kept[1].endpoint[1] & 7, 7);
+    board->vm[2].resets = 6;
+    devices_vm_changed(2);
+    assert_int_equal(ask(2, VIRTIO_PCI_CONFIG + 36, false, 0), 1);
+    assert_int_equal(kept[1].endpoint[1], 0);
+    assert_int_equal(kept[0].endpoint[1] & 7, 7); /* another guest's */
+    assert_int_equal(calls_of(SERVICE_CALL_LOG) + calls_of(SERVICE_CALL_NOTE), 0);
+    /* Without memory for it a guest has no devices; others have theirs. */
+    iommu_device_init(kept, sizeof(*kept));
+    memset(board->device_token, 0, sizeof(board->device_token));
+    made_count = 0;
+    start();
+    assert_int_equal(made_count, 2);
+    assert_non_null(said("guest c: its IOMMU cannot be made: error 12: it has no devices"));
+    iommu_device_init(NULL, 0);
+    free(kept);
+}
+
 static const char two_guests[] = HEAD
     "service { overlay-memory = \"4M\"; }; networks { lan { }; };"
     "disks { base { file = \"base.img\"; read-only = \"yes\"; }; own { memory = \"64K\"; }; };"
@@ -211,19 +295,6 @@ static void test_all(void **state) {
     board->vm[4].resets = 6;
     devices_vm_changed(4);
     assert_int_equal(board->vm_settled[4], 6);
-}
-
-static uint64_t ask(unsigned device, uint32_t offset, bool write, uint32_t value) {
-    board->request[3] = (struct service_request){.device = (uint16_t)device,
-                                                 .offset = offset,
-                                                 .size = 4,
-                                                 .write = write,
-                                                 .value = value,
-                                                 .state = SERVICE_REQUEST_OPEN};
-    board->request_slots[0] = 1u << 3;
-    board->events = SERVICE_EVENT_REQUEST;
-    loop_turn();
-    return board->request[3].value;
 }
 
 /* An emulated card: its place among the others, its registers over a restart and a start of its VM. */
@@ -565,9 +636,9 @@ static void test_console(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_all),      TEST(test_e1000),      TEST(test_left_out), TEST(test_console),
-        TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),  TEST(test_machine_disks),
-        TEST(test_ahci),     TEST(test_mmio),
+        TEST(test_all),           TEST(test_e1000),    TEST(test_iommu),      TEST(test_left_out),
+        TEST(test_console),       TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
+        TEST(test_machine_disks), TEST(test_ahci),     TEST(test_mmio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

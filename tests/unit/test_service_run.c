@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The service VM's run as the hypervisor sees it: events, readiness, the watch over it, its image at each
 // start.
-// unit-sources: core/service.c core/guest_memory.c core/guest_regions.c core/memory.c core/heap.c
+// unit-sources: core/service.c core/guest_memory.c core/guest_regions.c core/memory.c core/heap.c lib/config_iommu.c
 #include "service_host_fixture.h"
 
 /* ---- its run */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A vCPU's saved state: a whole machine saved and loaded, each field of the record, and what is refused.
-// unit-sources: arch/x86/vcpu_state.c arch/x86/vcpu.c arch/x86/fpu.c arch/x86/guest/*.c core/timer.c core/bus.c
+// unit-sources: arch/x86/vcpu_state.c arch/x86/vcpu.c arch/x86/fpu.c arch/x86/guest/*.c core/timer.c core/bus.c lib/config_iommu.c
 // unit-sources: devices/uart16550.c devices/pci_function.c core/guest_memory.c core/guest_regions.c core/platform.c lib/state.c
 #include <errno.h>
 #include <setjmp.h>

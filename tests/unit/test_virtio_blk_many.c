@@ -85,6 +85,38 @@ static void test_order(void **state) {
     assert_int_equal(mock_queue[0].finished, 10);
 }
 
+/* What is at the disk, or waits for it, is at work on its addresses; also after a reset. */
+static void test_holds(void **state) {
+    bool (*holds)(const struct virtio_device *, uint64_t, uint64_t) = blk.device.class->holds;
+
+    (void)state;
+    slow.hold = true;
+    assert_false(holds(&blk.device, 0, UINT64_MAX));
+    post(0x10000, OUT, 20, 1024);
+    go();
+    uint64_t data = MOCK_BASE + 0x10000 + DATA;
+    assert_true(holds(&blk.device, 0, UINT64_MAX));
+    assert_true(holds(&blk.device, data + 1023, data + 5000));
+    assert_true(holds(&blk.device, data - 10, data));
+    assert_true(holds(&blk.device, data + 100, data + 100));
+    assert_false(holds(&blk.device, data - 10, data - 1));
+    assert_false(holds(&blk.device, data + 1024, UINT64_MAX));
+    post(0x20000, IN, 20, 512); /* waits for the write */
+    go();
+    data = MOCK_BASE + 0x20000 + DATA;
+    assert_true(holds(&blk.device, data, data));
+    mock_record.status |= VIRTIO_STATUS_NEEDS_RESET;
+    assert_false(holds(&blk.device, data, data)); /* for good */
+    data = MOCK_BASE + 0x10000 + DATA;
+    assert_true(holds(&blk.device, data, data));
+    mock_record.status = 0;
+    blk.device.class->reset(&blk.device);
+    assert_true(holds(&blk.device, data, data));
+    release(0);
+    loop();
+    assert_false(holds(&blk.device, 0, UINT64_MAX));
+}
+
 static void test_pool(void **state) {
     (void)state;
     slow.hold = true;
@@ -195,9 +227,10 @@ static void test_restart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_large, set_up),  cmocka_unit_test_setup(test_order, set_up),
-        cmocka_unit_test_setup(test_pool, set_up),   cmocka_unit_test_setup(test_reset, set_up),
-        cmocka_unit_test_setup(test_queues, set_up), cmocka_unit_test_setup(test_restart, set_up),
+        cmocka_unit_test_setup(test_large, set_up),   cmocka_unit_test_setup(test_order, set_up),
+        cmocka_unit_test_setup(test_pool, set_up),    cmocka_unit_test_setup(test_holds, set_up),
+        cmocka_unit_test_setup(test_reset, set_up),   cmocka_unit_test_setup(test_queues, set_up),
+        cmocka_unit_test_setup(test_restart, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,6 +295,33 @@ static void test_buffers(void **state) {
     expect_broken("broken at once");
 }
 
+/* Behind an IOMMU: the driver has to say that it knows, and queues are found anew when mappings go. */
+static void test_behind_iommu(void **state) {
+    (void)state;
+    fix_device.features_offered |= VIRTIO_PLATFORM;
+    fix_negotiate(VIRTIO_VERSION_1 | FIX_OWN);
+    assert_int_equal(fix_record.status, 3);
+    assert_non_null(strstr(fix.line, "ACCESS_PLATFORM"));
+    fix_negotiate(VIRTIO_VERSION_1 | VIRTIO_PLATFORM);
+    assert_int_equal(fix_record.status, 11);
+    fix_enable(1);
+    virtio_device_remap(&fix_device);
+    assert_int_equal(fix.remaps, FIX_QUEUES);
+    assert_int_equal(fix_record.status, 11);
+    fix.unmapped = "gone";
+    virtio_device_remap(&fix_device); /* before DRIVER_OK: nobody is interrupted */
+    assert_int_equal(fix_record.status, 11 | VIRTIO_STATUS_NEEDS_RESET);
+    assert_string_equal(fix.line, "web net0: queue 1: gone; the device has to be reset");
+    assert_int_equal(fix.irqs_config, 0);
+    virtio_device_set_status(&fix_device, 0);
+    fix_negotiate(VIRTIO_VERSION_1 | VIRTIO_PLATFORM);
+    fix_enable(2);
+    fix_go();
+    virtio_device_remap(&fix_device);
+    assert_int_equal(fix_record.status, 15 | VIRTIO_STATUS_NEEDS_RESET);
+    assert_int_equal(fix.irqs_config, 1);
+}
+
 static void test_long_line(void **state) {
     (void)state;
     char why[400];
@@ -531,6 +558,7 @@ int main(void) {
         cmocka_unit_test_setup(test_queues, setup),
         cmocka_unit_test_setup(test_queue_rules, setup),
         cmocka_unit_test_setup(test_buffers, setup),
+        cmocka_unit_test_setup(test_behind_iommu, setup),
         cmocka_unit_test_setup(test_long_line, setup),
         cmocka_unit_test_setup(test_config, setup),
         cmocka_unit_test_setup(test_generation, setup),

@@ -234,8 +234,8 @@ static inline void mock_segment(struct mock_buffer *of, bool write, uint32_t off
     struct virtq_buffer *buffer = &of->buffer;
     assert_true(buffer->readable + buffer->writable < VIRTQ_MAX_SEGMENTS);
     assert_true(offset + size <= MOCK_RAM && size > 0);
-    buffer->segment[buffer->readable + buffer->writable] =
-        (struct virtq_segment){.data = mock_ram + offset, .gpa = MOCK_BASE + offset, .size = size};
+    buffer->segment[buffer->readable + buffer->writable] = (struct virtq_segment){
+        .data = mock_ram + offset, .gpa = MOCK_BASE + offset, .address = MOCK_BASE + offset, .size = size};
     if (write) {
         buffer->writable++;
         buffer->write_size += size;

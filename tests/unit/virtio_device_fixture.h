@@ -31,6 +31,8 @@ static struct {
     /* what the queues do */
     unsigned available; /* buffers that can be taken */
     const char *spoiled;
+    const char *unmapped; /* what virtq_remap() says */
+    unsigned remaps;
     bool want_interrupt;
     bool reset_saw_queue; /* a queue was still enabled in the class's reset() */
     bool break_in_start;
@@ -63,6 +65,13 @@ int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t siz
 }
 void virtq_disable(struct virtq *queue) {
     memset(queue, 0, sizeof(*queue));
+}
+int virtq_remap(struct virtq *queue) {
+    fix.remaps++;
+    if (!queue->size || !fix.unmapped)
+        return 0;
+    queue->broken = fix.unmapped;
+    return -EFAULT;
 }
 struct virtq_position virtq_position(const struct virtq *queue) {
     assert_int_not_equal(queue->size, 0);

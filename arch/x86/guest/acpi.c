@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ACPI tables of a guest's PC (ACPI 6.5, chapter 5.2): FACS, DSDT, FADT, MADT, MCFG, RSDT, XSDT, RSDP.
+// The ACPI tables of a guest's PC (ACPI 6.5, chapter 5.2): FACS, DSDT, FADT, MADT, MCFG, VIOT, RSDT,
+// XSDT, RSDP.
 #include "arch/x86/guest/acpi.h"
 
 #include <assert.h>
@@ -322,6 +323,47 @@ static int build_mcfg(struct acpi_tables *t, uint32_t *at) {
     return end(t, &w, *at);
 }
 
+#define VIOT_NODES 48u /* where they begin in the table */
+
+/* VIOT (5.2.33): the guest's IOMMU, a PCI function, and which functions are behind it: those of neighbouring
+ * slots in one node. An endpoint's number is its requester ID. */
+static int build_viot(struct acpi_tables *t, uint32_t slots, uint32_t *at) {
+    struct aml w = writer(t);
+    uint16_t nodes = 1;
+    *at = begin(&w, "VIOT", 0);
+    aml_word(&w, 0); /* number of nodes, below */
+    aml_word(&w, VIOT_NODES);
+    aml_dword(&w, 0);
+    aml_dword(&w, 0);
+    aml_word(&w, 3); /* a virtio-iommu that is a PCI function */
+    aml_word(&w, 16);
+    aml_word(&w, 0); /* segment */
+    aml_word(&w, CONFIG_IOMMU_SLOT << 3);
+    aml_dword(&w, 0);
+    aml_dword(&w, 0);
+    for (unsigned slot = 0, first; slot < 32; slot++) {
+        if (!(slots & 1u << slot))
+            continue;
+        for (first = slot; slot < 31 && slots & 2u << slot; slot++)
+            continue;
+        aml_word(&w, 1); /* a range of PCI functions */
+        aml_word(&w, 24);
+        aml_dword(&w, first << 3); /* the first one's number */
+        aml_word(&w, 0);           /* segments, from and to */
+        aml_word(&w, 0);
+        aml_word(&w, (uint16_t)(first << 3));
+        aml_word(&w, (uint16_t)(slot << 3 | 7));
+        aml_word(&w, VIOT_NODES); /* they are behind the IOMMU's node */
+        aml_word(&w, 0);
+        aml_dword(&w, 0);
+        nodes++;
+    }
+    int error = end(t, &w, *at);
+    if (!error)
+        put(t->data + *at + HEADER_SIZE, nodes, 2);
+    return error;
+}
+
 /* RSDT or XSDT. */
 static int build_root(struct acpi_tables *t, const char *signature, uint8_t size, const uint32_t *target,
                       unsigned count, uint32_t *at) {
@@ -351,7 +393,8 @@ static int build_rsdp(struct acpi_tables *t, uint32_t rsdt, uint32_t xsdt) {
 }
 
 int acpi_build(const struct vm *vm, struct acpi_tables *t) {
-    uint32_t facs, dsdt, listed[3], rsdt, xsdt;
+    uint32_t facs, dsdt, listed[4], rsdt, xsdt;
+    unsigned count = 3;
     int error = build_facs(t, &facs);
     if (!error)
         error = build_dsdt(t, vm, &dsdt);
@@ -361,10 +404,12 @@ int acpi_build(const struct vm *vm, struct acpi_tables *t) {
         error = build_madt(t, vm, &listed[1]);
     if (!error)
         error = build_mcfg(t, &listed[2]);
+    if (!error && vm->config->iommu != CONFIG_IOMMU_NONE)
+        error = build_viot(t, config_iommu_slots(vm->config), &listed[count++]);
     if (!error)
-        error = build_root(t, "RSDT", 4, listed, 3, &rsdt);
+        error = build_root(t, "RSDT", 4, listed, count, &rsdt);
     if (!error)
-        error = build_root(t, "XSDT", 8, listed, 3, &xsdt);
+        error = build_root(t, "XSDT", 8, listed, count, &xsdt);
     if (!error)
         error = build_rsdp(t, rsdt, xsdt);
     return error;

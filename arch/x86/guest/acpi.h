@@ -12,7 +12,7 @@ struct vm;
 #define ACPI_TABLES_ALIGN  64u
 #define ACPI_RSDP_SIZE     36u
 #define ACPI_MAX_POINTERS  16u
-#define ACPI_MAX_CHECKSUMS 8u
+#define ACPI_MAX_CHECKSUMS 9u
 
 /* A little-endian field that holds an offset into the tables, and is to hold an address. */
 struct acpi_pointer {

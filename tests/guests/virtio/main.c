@@ -2,7 +2,7 @@
 // Virtio devices from inside: two cards on one network, a disk, and a read-only one, in this order of slots.
 // The command line says what is done with them: nothing but right things ("hostile": wrong ones, "noise":
 // anything, "watch": right ones for some seconds, beside such a neighbour; "mmio": there is one disk, over
-// MMIO).
+// MMIO; "iommu": there are two disks behind a virtio-iommu; "passed": a function of the machine is).
 #include "tests/guests/virtio/virtio.h"
 
 #define SECONDS 10u
@@ -38,6 +38,14 @@ void guest_main(void) {
     }
     unsigned count = virtio_find(devices, array_count(devices));
     struct virtio *disk = &devices[2], *a = &devices[0], *b = &devices[1];
+    if (guest_option("iommu")) {
+        check_iommu(devices, count, &ring);
+        return;
+    }
+    if (guest_option("passed")) {
+        check_passed(devices, count);
+        return;
+    }
     check_kinds(count);
     if (guest_option("hostile")) {
         hostile_blk(disk, &ring);

@@ -65,6 +65,7 @@ bool msix_pending(const struct virtio *v, unsigned entry);
 #define F_INDIRECT              (1ull << 28)
 #define F_EVENT                 (1ull << 29)
 #define F_VERSION_1             (1ull << 32)
+#define F_PLATFORM              (1ull << 33)
 #define F_PACKED                (1ull << 34)
 #define F_IN_ORDER              (1ull << 35)
 
@@ -211,6 +212,30 @@ void net_frame(uint8_t *frame, const uint8_t *to, const uint8_t *from, uint32_t 
 bool net_works(struct card *one, struct virtio *a, struct card *other,
                struct virtio *b); /* from a reset on */
 
+/* ---- the IOMMU's driver (iommu.c) */
+
+#define IOMMU_DEVFN (23u << 3)
+#define IOMMU_OK    0u
+#define IOMMU_INVAL 4u
+#define IOMMU_RANGE 5u
+#define IOMMU_NOENT 6u
+#define IOMMU_FAULT 7u
+#define IOMMU_NONE  0xffu /* it did not answer */
+#define IOMMU_READ  1u
+#define IOMMU_WRITE 2u
+#define PAGE        4096u
+
+/* From a reset on, with all of its features, and buffers for faults. */
+bool iommu_start(struct virtio *v);
+/* Requests; their status. An endpoint is a function of bus 0. */
+uint8_t iommu_attach(uint32_t domain, unsigned devfn);
+uint8_t iommu_detach(uint32_t domain, unsigned devfn);
+uint8_t iommu_map(uint32_t domain, uint64_t at, const void *memory, uint32_t size, uint32_t flags);
+uint8_t iommu_unmap(uint32_t domain, uint64_t at, uint64_t size);
+uint8_t iommu_probe(unsigned devfn, uint8_t properties[64]);
+/* Whether the next fault, which is waited for, is this one. */
+bool iommu_faulted(uint8_t reason, uint32_t access, unsigned devfn, uint64_t address);
+
 /* ---- what the guest is made of; each works on functions that were found, and leaves them reset. */
 
 void check_pci(struct virtio *v);
@@ -219,7 +244,9 @@ void check_device(struct virtio *v, struct ring *r);
 void check_interrupts(struct virtio *disk, struct ring *r);
 void check_blk(struct virtio *disk, struct virtio *read_only, struct ring *r);
 void check_net(struct virtio *a, struct virtio *b, struct card *one, struct card *other);
-void check_mmio(struct ring *r); /* of a disk that is on no bus */
+void check_mmio(struct ring *r);                                       /* of a disk that is on no bus */
+void check_iommu(struct virtio *list, unsigned count, struct ring *r); /* two disks behind it */
+void check_passed(struct virtio *list, unsigned count); /* a function of the machine behind it */
 void hostile_blk(struct virtio *disk, struct ring *r);
 void hostile_net(struct virtio *a, struct virtio *b, struct card *one, struct card *other);
 void noise(struct virtio *disk, struct virtio *a, struct virtio *b, struct ring *r, struct card *one,
