@@ -8,6 +8,8 @@ import pytest
 from machine import config, linux
 from tiny import HALT, SPIN, say, tiny
 
+pytestmark = pytest.mark.alone
+
 TINY = 'memory = "4M"; cpus = <0>; autostart = "no"; multiboot = '
 # On one CPU: whatever runs takes it from the others.
 GUESTS = {
