@@ -56,7 +56,7 @@ def check(machine, kept=None, card=True):
     return kept
 
 
-@pytest.mark.parametrize("unit", [vtd(), vtd("on"), amdvi()], ids=["vtd", "vtd-caching", "amdvi"])
+@pytest.mark.parametrize("unit", [vtd(), pytest.param(vtd("on"), marks=pytest.mark.long), amdvi()], ids=["vtd", "vtd-caching", "amdvi"])
 def test_disk_and_card(boot, tmp_path, unit):
     """A file system and pings; the guest's own reboot, a reset, a stop and a start, each while the disk is at work."""
     functions = (NVME, CARD) if unit.bridges else (NVME,)
@@ -87,7 +87,8 @@ def test_disk_and_card(boot, tmp_path, unit):
 
 
 # The machine with 5 GiB has 2 of them below 4 GiB.
-@pytest.mark.parametrize("extra,mib,memory", [((), 256, "1536M"), ((), 2304, "5G"), (vtd().options, 256, "1536M")],
+@pytest.mark.parametrize("extra,mib,memory", [((), 256, "1536M"), pytest.param((), 2304, "5G", marks=pytest.mark.long),
+                                              pytest.param(vtd().options, 256, "1536M", marks=pytest.mark.long)],
                          ids=["no-iommu", "above-4-gib", "vtd"])
 def test_identity(boot, tmp_path, extra, mib, memory):
     """A guest whose RAM is at the machine's own addresses: the same disk and card without an IOMMU, with a warning for each at each start;
