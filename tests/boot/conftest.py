@@ -20,8 +20,8 @@ import machine_ppc  # noqa: E402
 repeated = []
 
 
-# Those of every other file are about as many minutes.
-BESIDE = ("bochs", "test_attack.py", "test_iommu.py", "test_passthrough.py", "test_viommu.py")
+# Emulators that are one thread: those of several threads are disturbed more by a neighbour, and disturb it more.
+BESIDE = ("bochs", "test_ppc")
 
 
 def pytest_collection_modifyitems(items):

@@ -156,7 +156,17 @@ class Emulated:
         with open(self.log_path, encoding="utf-8", errors="replace", newline="") as file:
             return clean(file.read())
 
+    def _keep_state(self):
+        """What QEMU's CPUs and interrupt controllers look like now, twice, into a file beside the log."""
+        with open(os.path.join(self.folder, "state.txt"), "w", encoding="utf-8") as file:
+            for command in ("info registers -a", "info pic", "info lapic", "info irq", "info registers -a"):
+                try:
+                    file.write(f"--- {command}\n{self.qmp('human-monitor-command', **{'command-line': command})}\n")
+                except (AttributeError, AssertionError, OSError, ValueError, KeyError) as problem:
+                    file.write(f"--- {command}: {problem!r}\n")
+
     def _fail(self, what):
+        self._keep_state()
         lines = self.output().splitlines()[-40:]
         raise MachineError(f"{what}\n--- the last lines of {os.path.relpath(self.log_path, TOP)}:\n" + "\n".join(lines)) from None
 
