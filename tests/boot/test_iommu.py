@@ -52,7 +52,8 @@ def check_unit(machine, unit):
     assert ("does not remap interrupts" in machine.output()) != unit.remaps
 
 
-@pytest.mark.parametrize("unit", [vtd("off", "on", 48), vtd("on", "off", 39), amdvi("on"), pytest.param(amdvi("off"), marks=pytest.mark.long)],
+@pytest.mark.parametrize("unit", [vtd("off", "on", 48), pytest.param(vtd("on", "off", 39), marks=pytest.mark.long), amdvi("on"),
+                                  pytest.param(amdvi("off"), marks=pytest.mark.long)],
                          ids=["vtd", "vtd-caching", "amdvi", "amdvi-plain-interrupts"])
 def test_cards_and_disks(boot, tmp_path, unit):
     """Three kinds of cards and two kinds of disks, with a restart of the service VM while they are at work."""
