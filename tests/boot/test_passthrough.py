@@ -92,7 +92,7 @@ def test_disk_and_card(boot, tmp_path, unit):
                          ids=["no-iommu", "above-4-gib", "vtd"])
 def test_identity(boot, tmp_path, extra, mib, memory):
     """A guest whose RAM is at the machine's own addresses: the same disk and card without an IOMMU, with a warning for each at each start;
-    and with one, which protects as always. The service VM and the log of written pages find that RAM as well."""
+    and with one, which protects as always. The service VM finds that RAM as well."""
     text = guest(f'identity-memory = "dma-unprotected"; passthrough = "{NVME}", "{CARD}"; disk0 {{ disk = "data"; type = "ahci"; }};', f"{mib}M",
                  'disks { data { memory = "8M"; }; };')
     machine = boot_guest(boot, text, [*extra, *devices(tmp_path)], memory)
@@ -117,10 +117,6 @@ def test_identity(boot, tmp_path, extra, mib, memory):
         run(machine, "for i in $(seq 300); do [ -b /dev/sda ] && break; sleep 0.1; done")
         run(machine, "dd if=/dev/urandom of=/tmp/data bs=1M count=8 2>/dev/null; dd if=/tmp/data of=/dev/sda bs=1M && sync")
         run(machine, "echo 3 >/proc/sys/vm/drop_caches; cmp /dev/sda /tmp/data; rm /tmp/data")
-        run(machine, "{ (while :; do dd if=/dev/zero of=/tmp/zeroes bs=1M count=16 2>/dev/null; done) & }")
-    assert machine.monitor("writes own") == "own: counting for a second\n"
-    pages = int(machine.expect(rf"guest own: wrote (\d+) of {mib * 256} pages").group(1))
-    assert 16 * 256 <= pages < 32 * 1024, pages
     with machine.console("own"):
         machine.send("reboot -f\r")
         machine.expect("GUEST-READY own uptime", BOOT_TIME)
