@@ -38,7 +38,7 @@ static struct emulate emulate;
 static struct {
     char crash[160];
     enum emulate_result result; /* of emulate_one() and emulate_decode() */
-    unsigned emulations, xcr0_changes, eois, refreshes, init_resets;
+    unsigned emulations, xcr0_changes, eois, offers, refreshes, init_resets;
     int lapic_vector; /* what the APIC would deliver; -1: nothing */
     int accepted;     /* vectors taken from it, the last one */
     bool lapic_work, pic, pic_accepted, kicked;
@@ -250,6 +250,7 @@ void pv_eoi_sync(struct vcpu *which) {
 void pv_eoi_offer(struct x86_vcpu *which, uint8_t vector) {
     (void)which;
     assert_int_equal(vector, mock.accepted);
+    mock.offers++;
 }
 bool pv_kicked(const struct x86_vcpu *which) {
     (void)which;

@@ -557,6 +557,7 @@ static void test_interrupt(void **unused) {
     assert_int_equal(guest.entered[0].vector, 0x31);
     assert_int_equal(guest.entered[0].type, X86_EVENT_INTERRUPT);
     assert_int_equal(mock.accepted, 0x31);
+    assert_int_equal(mock.offers, 1);
     /* Held off: not taken from the APIC, and an exit is asked for. */
     mock.lapic_vector = 0x32;
     state.registers.rflags = 2;
@@ -572,6 +573,14 @@ static void test_interrupt(void **unused) {
     state.interrupt_shadow = 0;
     run(2, step_event, step_reschedule);
     assert_int_equal(mock.accepted, 0x32);
+    assert_int_equal(mock.offers, 2);
+    /* Where its end has to exit nothing else is offered. */
+    x86_eoi_exits = true;
+    mock.lapic_vector = 0x33;
+    run(1, step_reschedule);
+    x86_eoi_exits = false;
+    assert_int_equal(mock.accepted, 0x33);
+    assert_int_equal(mock.offers, 2);
     /* The PIC, where the APIC has nothing and lets it through. */
     mock.pic = true;
     mock.acknowledged = 0x08;

@@ -79,6 +79,9 @@ extern const struct engine vmx_engine;
 
 /* The engine of this machine; set by arch_engine_select(). */
 extern const struct engine *engine;
+/* Ends of interrupts have to exit (svm.c says where): no guest is offered to end one without. Set by probe().
+ */
+extern bool x86_eoi_exits;
 
 /* Chooses the engine for this machine, on the boot CPU. 0, or -ENOTSUP after having said on the log what is
  * missing and what to do. */

@@ -15,6 +15,8 @@
 #define EVENT_ERROR_VALID (1u << 11)
 #define EVENT_VALID       (1u << 31)
 
+bool x86_eoi_exits;
+
 uint32_t x86_event_info(const struct x86_event *event) {
     return event->vector | (uint32_t)event->type << 8 | EVENT_VALID |
            (event->has_error ? EVENT_ERROR_VALID : 0);
@@ -115,7 +117,8 @@ static void deliver(struct x86_vcpu *vcpu) {
     }
     lapic_accept(vcpu->lapic, (uint8_t)vector);
     inject_interrupt(vcpu, (uint8_t)vector);
-    pv_eoi_offer(vcpu, (uint8_t)vector);
+    if (!x86_eoi_exits)
+        pv_eoi_offer(vcpu, (uint8_t)vector);
 }
 
 static void deliver_nmi(struct x86_vcpu *vcpu) {

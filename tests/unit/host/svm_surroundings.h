@@ -30,6 +30,7 @@ static char crash[160];
 static struct x86_event injected; /* by x86_inject_exception() */
 
 const struct engine *engine = &svm_engine;
+bool x86_eoi_exits;
 const struct paging_format paging_npt_format = {.levels = 4};
 
 /* ---- surroundings */

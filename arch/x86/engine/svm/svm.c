@@ -63,6 +63,7 @@ static int probe(char *why, size_t size) {
     svm_asids = leaf.ebx;
     svm_emulated = cpu_model_emulated();
     svm_virtual_injection = svm_emulated && instructions_counted();
+    x86_eoi_exits = svm_emulated && !svm_virtual_injection;
     return 0;
 }
 
@@ -159,8 +160,10 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
  * -icount, whenever a timer is due - that is taken for an exception of the guest, and the same vector comes
  * once more, whatever IF says. So with -icount an interrupt is injected as a virtual one (15.21.4), which is
  * taken before the guest's first instruction; if something else comes first, it is still there at the exit.
- * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see recheck();
- * what makes a thread leave its loop is then an interrupt, nearly always.
+ * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see recheck(). What makes
+ * a thread leave its loop is then an interrupt, nearly always, or a change of the machine's memory map. Any
+ * exit makes QEMU forget the vector: there the end of each interrupt is one, soon enough (x86_eoi_exits). A
+ * guest that ended it without took its timer's interrupt again behind that, with the timers' lock held.
  */
 static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
     struct vmcb *vmcb = svm->vmcb;
