@@ -109,9 +109,9 @@ def scaled(image, khz, **keywords):
 def test_guests_on_vtx():
     """VT-x: the platform's bare guests, with the interrupts of some injected by the hypervisor, and TSCs of some scaled by the CPU."""
     run_guests("guests", PLATFORM | {"pm-slow": scaled("pm.elf", 100000, cmdline="timer"), "pit-fast": scaled("pit.elf", 777777),
-                                     "lapic-fast": scaled("lapic.elf", 333333), "pv-slow": scaled("pv.elf", 123456, vcpus=2, cmdline="free-eoi"),
+                                     "lapic-fast": scaled("lapic.elf", 333333), "pv-slow": scaled("pv.elf", 123456, vcpus=2, cmdline="no-pv-eoi"),
                                      "lapic-by-hand": Guest("lapic.elf", more=BY_HAND),
-                                     "pv": Guest(vcpus=2, cmdline="free-eoi"),
+                                     "pv": Guest(vcpus=2, cmdline="no-pv-eoi"),
                                      "pv-by-hand": Guest("pv.elf", vcpus=2, more=BY_HAND),
                                      "smp-by-hand": Guest("smp.elf", vcpus=4, cmdline="x2apic", more=BY_HAND)}, "vtx")
 
