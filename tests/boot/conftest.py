@@ -21,7 +21,7 @@ repeated = []
 
 
 # Emulators that are one thread: those of several threads are disturbed more by a neighbour, and disturb it more.
-BESIDE = ("bochs", "test_ppc")
+BESIDE = ("bochs", "test_ppc", "test_e1000", "test_loader")
 
 
 def pytest_collection_modifyitems(items):
