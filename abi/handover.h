@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define HANDOVER_MAGIC   0x004f524155474153ull /* "SAGUARO\0", little-endian */
-#define HANDOVER_VERSION 1u
+#define HANDOVER_VERSION 2u
 
 enum handover_memory_type {
     HANDOVER_MEMORY_USABLE = 1,     /* free RAM */
@@ -19,7 +19,7 @@ enum handover_memory_type {
     HANDOVER_MEMORY_MMIO = 6,       /* device memory that the firmware listed */
     HANDOVER_MEMORY_HYPERVISOR = 7, /* the hypervisor's loaded image */
     HANDOVER_MEMORY_LOADER = 8,     /* this block, the config, arrays, initial page tables: kept */
-    HANDOVER_MEMORY_FILE = 9,       /* files for guests: kept, read-only */
+    HANDOVER_MEMORY_FILE = 9,       /* files for guests, expansion ROMs: kept, read-only */
 };
 
 /* One range of physical memory. Sorted by base, without overlaps, 4 KiB granular. */
@@ -36,6 +36,21 @@ struct handover_file {
     uint64_t name;    /* NUL-terminated, exactly as the config spells it */
     uint64_t address; /* 4 KiB aligned */
     uint64_t size;    /* bytes */
+};
+
+#define HANDOVER_MAX_ROMS 128u /* functions that a config can name: 32 guests with four each */
+#define HANDOVER_ROM_MIN  4096u
+#define HANDOVER_ROM_MAX  0x1000000u
+
+/* The expansion ROM of a PCI function that the config passes through, as the firmware has read it. Each
+ * function is in the list once at most. */
+struct handover_rom {
+    uint64_t address; /* 4 KiB aligned, in FILE memory; the image begins with 55 AA */
+    uint64_t size;    /* bytes, a power of two from HANDOVER_ROM_MIN to _MAX: behind the image all are 0xff */
+    uint16_t segment;
+    uint8_t bus;
+    uint8_t devfn; /* device << 3 | function */
+    uint32_t reserved;
 };
 
 #define HANDOVER_CPU_ENABLED 1u
@@ -71,10 +86,11 @@ struct handover {
     uint64_t memory_map;      /* struct handover_memory[] */
     uint64_t files;           /* struct handover_file[] */
     uint64_t cpus;            /* struct handover_cpu[]; count 0: MP Services absent */
+    uint64_t roms;            /* struct handover_rom[] */
     uint32_t memory_map_count;
     uint32_t file_count;
     uint32_t cpu_count;
-    uint32_t reserved;
+    uint32_t rom_count;        /* up to HANDOVER_MAX_ROMS */
     uint64_t acpi_rsdp;        /* 0: none */
     uint64_t smbios;           /* SMBIOS entry point, 0: none */
     uint64_t command_line;     /* string: the loader's own load options, "" if none */

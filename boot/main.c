@@ -10,6 +10,7 @@
 #include "boot/leave.h"
 #include "boot/machine.h"
 #include "boot/memory.h"
+#include "boot/roms.h"
 #include "boot/source.h"
 
 #define WAIT_SECONDS      60u
@@ -35,20 +36,25 @@ static uint32_t enabled_cpus(const struct handover *handover) {
     return enabled;
 }
 
+/* And of expansion ROMs. */
 static uint64_t bytes_of_files(const struct handover *handover) {
     const struct handover_file *files = (const struct handover_file *)(uintptr_t)handover->files;
+    const struct handover_rom *roms = (const struct handover_rom *)(uintptr_t)handover->roms;
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < handover->file_count; i++) {
         bytes += (files[i].size + MEMORY_PAGE - 1) & ~(MEMORY_PAGE - 1);
+    }
+    for (uint32_t i = 0; i < handover->rom_count; i++) {
+        bytes += roms[i].size;
     }
     return bytes;
 }
 
 /* Config, machine and files, in the order in which errors are soonest seen. False: something is wrong, and
  * was said. */
-static bool load(struct config_load *config, struct source *sources, unsigned int source_count,
-                 struct handover *handover) {
+static bool load(EFI_BOOT_SERVICES *boot, struct config_load *config, struct source *sources,
+                 unsigned int source_count, struct handover *handover) {
     uint64_t memory = leave_usable_memory();
     uint64_t reserve = leave_hypervisor_size();
     uint32_t cpus = enabled_cpus(handover);
@@ -73,6 +79,10 @@ static bool load(struct config_load *config, struct source *sources, unsigned in
     }
     if (config_load_check_machine(config, memory, reserve, cpus) != 0 ||
         config_load_files(config, handover) != 0) {
+        return false;
+    }
+    if (roms_keep(boot, config->config, handover) != EFI_SUCCESS) {
+        console_print("error: no memory for the hand-over block\n");
         return false;
     }
     return config_load_check_machine(config, memory, reserve + bytes_of_files(handover), cpus) == 0;
@@ -116,7 +126,7 @@ static void run(EFI_HANDLE image, EFI_SYSTEM_TABLE *system, struct source *sourc
     handover->tsc_loader = tsc;
     handover->efi_system_table = (uint64_t)(uintptr_t)system;
     machine_find_tables(system, handover);
-    if (!load(&config, sources, source_count, handover)) {
+    if (!load(system->BootServices, &config, sources, source_count, handover)) {
         return;
     }
     fill_config(&config, handover);

@@ -80,8 +80,8 @@ static void clean(struct vm *vm) {
     spin_lock(&memory->lock);
     for (unsigned i = 0; i < memory->region_count; i++) {
         const struct guest_region *region = &memory->region[i];
-        if (region->kind == GUEST_SHOWN_DEVICE)
-            continue;
+        if (region->kind != GUEST_RAM && region->kind != GUEST_ROM)
+            continue; /* not in the backing */
         uint64_t end = (region->offset + region->size) / PAGE_SIZE, count;
         for (uint64_t page = region->offset / PAGE_SIZE; next_run(memory->taken, end, &page, &count);
              page += count) {

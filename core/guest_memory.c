@@ -209,7 +209,7 @@ static int memory_find(const struct guest_memory *memory, uint64_t gpa, struct p
     uint64_t within = gpa - region.base;
     if (within >= region.size)
         return foreign_find(memory, gpa, place);
-    if (region.kind == GUEST_SHOWN_DEVICE) {
+    if (region.kind == GUEST_SHOWN_READ || region.kind == GUEST_SHOWN_DEVICE) {
         *place = (struct place){.offset = UINT64_MAX,
                                 .physical = region.offset + within,
                                 .contiguous = region.size - within,

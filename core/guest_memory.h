@@ -19,8 +19,8 @@ enum guest_region_kind {
 struct guest_region {
     uint64_t base; /* guest-physical, 4 KiB aligned */
     uint64_t size;
-    uint64_t offset; /* into the VM's RAM (the backing), 4 KiB aligned; of GUEST_SHOWN_DEVICE: the physical
-                        address */
+    uint64_t offset; /* into the VM's RAM (the backing), 4 KiB aligned; of GUEST_SHOWN_READ and
+                        GUEST_SHOWN_DEVICE: the physical address */
     enum guest_region_kind kind;
 };
 
@@ -97,6 +97,8 @@ int guest_memory_place(struct vm *vm, uint64_t base, uint64_t size, uint64_t off
                        enum guest_region_kind kind);
 /* The same for registers of a device of the machine, at `physical`: uncached, at any time. */
 int guest_memory_place_device(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical);
+/* The same for memory at `physical` that is not the VM's own: read-only, for its CPUs alone. */
+int guest_memory_place_shown(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical);
 int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size);
 
 /* Host-physical address of the backing at `offset`, and how many bytes follow contiguously: up to the end of

@@ -102,11 +102,21 @@ int guest_memory_place(struct vm *vm, uint64_t base, uint64_t size, uint64_t off
     return change(vm, base, base + size, &region);
 }
 
-int guest_memory_place_device(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical) {
+/* What is not the VM's own, by its physical address. */
+static int place_physical(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical,
+                          enum guest_region_kind kind) {
     if (!range_valid(base, size) || !range_valid(physical, size))
         return -EINVAL;
-    struct guest_region region = {.base = base, .size = size, .offset = physical, .kind = GUEST_SHOWN_DEVICE};
+    struct guest_region region = {.base = base, .size = size, .offset = physical, .kind = kind};
     return change(vm, base, base + size, &region);
+}
+
+int guest_memory_place_device(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical) {
+    return place_physical(vm, base, size, physical, GUEST_SHOWN_DEVICE);
+}
+
+int guest_memory_place_shown(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical) {
+    return place_physical(vm, base, size, physical, GUEST_SHOWN_READ);
 }
 
 int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {

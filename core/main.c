@@ -20,6 +20,13 @@ const struct boot_file *boot_file_find(const char *name) {
     return NULL;
 }
 
+const struct boot_rom *boot_rom_find(uint16_t segment, uint8_t bus, uint8_t devfn) {
+    for (unsigned i = 0; i < boot->rom_count; i++)
+        if (boot->rom[i].segment == segment && boot->rom[i].bus == bus && boot->rom[i].devfn == devfn)
+            return &boot->rom[i];
+    return NULL;
+}
+
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t size) {
     uint8_t *out = buffer;
 

@@ -14,12 +14,22 @@ struct boot_file {
     uint64_t size;
 };
 
+/* The expansion ROM of one of the machine's PCI functions, in pages of its own. */
+struct boot_rom {
+    uint16_t segment;
+    uint8_t bus, devfn;
+    uint64_t address; /* physical, 4 KiB aligned */
+    uint64_t size;    /* bytes, a power of two from 4096 on: behind the image all are 0xff */
+};
+
 struct boot_info {
     const void *config; /* flattened device tree in the hypervisor's own memory, kept for ever */
     size_t config_size;
     enum config_arch arch; /* of this machine: what the config is held to */
     const struct boot_file *file;
     unsigned file_count;
+    const struct boot_rom *rom;
+    unsigned rom_count;
 };
 
 /* Reads the config, creates the VMs and starts those that want it. The caller then enters sched_loop(). */
@@ -27,6 +37,9 @@ void core_start(const struct boot_info *info);
 
 /* The file of that name; NULL: the loader brought none. */
 const struct boot_file *boot_file_find(const char *name);
+
+/* The expansion ROM of a PCI function; NULL: the loader brought none. */
+const struct boot_rom *boot_rom_find(uint16_t segment, uint8_t bus, uint8_t devfn);
 
 /* Copies `size` bytes at `offset` of a file. 0 or -EINVAL: beyond its end. */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t size);

@@ -25,9 +25,13 @@
 #define CACHE_LINE       0x0cu
 #define BAR0             0x10u
 #define SUBSYSTEM        0x2cu
+#define EXPANSION_ROM    0x30u
 #define LIST             0x34u
 #define INTERRUPT_LINE   0x3cu
 #define HEADER_END       0x40u
+
+#define ROM_ENABLE       0x1u
+#define ROM_ADDRESS      0xfffff800u
 
 #define BAR_WIDE         0x4u
 #define BAR_PREFETCHABLE 0x8u
@@ -60,8 +64,10 @@
 #define FOUR_GIB         0x100000000ull
 #define MIB              0x100000ull
 
-/* A BAR of the guest's: all of it is on the bus, which nothing else is there then; but for what is trapped,
- * the guest's CPUs find the registers themselves there. */
+#define ROM_PLACE        PASSED_BARS /* behind those of the BARs */
+
+/* A BAR of the guest's, or its expansion ROM's: all of it is on the bus, which nothing else is there then;
+ * but for what is trapped, the guest's CPUs find the registers themselves there. */
 struct place {
     struct passed_function *function;
     unsigned index;
@@ -76,7 +82,7 @@ struct passed_function {
     struct passed_host *host;
     const struct passed_info *info;
     struct spinlock lock;
-    struct place place[PASSED_BARS];
+    struct place place[PASSED_BARS + 1];
     uint8_t msi, msix; /* offsets of the capabilities; 0: none */
     uint8_t msi_data;  /* offset of MSI's data */
     bool msi_on;       /* as the machine's side has it, as is the rest */
@@ -87,6 +93,11 @@ struct passed_function {
 
 static uint32_t config(const struct passed_function *f, unsigned offset, unsigned size) {
     return pci_config_read(&f->function, offset, size);
+}
+
+/* What is in a place: of the ROM a copy in memory, which nobody writes. */
+static const struct passed_bar *bar_at(const struct passed_function *f, unsigned index) {
+    return index == ROM_PLACE ? &f->info->rom : &f->info->bar[index];
 }
 
 /* ---- messages */
@@ -144,7 +155,7 @@ static int place_read(void *device, struct vcpu *vcpu, uint64_t offset, unsigned
     struct passed_function *f = place->function;
 
     (void)vcpu;
-    if (!is_trapped(&f->info->bar[place->index], offset, size))
+    if (!is_trapped(bar_at(f, place->index), offset, size))
         return -ENXIO;
     if (!is_table(f, place->index, offset)) {
         *value = passed_host_read(f->host, place->index, offset, size);
@@ -161,7 +172,7 @@ static int place_write(void *device, struct vcpu *vcpu, uint64_t offset, unsigne
     struct passed_function *f = place->function;
 
     (void)vcpu;
-    if (!is_trapped(&f->info->bar[place->index], offset, size))
+    if (!is_trapped(bar_at(f, place->index), offset, size))
         return -ENXIO;
     if (!is_table(f, place->index, offset)) {
         passed_host_write(f->host, place->index, offset, size, value);
@@ -190,7 +201,7 @@ static uint64_t cpu_address(struct passed_function *f, uint64_t address, uint64_
 
 /* The pages that the guest reaches itself, in up to two pieces. */
 static int show(struct passed_function *f, const struct place *place, bool on) {
-    const struct passed_bar *bar = &f->info->bar[place->index];
+    const struct passed_bar *bar = bar_at(f, place->index);
     const uint64_t edge[] = {0, bar->trap_begin, bar->trap_end, bar->size};
     int error = 0;
 
@@ -198,7 +209,9 @@ static int show(struct passed_function *f, const struct place *place, bool on) {
         uint64_t size = edge[i + 1] - edge[i];
         if (!size)
             continue;
-        if (on && !error)
+        if (on && !error && place->index == ROM_PLACE)
+            error = guest_memory_place_shown(f->vm, place->base + edge[i], size, bar->physical + edge[i]);
+        else if (on && !error)
             error = guest_memory_place_device(f->vm, place->base + edge[i], size, bar->physical + edge[i]);
         else if (!on)
             (void)guest_memory_remove(f->vm, place->base + edge[i], size);
@@ -208,7 +221,7 @@ static int show(struct passed_function *f, const struct place *place, bool on) {
 
 static void move(struct passed_function *f, struct place *place, uint64_t address) {
     struct bus *bus = &f->vm->bus[BUS_MEMORY];
-    uint64_t size = f->info->bar[place->index].size;
+    uint64_t size = bar_at(f, place->index)->size;
 
     if (place->base != PCI_BAR_NOWHERE && place->base == address)
         return;
@@ -243,6 +256,10 @@ static void move_all(struct passed_function *f, bool enabled) {
             address |= (uint64_t)config(f, BAR0 + 4 * i + 4, 4) << 32;
         move(f, &f->place[i], enabled ? address : PCI_BAR_NOWHERE);
     }
+    /* PCI Local Bus 3.0, 6.2.5.2. */
+    uint32_t rom = config(f, EXPANSION_ROM, 4);
+    if (f->info->rom.size)
+        move(f, &f->place[ROM_PLACE], enabled && rom & ROM_ENABLE ? rom & ROM_ADDRESS : PCI_BAR_NOWHERE);
 }
 
 /* ---- configuration */
@@ -406,6 +423,9 @@ static void make_config(struct passed_function *f) {
             (bar->wide ? BAR_WIDE : 0) | (f->info->config[BAR0 + 4 * i] & BAR_PREFETCHABLE);
         writable(f, BAR0 + 4 * i, bar->wide ? 8 : 4, ~(bar->size - 1) & ~15ull);
     }
+    f->place[ROM_PLACE] = (struct place){.function = f, .index = ROM_PLACE, .base = PCI_BAR_NOWHERE};
+    if (f->info->rom.size)
+        writable(f, EXPANSION_ROM, 4, (~(f->info->rom.size - 1) & ROM_ADDRESS) | ROM_ENABLE);
     make_capabilities(f);
     memcpy(f->initial, f->function.config, PCI_CONFIG_SIZE);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/main.h"
 #include "core/vm.h"
 #include "devices/host_pci.h"
 #include "drivers/iommu/iommu.h"
@@ -159,6 +160,9 @@ static void describe(struct passed_host *host) {
         if (pci->range[i].kind == PCI_RANGE_MEMORY)
             info->bar[i] = (struct passed_bar){
                 .physical = pci->range[i].address, .size = pci->range[i].size, .wide = pci->range[i].wide};
+    const struct boot_rom *rom = boot_rom_find(pci->segment, pci->bus, pci->devfn);
+    if (rom)
+        info->rom = (struct passed_bar){.physical = rom->address, .size = rom->size};
     if (pci->msix.count) {
         info->msix = pci->msix.offset;
         info->vectors = pci->msix.count < PASSED_VECTORS ? pci->msix.count : PASSED_VECTORS;

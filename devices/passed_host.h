@@ -27,6 +27,8 @@ struct passed_bar {
 struct passed_info {
     const uint8_t *config; /* its configuration space as it was found, 256 bytes */
     struct passed_bar bar[PASSED_BARS];
+    struct passed_bar
+        rom;          /* a copy of its expansion ROM, in memory, nothing trapped; size 0: there is none */
     unsigned msix;    /* offset of the capability; 0: none */
     unsigned vectors; /* of MSI-X, that the guest has */
     unsigned table_bar;

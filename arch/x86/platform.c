@@ -49,6 +49,36 @@ static int64_t string_length(uint64_t physical) {
     return -1;
 }
 
+/* Whether [physical, physical + size) is whole in one range of memory that was taken for files. */
+static bool is_file_memory(uint64_t physical, uint64_t size) {
+    const struct handover_memory *range =
+        find_memory(at(block->memory_map), block->memory_map_count, physical, size);
+    return physical % PAGE_SIZE == 0 && range && range->type == HANDOVER_MEMORY_FILE;
+}
+
+static const char *check_roms(void) {
+    const struct handover_rom *roms = at(block->roms);
+
+    if (block->rom_count > HANDOVER_MAX_ROMS ||
+        (block->rom_count &&
+         (block->roms % 8 || !from_loader(block->roms, block->rom_count * sizeof(struct handover_rom)))))
+        return "a bad list of expansion ROMs";
+    for (unsigned i = 0; i < block->rom_count; i++) {
+        const struct handover_rom *rom = &roms[i];
+        if (rom->size < HANDOVER_ROM_MIN || rom->size > HANDOVER_ROM_MAX || rom->size & (rom->size - 1))
+            return "an expansion ROM of an impossible size";
+        if (!is_file_memory(rom->address, rom->size))
+            return "an expansion ROM outside the files' memory";
+        const uint8_t *image = at(rom->address);
+        if (image[0] != 0x55 || image[1] != 0xaa)
+            return "an expansion ROM without its signature";
+        for (unsigned j = 0; j < i; j++)
+            if (roms[j].segment == rom->segment && roms[j].bus == rom->bus && roms[j].devfn == rom->devfn)
+                return "two expansion ROMs of one function";
+    }
+    return NULL;
+}
+
 static const char *check_memory_map(void) {
     const struct handover_memory *map = at(block->memory_map);
     uint64_t end = 0;
@@ -92,12 +122,10 @@ const char *platform_open(uint64_t handover) {
             return "a file without a name";
         if (!files[i].size)
             continue;
-        const struct handover_memory *range =
-            find_memory(at(block->memory_map), block->memory_map_count, files[i].address, files[i].size);
-        if (files[i].address % PAGE_SIZE || !range || range->type != HANDOVER_MEMORY_FILE)
+        if (!is_file_memory(files[i].address, files[i].size))
             return "a file outside the files' memory";
     }
-    return NULL;
+    return check_roms();
 }
 
 /* A free 2 MiB block, below 4 GiB if there is one. 0: none. */
@@ -190,13 +218,21 @@ int platform_copy(void) {
     info.boot.file_count = block->file_count;
     struct boot_file *own = heap_allocate((block->file_count + 1) * sizeof(*own), NULL);
     info.boot.file = own;
-    if (!info.boot.config || !info.config_name || !info.command_line || !info.memory || !info.cpus || !own)
+    const struct handover_rom *roms = at(block->roms);
+    struct boot_rom *own_roms = heap_allocate((block->rom_count + 1) * sizeof(*own_roms), NULL);
+    info.boot.rom_count = block->rom_count;
+    info.boot.rom = own_roms;
+    if (!own_roms || !info.boot.config || !info.config_name || !info.command_line || !info.memory ||
+        !info.cpus || !own)
         return -ENOMEM;
     for (unsigned i = 0; i < block->file_count; i++) {
         own[i] = (struct boot_file){copy_string(files[i].name), files[i].address, files[i].size};
         if (!own[i].name)
             return -ENOMEM;
     }
+    for (unsigned i = 0; i < block->rom_count; i++)
+        own_roms[i] =
+            (struct boot_rom){roms[i].segment, roms[i].bus, roms[i].devfn, roms[i].address, roms[i].size};
     return 0;
 }
 

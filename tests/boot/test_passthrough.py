@@ -2,7 +2,10 @@
 # Functions of the machine that a stock Linux guest has to itself, behind an Intel VT-d or AMD-Vi unit: an NVMe disk and an Intel network
 # card, over all kinds of ends and starts of the guest; the same without an IOMMU, with identity-memory; and
 # what is refused.
+import hashlib
+import random
 import re
+import struct
 
 import pytest
 
@@ -132,6 +135,41 @@ def test_identity(boot, tmp_path, extra, mib, memory):
     check(machine, kept)
     check_map(3)
     assert "blocked" not in machine.output()
+
+
+def expansion_rom(size):
+    """An image of `size` bytes for any function's expansion ROM (PCI Firmware 3.0, 5.1): of code for old PCs, which no firmware here runs."""
+    rom = bytearray(random.Random(size).randbytes(size))
+    rom[:28] = struct.pack("<HB21xHH", 0xAA55, size // 512, 28, 0)
+    rom[28:52] = struct.pack("<4sHHHHB3BHHBBH", b"PCIR", 0x1B36, 0x0010, 0, 24, 0, 2, 8, 1, size // 512, 0, 0, 0x80, 0)
+    return bytes(rom)
+
+
+@pytest.mark.parametrize("unit", [vtd()], ids=["vtd"])
+def test_expansion_rom(boot, tmp_path, unit):
+    """A guest reads its function's expansion ROM to the last byte; a reset and a start later it is the same."""
+    image = expansion_rom(9 * 512)
+    (tmp_path / "rom.bin").write_bytes(image)
+    disk = make_image(tmp_path / "ssd.img", 64)
+    text = guest(f'passthrough = "{NVME}";')
+    machine = boot_guest(boot, text, [*unit.options, *drive("ssd", disk, f"nvme,serial=SSD-0001,addr=0x11,romfile={tmp_path}/rom.bin")])
+    for commands in ((), ("reset own",), ("stop own", "start own")):
+        for command in commands:
+            machine.command(command)
+            if command == "stop own":
+                machine.expect("guest own: stopped by command")
+        if commands:
+            machine.wait_ready("own")
+            machine.send("\r")
+            machine.prompt()
+        with machine.console("own"):
+            run(machine, "cd $(dirname $(grep -l 0x010802 /sys/bus/pci/devices/*/class)); echo 1 >rom")
+            assert run(machine, "md5sum <rom").split()[0] == hashlib.md5(image).hexdigest()
+            # The room that the register asks for is a power of two.
+            begin, end = run(machine, "sed -n 7p resource").split()[:2]
+            assert int(end, 16) - int(begin, 16) + 1 == 8192
+            run(machine, "echo 0 >rom; cd /")
+    assert "expansion ROM" not in machine.output()
 
 
 @pytest.mark.parametrize("unit", [vtd(), amdvi()], ids=["vtd", "amdvi"])

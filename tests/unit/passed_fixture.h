@@ -9,6 +9,7 @@
 /* The guest's side and the machine's side have these each for themselves. */
 #undef PCI_HEADER_TYPE
 #undef PCI_INTERRUPT_PIN
+#include "core/main.h"
 #include "core/vm.h"
 #include "devices/passed_function.h"
 #include "devices/pci_function.h"
@@ -36,6 +37,10 @@ static struct {
         uint64_t base, size, physical;
     } shown[16];
     unsigned shown_count;
+    struct {
+        uint64_t base, size, physical;
+    } rom; /* what is shown read-only; size 0: nothing */
+    const struct boot_rom *boot_rom;
     int show_error;
     unsigned frees;
     struct {
@@ -112,8 +117,26 @@ int guest_memory_place_device(struct vm *vm, uint64_t base, uint64_t size, uint6
     world.shown[world.shown_count++].physical = physical;
     return 0;
 }
+int guest_memory_place_shown(struct vm *vm, uint64_t base, uint64_t size, uint64_t physical) {
+    assert_ptr_equal(vm, &world.vm);
+    if (world.show_error)
+        return world.show_error;
+    assert_int_equal(world.rom.size, 0);
+    world.rom.base = base;
+    world.rom.size = size;
+    world.rom.physical = physical;
+    return 0;
+}
+const struct boot_rom *boot_rom_find(uint16_t segment, uint8_t bus, uint8_t devfn) {
+    const struct boot_rom *rom = world.boot_rom;
+    return rom && rom->segment == segment && rom->bus == bus && rom->devfn == devfn ? rom : NULL;
+}
 int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {
     assert_ptr_equal(vm, &world.vm);
+    if (world.rom.size && world.rom.base == base && world.rom.size == size) {
+        world.rom.size = 0;
+        return 0;
+    }
     for (unsigned i = 0; i < world.shown_count; i++)
         if (world.shown[i].base == base && world.shown[i].size == size) {
             world.shown[i] = world.shown[--world.shown_count];
@@ -277,5 +300,77 @@ static inline struct host_pci *host_of(const struct function *f) {
     fail();
     return NULL;
 }
+
+#define NVME  "0000:00:03.0"
+#define CARD  "01:00.0"
+#define TENTH 100000000ull
+
+static struct passed_function *f;
+static struct iommu_domain *const domain = (struct iommu_domain *)&world.domain; /* never looked into */
+
+static inline int setup(void **state) {
+    (void)state;
+    memset(&world, 0, sizeof(world));
+    snprintf(world.vm.name, sizeof(world.vm.name), "web");
+    world.vm.config = &world.config;
+    assert_int_equal(bus_init(&world.vm.bus[BUS_MEMORY]), 0);
+    world.vm.memory.region[0] = (struct guest_region){.base = 0, .size = 0x10000000};
+    world.vm.memory.region_count = 1;
+    world.iommu = world.covers = world.remaps = true;
+    world.message_room = 64;
+    world.no_device = UINT64_MAX;
+    machine.writes = 0;
+    test_time += 1000000000ull;
+    test_time_step = 1000; /* each look at the clock: a bus is held in reset for a while */
+    text[0] = 0;
+    f = NULL;
+    put(nvme, EXP + 8, 2, 0x2810); /* a reset that was asked for is over */
+    return 0;
+}
+
+static inline int teardown(void **state) {
+    (void)state;
+    if (f) {
+        passed_function_stop(f, false);
+        passed_function_end(f, false);
+        passed_function_destroy(f);
+        assert_null(world.function);
+    }
+    assert_null(world.domain);
+    assert_int_equal(world.interrupts, 0);
+    bus_destroy(&world.vm.bus[BUS_MEMORY]);
+    return 0;
+}
+
+static inline void create(const char *address) {
+    assert_int_equal(passed_function_create(&world.vm, address, DEVFN, &f), 0);
+    assert_int_equal(world.function->devfn, DEVFN);
+}
+
+static inline void start(const char *address) {
+    create(address);
+    test_time += TENTH;
+    assert_null(passed_function_start(f, domain));
+}
+
+static inline uint32_t get(unsigned offset, unsigned size) {
+    return world.function->ops->read(&world.vm, world.function, offset, size);
+}
+static inline void set(unsigned offset, unsigned size, uint32_t value) {
+    world.function->ops->write(&world.vm, world.function, offset, size, value);
+}
+static inline uint64_t peek(uint64_t address, unsigned size) {
+    uint64_t value = 0;
+    bus_read(&world.vm.bus[BUS_MEMORY], NULL, address, size, &value);
+    return value;
+}
+static inline void poke(uint64_t address, unsigned size, uint64_t value) {
+    bus_write(&world.vm.bus[BUS_MEMORY], NULL, address, size, value);
+}
+static inline unsigned command(const struct function *function) {
+    return pci_space16(function->space, PCI_COMMAND);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

@@ -6,76 +6,6 @@
 // unit-sources: lib/pci.c lib/config_pci.c lib/config_mac.c lib/state.c
 #include "passed_fixture.h"
 
-#define NVME  "0000:00:03.0"
-#define CARD  "01:00.0"
-#define TENTH 100000000ull
-
-static struct passed_function *f;
-static struct iommu_domain *const domain = (struct iommu_domain *)&world.domain; /* never looked into */
-
-static int setup(void **state) {
-    (void)state;
-    memset(&world, 0, sizeof(world));
-    snprintf(world.vm.name, sizeof(world.vm.name), "web");
-    world.vm.config = &world.config;
-    assert_int_equal(bus_init(&world.vm.bus[BUS_MEMORY]), 0);
-    world.vm.memory.region[0] = (struct guest_region){.base = 0, .size = 0x10000000};
-    world.vm.memory.region_count = 1;
-    world.iommu = world.covers = world.remaps = true;
-    world.message_room = 64;
-    world.no_device = UINT64_MAX;
-    machine.writes = 0;
-    test_time += 1000000000ull;
-    test_time_step = 1000; /* each look at the clock: a bus is held in reset for a while */
-    text[0] = 0;
-    f = NULL;
-    put(nvme, EXP + 8, 2, 0x2810); /* a reset that was asked for is over */
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    if (f) {
-        passed_function_stop(f, false);
-        passed_function_end(f, false);
-        passed_function_destroy(f);
-        assert_null(world.function);
-    }
-    assert_null(world.domain);
-    assert_int_equal(world.interrupts, 0);
-    bus_destroy(&world.vm.bus[BUS_MEMORY]);
-    return 0;
-}
-
-static void create(const char *address) {
-    assert_int_equal(passed_function_create(&world.vm, address, DEVFN, &f), 0);
-    assert_int_equal(world.function->devfn, DEVFN);
-}
-
-static void start(const char *address) {
-    create(address);
-    test_time += TENTH;
-    assert_null(passed_function_start(f, domain));
-}
-
-static uint32_t get(unsigned offset, unsigned size) {
-    return world.function->ops->read(&world.vm, world.function, offset, size);
-}
-static void set(unsigned offset, unsigned size, uint32_t value) {
-    world.function->ops->write(&world.vm, world.function, offset, size, value);
-}
-static uint64_t peek(uint64_t address, unsigned size) {
-    uint64_t value = 0;
-    bus_read(&world.vm.bus[BUS_MEMORY], NULL, address, size, &value);
-    return value;
-}
-static void poke(uint64_t address, unsigned size, uint64_t value) {
-    bus_write(&world.vm.bus[BUS_MEMORY], NULL, address, size, value);
-}
-static unsigned command(const struct function *function) {
-    return pci_space16(function->space, PCI_COMMAND);
-}
-
 /* ---- who may have which */
 
 static void refused(const char *address, const char *why) {
@@ -646,8 +576,6 @@ static void test_move(void **state) {
     assert_null(passed_function_start(f, domain));
     assert_ptr_equal(world.domain, domain);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -297,8 +297,8 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
         uint64_t physical, contiguous;
         enum guest_region_kind kind;
         if (fetch && guest_memory_translate(vcpu->core.vm, gpa, &physical, &contiguous, &kind) == 0 &&
-            kind == GUEST_SHOWN_DEVICE)
-            vm_crash(&vcpu->core, "runs code at 0x%llx, where a device has its registers",
+            kind != GUEST_RAM && kind != GUEST_ROM)
+            vm_crash(&vcpu->core, "runs code at 0x%llx, where a device has its registers or its ROM",
                      (unsigned long long)gpa);
         else /* RAM is there: the tables have changed since the CPU looked. */
             engine->tlb_flush(vcpu);
