@@ -478,7 +478,11 @@ static void test_nested_faults(void **unused) {
     /* Code where there is none. */
     mock.kind = GUEST_SHOWN_DEVICE;
     exit_nested_fault(&vcpu, 0xd0000000, false, true);
-    assert_string_equal(mock.crash, "runs code at 0xd0000000, where a device has its registers");
+    assert_string_equal(mock.crash, "runs code at 0xd0000000, where a device has its registers or its ROM");
+    mock.kind = GUEST_SHOWN_READ;
+    mock.crash[0] = 0;
+    exit_nested_fault(&vcpu, 0xd0010000, false, true);
+    assert_string_equal(mock.crash, "runs code at 0xd0010000, where a device has its registers or its ROM");
     mock.kind = GUEST_RAM;
     mock.translate = -EFAULT;
     exit_nested_fault(&vcpu, 0xc0000000, false, true);
