@@ -194,7 +194,7 @@ unsigned platform_usable(struct memory_range *ranges, unsigned limit, uint64_t *
 
 static void *copy(uint64_t physical, uint64_t size) {
     void *to = heap_allocate(size ? size : 1, NULL);
-    if (to)
+    if (to && size)
         memcpy(to, at(physical), size);
     return to;
 }
