@@ -4,7 +4,6 @@
 #include "boot/roms.h"
 
 #include <assert.h>
-#include <efipciio.h>
 #include <stdbool.h>
 
 #include "boot/console.h"

@@ -30,7 +30,7 @@ RULES = (
 # Freestanding code has these of the C library, and libfdt.
 SYSTEM = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "limits.h", "string.h", "stdio.h", "errno.h", "assert.h",
           "libfdt.h", "fdt.h", "stdlib.h"}
-SYSTEM_EXTRA = {"arch/x86/": {"cpuid.h", "arch_inline.h", "vmx_inline.h"}, "arch/ppc/": {"ppc_instructions.h", "ppc_offsets.h"}, "core/": {"arch_inline.h"}, "boot/": {"cpuid.h", "efi.h", "efilib.h", "efipciio.h", "efiprot.h", "efipxebc.h", "protocol/*"}}
+SYSTEM_EXTRA = {"arch/x86/": {"cpuid.h", "arch_inline.h", "vmx_inline.h"}, "arch/ppc/": {"ppc_instructions.h", "ppc_offsets.h"}, "core/": {"arch_inline.h"}, "boot/": {"cpuid.h", "efi.h", "efilib.h", "efiprot.h", "efipxebc.h", "protocol/*"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 ARCHITECTURE = re.compile(
     r"^\s*#\s*(if|elif|ifdef|ifndef)\b.*\b(__x86_64__|__i386__|__powerpc__|__PPC__|__aarch64__|__amd64__|CONFIG_X86\w*)")
