@@ -99,11 +99,21 @@ static void charge(struct vcpu *vcpu, uint64_t now) {
     vcpu->slice_start = now;
     vcpu->run_time += used;
     vcpu->slice_left -= used < vcpu->slice_left ? used : vcpu->slice_left;
-    if (vcpu->budget)
-        vcpu->budget_left -= used < vcpu->budget_left ? used : vcpu->budget_left;
+    if (!vcpu->budget)
+        return;
+    /* Its budget's end may be noticed late (the CPU was held, its timer waited): what it had beyond it comes
+     * off the next one. Of more than a whole budget the rest is forgiven: it waits for one period more at
+     * most, however long the CPU was away. */
+    if (used > vcpu->budget_left) {
+        vcpu->budget_debt += used - vcpu->budget_left;
+        if (vcpu->budget_debt > vcpu->budget)
+            vcpu->budget_debt = vcpu->budget;
+        used = vcpu->budget_left;
+    }
+    vcpu->budget_left -= used;
 }
 
-/* A new period: the budget is whole again. */
+/* A new period: the budget is whole again, less what was used beyond the old one. */
 static void replenish(struct timer *timer) {
     struct vcpu *vcpu = container_of(timer, struct vcpu, replenish);
     struct cpu *cpu = NULL;
@@ -111,8 +121,11 @@ static void replenish(struct timer *timer) {
     spin_lock(&sched_lock);
     if (vcpu->state == VCPU_RUNNING)
         charge(vcpu, time_now()); /* what it has used belongs to the old period */
-    vcpu->budget_left = vcpu->budget;
-    if (vcpu->throttled) {
+    vcpu->budget_left = vcpu->budget - vcpu->budget_debt;
+    vcpu->budget_debt = 0;
+    if (vcpu->throttled && !vcpu->budget_left) {
+        timer_arm(timer, time_now() + vcpu->period);
+    } else if (vcpu->throttled) {
         vcpu->throttled = false;
         if (vcpu->state == VCPU_BLOCKED) {
             if (wanted(vcpu) || (vcpu->preempted && !vcpu->hold))

@@ -88,8 +88,9 @@ struct vcpu {
     uint64_t budget;       /* ns in each period; 0: no budget */
     uint64_t period;       /* ns */
     uint64_t budget_left;
-    bool preempted; /* throttled while it still wanted to run */
-    bool throttled; /* out of budget until the replenishment */
+    uint64_t budget_debt; /* used beyond the budget, at most one budget: comes off the next */
+    bool preempted;       /* throttled while it still wanted to run */
+    bool throttled;       /* out of budget until the replenishment */
     struct timer replenish;
     uint64_t slice_left;  /* ns before an equal has its turn */
     uint64_t slice_start; /* when it was put on its CPU */

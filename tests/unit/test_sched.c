@@ -355,6 +355,41 @@ static void test_budget_overrun(void **state) {
     finish(1);
 }
 
+/* The end of a budget that is seen late: what was used beyond it comes off the next one, so that over several
+ * periods it gets what the config says. Of more than one whole budget the rest is forgiven. */
+static void test_budget_debt(void **state) {
+    (void)state;
+    begin(1);
+    struct vcpu *vcpu = start_budget(0, 50, 20 * MS, 100 * MS);
+    test_time += 26 * MS;
+    run_for(0);
+    assert_int_equal(cpu_of(vcpu), -1);
+    assert_int_equal(ran(vcpu), 26 * MS);
+    run_for(74 * MS); /* the second period */
+    assert_int_equal(cpu_of(vcpu), 0);
+    run_for(14 * MS - 1);
+    assert_int_equal(cpu_of(vcpu), 0);
+    run_for(1);
+    assert_int_equal(cpu_of(vcpu), -1);
+    run_for(86 * MS + 19 * MS); /* into the third, which has all of its budget */
+    assert_int_equal(cpu_of(vcpu), 0);
+
+    /* 51 too many: the fourth period goes, the fifth is whole. */
+    test_time += 52 * MS;
+    run_for(0);
+    assert_int_equal(cpu_of(vcpu), -1);
+    run_for(29 * MS);
+    assert_int_equal(cpu_of(vcpu), -1);
+    const uint64_t before = ran(vcpu);
+    run_for(100 * MS - 1);
+    assert_int_equal(ran(vcpu), before);
+    run_for(1);
+    assert_int_equal(cpu_of(vcpu), 0);
+    run_for(100 * MS);
+    assert_int_equal(ran(vcpu), before + 20 * MS);
+    finish(1);
+}
+
 /* The time before a new period is not charged to it. */
 static void test_budget_charge(void **state) {
     (void)state;
@@ -643,6 +678,7 @@ int main(void) {
         cmocka_unit_test(test_budget_asleep),
         cmocka_unit_test(test_budget_is_period),
         cmocka_unit_test(test_budget_overrun),
+        cmocka_unit_test(test_budget_debt),
         cmocka_unit_test(test_budget_charge),
         cmocka_unit_test(test_real_time),
         cmocka_unit_test(test_park),
