@@ -93,6 +93,7 @@ static uint64_t interesting(void) {
 static uint8_t *emit; /* next byte of code */
 static uint8_t *instruction_at, *epilogue_at;
 static volatile sig_atomic_t native_signal;
+static volatile uint64_t native_rsp; /* when it came */
 
 static void bytes(const char *hex) {
     unsigned value;
@@ -168,11 +169,17 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     }
     native_signal = number;
     machine->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)epilogue_at;
+    /* Where RSP was a number like any other: a return to one that is no canonical address is a fault of its
+     * own on some machines (Linux 6.18 on an AMD EPYC). */
+    native_rsp = (uint64_t)machine->uc_mcontext.gregs[REG_RSP];
+    machine->uc_mcontext.gregs[REG_RSP] = (greg_t)area->in.host_rsp;
 }
 
 static void run_native(void) {
     native_signal = 0;
     ((void (*)(void))(uintptr_t)area->code)();
+    if (native_signal)
+        area->out.gpr[4] = native_rsp;
 }
 
 /* ---- the emulator's side ---- */
