@@ -288,7 +288,8 @@ enum service_bus { SERVICE_BUS_PCI, SERVICE_BUS_MMIO };
 #define SERVICE_MMIO_DISK    8u /* disk0 */
 #define SERVICE_MMIO_ENTROPY 16u
 #define SERVICE_MMIO_CONSOLE 17u
-#define SERVICE_MMIO_PLACES  18u
+#define SERVICE_MMIO_BALLOON 18u
+#define SERVICE_MMIO_PLACES  19u
 #define SERVICE_MMIO_SIZE    4096u /* bytes of registers, in BAR 0 */
 
 /*

@@ -249,7 +249,7 @@ static int show_disks(const struct config *config) {
 bool service_serves(const struct vm *vm) {
     const struct config_guest *guest = vm->config;
     return guest->net_count || guest->disk_count || guest->entropy || guest->virtio_console ||
-           guest->iommu != CONFIG_IOMMU_NONE;
+           guest->balloon || guest->iommu != CONFIG_IOMMU_NONE;
 }
 
 int service_show_guests(void) {

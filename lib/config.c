@@ -49,8 +49,7 @@ static int read_properties(const struct reader *reader, int offset, const struct
         uint32_t bit;
 
         property = value != NULL ? config_find_property(schema, name) : NULL;
-        if (property == NULL || (property->flags & CONFIG_LATER) != 0 ||
-            !config_is_for(property, reader->arch)) {
+        if (property == NULL || !config_is_for(property, reader->arch)) {
             return -EINVAL;
         }
         limited = config_limited(property, reader->arch);

@@ -164,6 +164,7 @@ struct config_guest {
     uint32_t tsc_khz;             /* CONFIG_MIN_TSC..CONFIG_MAX_TSC, or 0: the machine's own */
     uint32_t entropy;             /* 1: has a virtio source of entropy */
     uint32_t virtio_console;      /* 1: has a virtio console */
+    uint32_t balloon;             /* 1: has a virtio memory balloon */
     uint32_t transport; /* enum config_transport, of these two, and of what does not say otherwise */
     const char *passthrough[CONFIG_MAX_PASSTHROUGH]; /* PCI addresses of the machine's functions that it has,
                                                         each named nowhere else */

@@ -100,10 +100,6 @@ static void check_property(struct config_checker *c, struct config_check_node *n
         unknown_property(c, node, at, name);
         return;
     }
-    if ((property->flags & CONFIG_LATER) != 0) {
-        config_check_complain(c, config_check_at_value(node, at, 0), "\"%s\" is not in this version", name);
-        return;
-    }
     index = (unsigned)(property - node->schema->properties);
     if ((node->given >> index & 1) != 0) {
         config_check_complain(c, config_check_at_value(node, at, 0), "property \"%s\" is here a second time",

@@ -66,10 +66,6 @@ const char *config_expected(const struct config_property *property, char buffer[
     char low[CONFIG_WORDS], high[CONFIG_WORDS];
     size_t used = 0;
 
-    if ((property->flags & CONFIG_LATER) != 0) {
-        snprintf(buffer, CONFIG_WORDS, "-");
-        return buffer;
-    }
     switch ((enum config_type)property->type) {
     case CONFIG_TYPE_CHOICE:
         append(buffer, CONFIG_WORDS, &used, "%s", property->choices[1] != NULL ? "one of" : "the string");
@@ -128,9 +124,7 @@ const char *config_expected(const struct config_property *property, char buffer[
 }
 
 const char *config_default(const struct config_property *property, char buffer[CONFIG_WORDS]) {
-    if ((property->flags & CONFIG_LATER) != 0) {
-        snprintf(buffer, CONFIG_WORDS, "not in this version");
-    } else if ((property->flags & CONFIG_REQUIRED) != 0) {
+    if ((property->flags & CONFIG_REQUIRED) != 0) {
         snprintf(buffer, CONFIG_WORDS, "required");
     } else if (property->otherwise != NULL) {
         snprintf(buffer, CONFIG_WORDS, "%s", property->otherwise);
@@ -146,9 +140,7 @@ const char *config_default(const struct config_property *property, char buffer[C
 
 const char *config_reference_row(const struct config_property *property, char buffer[CONFIG_ROW]) {
     char expected[CONFIG_WORDS], preset[CONFIG_WORDS], limit[CONFIG_WORDS];
-    const char *where = (property->flags & CONFIG_LATER) != 0       ? "-"
-                        : !config_is_for(property, CONFIG_ARCH_PPC) ? "x86"
-                                                                    : "both";
+    const char *where = config_is_for(property, CONFIG_ARCH_PPC) ? "both" : "x86";
     size_t used = 0;
 
     append(buffer, CONFIG_ROW, &used, "| `%s` | %s", property->name, config_expected(property, expected));

@@ -11,7 +11,7 @@
 /* What a property's value has to be: `a number from 1 to 16`, `one of "stay", "poweroff", "reboot"`. */
 const char *config_expected(const struct config_property *property, char buffer[CONFIG_WORDS]);
 
-/* What holds if a property is not given: `"stay"`, `1`, `all CPUs`, `required`, `not in this version`. */
+/* What holds if a property is not given: `"stay"`, `1`, `all CPUs`, `required`. */
 const char *config_default(const struct config_property *property, char buffer[CONFIG_WORDS]);
 
 /* A size in bytes for people: `512 MiB`, `1280 MiB`, `15.5 GiB`, rounded down to a tenth. */

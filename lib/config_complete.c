@@ -13,7 +13,7 @@ static_assert(CONFIG_MAX_DEVICES == SERVICE_MAX_DEVICES && CONFIG_MAX_GUESTS <= 
                   CONFIG_MAX_VCPUS <= SERVICE_MAX_VCPUS && CONFIG_MAX_DISKS < SERVICE_MAX_FILES &&
                   CONFIG_MAX_NAME < SERVICE_NAME_SIZE && CONFIG_MAX_NETS <= SERVICE_MMIO_DISK &&
                   SERVICE_MMIO_DISK + CONFIG_MAX_GUEST_DISKS <= SERVICE_MMIO_ENTROPY &&
-                  CONFIG_FIRST_SLOT + CONFIG_MAX_NETS + CONFIG_MAX_GUEST_DISKS + 2 <= CONFIG_IOMMU_SLOT,
+                  CONFIG_FIRST_SLOT + CONFIG_MAX_NETS + CONFIG_MAX_GUEST_DISKS + 3 <= CONFIG_IOMMU_SLOT,
               "what a config may have, the service VM can be told of");
 
 #define NOT_FOUND UINT32_MAX
@@ -47,7 +47,7 @@ uint32_t config_devices(const struct config_guest *guest) {
     uint32_t controllers = count_disks(guest, CONFIG_DISK_AHCI) != 0 ? 1 : 0;
 
     return guest->net_count + count_disks(guest, CONFIG_DISK_VIRTIO) + controllers + guest->entropy +
-           guest->virtio_console + (guest->iommu != CONFIG_IOMMU_NONE);
+           guest->virtio_console + guest->balloon + (guest->iommu != CONFIG_IOMMU_NONE);
 }
 
 uint32_t config_mmio_places(const struct config_guest *guest) {
@@ -69,6 +69,9 @@ uint32_t config_mmio_places(const struct config_guest *guest) {
     }
     if (all && guest->virtio_console != 0) {
         places |= 1u << SERVICE_MMIO_CONSOLE;
+    }
+    if (all && guest->balloon != 0) {
+        places |= 1u << SERVICE_MMIO_BALLOON;
     }
     return places;
 }
@@ -207,7 +210,8 @@ static void complete_guest_disk(struct completion *c, uint32_t guest_index, uint
 }
 
 static bool has_virtio(const struct config_guest *guest) {
-    bool found = count_disks(guest, CONFIG_DISK_VIRTIO) != 0 || guest->virtio_console == 1;
+    bool found =
+        count_disks(guest, CONFIG_DISK_VIRTIO) != 0 || guest->virtio_console == 1 || guest->balloon == 1;
 
     for (uint32_t i = 0; i < guest->net_count; i++) {
         found = found || guest->nets[i].type == CONFIG_NET_VIRTIO;

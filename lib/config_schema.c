@@ -119,8 +119,11 @@ static const struct config_property guest_properties[] = {
                                 .meaning =
                                     "how the guest reaches its virtio devices, if a card or a disk does "
                                     "not say otherwise: PCI functions, or registers at fixed addresses"},
-    [CONFIG_GUEST_BALLOON] = {"balloon", .flags = CONFIG_LATER, .field = CONFIG_NO_FIELD,
-                              .meaning = "whether the guest can give memory back (virtio-balloon)"},
+    [CONFIG_GUEST_BALLOON] = {"balloon", .type = CONFIG_TYPE_CHOICE, .choices = yes_no,
+                              .field = offsetof(struct config_guest, balloon),
+                              .meaning =
+                                  "whether the guest has a balloon (virtio-balloon), by which it reports its "
+                                  "free memory, and the monitor's `balloon` asks it to give some back"},
     [CONFIG_GUEST_PASSTHROUGH] = {"passthrough", X86, .type = CONFIG_TYPE_PASSED, .min = 1,
                                   .max = CONFIG_MAX_PASSTHROUGH, .otherwise = "none",
                                   .field = offsetof(struct config_guest, passthrough),

@@ -25,7 +25,7 @@ enum config_type {
 };
 
 #define CONFIG_REQUIRED  1u /* must be given */
-#define CONFIG_LATER     2u /* not in this version: an error of its own */
+#define CONFIG_LATER     2u /* a node that is not in this version: an error of its own */
 #define CONFIG_ANY_NAME  4u /* a node whose name the config chooses */
 #define CONFIG_NUMBERED  8u /* a node named with a number at the end: the table has "N" there */
 

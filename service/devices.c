@@ -9,6 +9,7 @@
 #include <string.h>
 #include "service/ahci_device.h"
 #include "service/arch.h"
+#include "service/balloon_device.h"
 #include "service/call.h"
 #include "service/clock.h"
 #include "service/console.h"
@@ -431,6 +432,11 @@ static void make_guest(const struct config_guest *guest, bool entropy) {
     struct device_place place = place_of(vm, index, guest->transport, SERVICE_MMIO_CONSOLE);
     if (guest->virtio_console)
         complain(guest, "console", 0, console_make(vm, &place));
+    index += guest->virtio_console;
+    place = place_of(vm, index, guest->transport, SERVICE_MMIO_BALLOON);
+    place.iommu = NULL;
+    if (guest->balloon)
+        complain(guest, "balloon", 0, balloon_device_make(vm, &place));
 }
 
 void devices_init(struct service_board *service_board, const struct config *service_config) {
@@ -438,6 +444,7 @@ void devices_init(struct service_board *service_board, const struct config *serv
     config = service_config;
     plain_device_init(board);
     console_init();
+    balloon_device_init();
     make_networks();
     make_disks();
     bool entropy = find_entropy();

@@ -13,8 +13,7 @@
 
 /* --- formats --- */
 
-/* Bytes in MiB, rounded to the nearest; KiB below one. */
-static const char *format_size(uint64_t bytes, char text[32]) {
+const char *shell_format_size(uint64_t bytes, char text[32]) {
     if (bytes >= MIB)
         snprintf(text, 32, "%llu MiB", (unsigned long long)((bytes + MIB / 2) / MIB));
     else
@@ -89,7 +88,7 @@ static void print_vm(unsigned number) {
     if (!shell_look_vm(number, &vm))
         return;
     shell_print("%-16s %-10s %5u %10s %10s %8u\n", vm.name, state_name(&vm), (unsigned)vm.vcpus,
-                format_size(vm.memory, memory), format_time(vm.cpu_time, time), (unsigned)vm.restarts);
+                shell_format_size(vm.memory, memory), format_time(vm.cpu_time, time), (unsigned)vm.restarts);
     print_end(&vm);
     print_exits(number);
 }
@@ -128,7 +127,8 @@ static void run_service(const char *text, int value) {
     } else if (shell_look_vm(CONTROL_SERVICE, &vm)) {
         shell_look_machine(&machine);
         shell_print("%s, %s, CPU time %s, started %u times\n", state_name(&vm),
-                    format_size(vm.memory, memory), format_time(vm.cpu_time, time), (unsigned)machine.starts);
+                    shell_format_size(vm.memory, memory), format_time(vm.cpu_time, time),
+                    (unsigned)machine.starts);
         print_end(&vm);
         print_exits(CONTROL_SERVICE);
     }
@@ -223,15 +223,17 @@ static void run_mem(const char *text, int value) {
     struct control_machine machine;
     char a[32], b[32], c[32];
     shell_look_machine(&machine);
-    shell_print("memory: %s, %s free, largest free block %s\n", format_size(machine.memory, a),
-                format_size(machine.free, b), format_size(machine.largest, c));
-    shell_print("heap:   %s, %s used\n", format_size(machine.heap, a), format_size(machine.heap_used, b));
+    shell_print("memory: %s, %s free, largest free block %s\n", shell_format_size(machine.memory, a),
+                shell_format_size(machine.free, b), shell_format_size(machine.largest, c));
+    shell_print("heap:   %s, %s used\n", shell_format_size(machine.heap, a),
+                shell_format_size(machine.heap_used, b));
     if (machine.vm_count != 0)
         shell_print("%-16s %10s %10s\n", "GUEST", "RAM", "OVERHEAD");
     for (unsigned i = 0; i < machine.vm_count; i++) {
         struct control_vm vm;
         if (shell_look_vm(i, &vm))
-            shell_print("%-16s %10s %10s\n", vm.name, format_size(vm.memory, a), format_size(vm.overhead, b));
+            shell_print("%-16s %10s %10s\n", vm.name, shell_format_size(vm.memory, a),
+                        shell_format_size(vm.overhead, b));
     }
 }
 
@@ -359,6 +361,14 @@ const struct shell_command shell_commands[] = {
     {"resume", ARGUMENT_VM, false, "resume NAME", "lets a paused guest go on", "", run_resume},
     {"writes", ARGUMENT_VM, false, "writes NAME", "counts the pages that a guest writes in a second",
      "Meanwhile its memory is mapped by small pages, which slows it down a little.\n", run_writes},
+    {"balloon", ARGUMENT_VM_WORD, false, "balloon NAME [SIZE]",
+     "shows a guest's memory, or asks for some of it",
+     "With a SIZE, \"64M\", the guest is asked to give back that much of its memory, as far as it can; "
+     "\"0\"\n"
+     "gives it all again, and so does a new start. It stays the guest's own: nobody else gets it, but it "
+     "holds\n"
+     "zeroes then, and is not copied where the guest's memory is.\n",
+     shell_run_balloon},
     {"service", ARGUMENT_WORD, true, "service [restart]", "shows the service VM, or starts it again",
      "Guests go on meanwhile; what they ask of their network cards and disks waits.\n", run_service},
     {"net", ARGUMENT_NONE, false, "net", "shows the networks, their uplinks, and what each port does",

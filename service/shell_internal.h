@@ -11,16 +11,24 @@
 #define array_count(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What a command's argument names: for checking and for completion. */
-enum shell_argument { ARGUMENT_NONE, ARGUMENT_VM, ARGUMENT_COMMAND, ARGUMENT_NUMBER, ARGUMENT_WORD };
+enum shell_argument {
+    ARGUMENT_NONE,
+    ARGUMENT_VM,
+    ARGUMENT_VM_WORD, /* a guest, and a word that may be left out */
+    ARGUMENT_COMMAND,
+    ARGUMENT_NUMBER,
+    ARGUMENT_WORD
+};
 
 struct shell_command {
     const char *name;
-    enum shell_argument argument; /* of the first and only argument */
+    enum shell_argument argument; /* of the first argument */
     bool optional;                /* it may be left out */
     const char *usage;            /* with arguments */
     const char *help;             /* one line */
     const char *more;             /* what help NAME says besides, lines that end with '\n'; may be "" */
-    /* `text` is the argument, or NULL. `value` is its number: of the guest or what was typed; -1: none. */
+    /* `text` is the last argument that there may be, or NULL. `value` is the first one's number: of the guest
+     * or what was typed; -1: none. */
     void (*run)(const char *text, int value);
 };
 extern const struct shell_command shell_commands[];
@@ -29,9 +37,14 @@ extern const unsigned shell_command_count;
 /* Those of service/shell_figures.c. */
 void shell_run_net(const char *text, int value);
 void shell_run_disks(const char *text, int value);
+/* That of service/shell_balloon.c. */
+void shell_run_balloon(const char *text, int value);
 /* What the devices of a guest do, if it has any: a line for `vms`. */
 struct service_figures;
 void shell_print_rates(const struct service_figures *figures, unsigned number);
+
+/* Bytes in MiB, rounded to the nearest; KiB below one. */
+const char *shell_format_size(uint64_t bytes, char text[32]);
 
 /* ---- what the hypervisor says */
 void shell_look_machine(struct control_machine *machine);

@@ -46,7 +46,7 @@ static struct candidates candidates_at_cursor(const struct edit *edit, unsigned 
         if (strlen(command->name) != end - first ||
             strncmp(command->name, edit->line + first, end - first) != 0)
             continue;
-        if (command->argument == ARGUMENT_VM)
+        if (command->argument == ARGUMENT_VM || command->argument == ARGUMENT_VM_WORD)
             return (struct candidates){shell_vm_count(), shell_vm_name};
         if (command->argument == ARGUMENT_COMMAND)
             return (struct candidates){shell_command_count, shell_command_name};
@@ -171,6 +171,7 @@ static int argument_value(const struct shell_command *command, const char *text)
     int value = 0;
     switch (command->argument) {
     case ARGUMENT_VM:
+    case ARGUMENT_VM_WORD:
         value = find_vm(text);
         if (value < 0)
             print_unknown("guest", text, shell_vm_count(), shell_vm_name);
@@ -196,7 +197,7 @@ static int argument_value(const struct shell_command *command, const char *text)
 
 void shell_execute(const char *line) {
     char text[256];
-    char *words[3];
+    char *words[4]; /* one more than any command takes */
     unsigned count = 0;
     snprintf(text, sizeof(text), "%s", line);
     for (char *at = text; *at != '\0' && count < array_count(words);) {
@@ -213,8 +214,9 @@ void shell_execute(const char *line) {
     const struct shell_command *command = command_find(words[0]);
     if (command == NULL)
         return;
-    unsigned allowed = command->argument == ARGUMENT_NONE ? 0 : 1;
-    if (count - 1 > allowed || (count - 1 < allowed && !command->optional)) {
+    unsigned first = command->argument == ARGUMENT_NONE ? 0 : 1,
+             allowed = first + (command->argument == ARGUMENT_VM_WORD);
+    if (count - 1 > allowed || (count - 1 < first && !command->optional)) {
         shell_print("usage: %s\n", command->usage);
         return;
     }
@@ -224,5 +226,5 @@ void shell_execute(const char *line) {
         if (value < 0)
             return;
     }
-    command->run(count > 1 ? words[1] : NULL, value);
+    command->run(count > allowed ? words[allowed] : NULL, value);
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// virtio memory balloon (virtio 1.2, 5.5): inflate, deflate, statistics, free page reporting.
+// virtio memory balloon (virtio 1.2, 5.5): inflate, deflate, statistics, free page reporting. What is given
+// back stays the guest's, so that it may use it again without a word: VIRTIO_BALLOON_F_MUST_TELL_HOST is not
+// offered, and nothing is done about deflation.
 #include "virtio/balloon.h"
 
 #include <string.h>
 #include "virtio/bytes.h"
 
-#define F_MUST_TELL      (1ull << 0)
 #define F_STATS          (1ull << 1)
 #define F_DEFLATE_ON_OOM (1ull << 2)
 #define F_POISON         (1ull << 4)
@@ -24,8 +25,8 @@
 enum { INFLATE, DEFLATE, STATS, HINTS, REPORTS, QUEUES };
 
 #define QUEUE_SIZE   128u
-#define BUDGET       1024u /* pages, or pieces of a report, in one run; a buffer counts EACH more */
-#define EACH         16u
+#define BUDGET       256u /* pages in one run; a buffer, and a segment of a report, counts EACH more */
+#define EACH         4u
 #define NUMBERS      64u /* page numbers that are fetched at once */
 #define STAT_SIZE    10u /* bytes: tag, value */
 #define STAT_ENTRIES 64u /* of a buffer; more are not looked at */
@@ -52,45 +53,22 @@ static bool is_reports(const struct virtio_device *device, unsigned index) {
            (index == REPORTS || index == HINTS || (index == STATS && !virtio_has(device, F_STATS)));
 }
 
-/* ---- inflate and deflate */
+/* ---- inflate */
 
-static void end_run(struct virtio_balloon *balloon) {
-    if (balloon->run_size && balloon->work_queue == INFLATE)
-        balloon->pages->give_back(balloon->context, balloon->run_gpa, balloon->run_size,
-                                  !virtio_has(&balloon->device, F_MUST_TELL));
-    else if (balloon->run_size)
-        balloon->pages->take(balloon->context, balloon->run_gpa, balloon->run_size);
-    balloon->run_size = 0;
-}
-
-/* A page number from the guest: ignored if there is no RAM. */
-static void add_page(struct virtio_balloon *balloon, uint32_t number) {
-    const uint64_t gpa = (uint64_t)number * VIRTIO_BALLOON_PAGE;
-    if (!virtio_map(balloon->device.memory, gpa, VIRTIO_BALLOON_PAGE, 1))
-        return;
-    if (balloon->run_size && gpa == balloon->run_gpa + balloon->run_size) {
-        balloon->run_size += VIRTIO_BALLOON_PAGE;
-    } else if (balloon->run_size && gpa + VIRTIO_BALLOON_PAGE == balloon->run_gpa) {
-        balloon->run_gpa = gpa;
-        balloon->run_size += VIRTIO_BALLOON_PAGE;
-    } else {
-        end_run(balloon);
-        balloon->run_gpa = gpa;
-        balloon->run_size = VIRTIO_BALLOON_PAGE;
-    }
-}
-
-/* Goes through page numbers until the buffer ends or the budget. True: the buffer is done. */
+/* Goes through page numbers until the buffer ends or the budget; those where there is no RAM are ignored.
+ * True: the buffer is done. */
 static bool work_on_pages(struct virtio_balloon *balloon, uint32_t *spent) {
     uint8_t bytes[NUMBERS * 4];
     while (balloon->work_at + 4 <= balloon->work.read_size) {
         if (*spent >= BUDGET)
             return false;
-        const size_t size = virtq_read(&balloon->device.queue[balloon->work_queue], &balloon->work,
+        const size_t size = virtq_read(&balloon->device.queue[INFLATE], &balloon->work,
                                        (size_t)balloon->work_at, bytes, sizeof(bytes));
-        for (size_t i = 0; i + 4 <= size; i += 4)
-            add_page(balloon, bytes_get32(bytes + i));
-        end_run(balloon);
+        for (size_t i = 0; i + 4 <= size; i += 4) {
+            const uint64_t gpa = (uint64_t)bytes_get32(bytes + i) * VIRTIO_BALLOON_PAGE;
+            if (virtio_map(balloon->device.memory, gpa, VIRTIO_BALLOON_PAGE, 1))
+                balloon->pages->give_back(balloon->context, gpa, VIRTIO_BALLOON_PAGE);
+        }
         balloon->work_at += size & ~(size_t)3;
         *spent += (uint32_t)size / 4;
     }
@@ -106,16 +84,26 @@ static bool work_on_report(struct virtio_balloon *balloon, uint32_t *spent) {
     const bool keep = virtio_has(device, F_POISON) && bytes_get32(device->record->own + CONFIG_POISON) != 0;
 
     while (!keep && balloon->work_at < balloon->work.writable) {
-        if (*spent >= BUDGET)
-            return false;
         const struct virtq_segment *segment =
-            &balloon->work.segment[balloon->work.readable + balloon->work_at++];
+            &balloon->work.segment[balloon->work.readable + balloon->work_at];
         const uint64_t page = VIRTIO_BALLOON_PAGE;
         const uint64_t first = (segment->gpa + page - 1) & ~(page - 1);
         const uint64_t end = (segment->gpa + segment->size) & ~(page - 1);
-        if (first < end)
-            balloon->pages->give_back(balloon->context, first, end - first, true);
-        ++*spent;
+        const uint64_t at = first + balloon->work_within;
+        if (*spent >= BUDGET)
+            return false;
+        if (at < end) {
+            const uint64_t room = (BUDGET - *spent) * page;
+            const uint64_t size = end - at < room ? end - at : room;
+            balloon->pages->give_back(balloon->context, at, size);
+            balloon->work_within += size;
+            *spent += (uint32_t)(size / page);
+            if (at + size < end)
+                return false;
+        }
+        balloon->work_at++;
+        balloon->work_within = 0;
+        *spent += EACH;
     }
     return true;
 }
@@ -143,26 +131,30 @@ static void give_stats_buffer(struct virtio_balloon *balloon) {
     virtio_device_flush(&balloon->device, STATS);
 }
 
-/* The driver has one buffer, which is given back to ask for new statistics (5.5.6.3). */
+/* The driver has one buffer, which is given back to ask for new statistics (5.5.6.3). We look for the next
+ * one at once, so that it is either here or its driver notifies. */
 static void fetch_stats(struct virtio_balloon *balloon) {
     struct virtio_device *device = &balloon->device;
-    if (!virtio_has(device, F_STATS) || balloon->holding || !take_buffer(device, STATS, &balloon->held))
-        return;
-    balloon->holding = true;
-    read_stats(balloon);
-    if (balloon->stat_known)
-        balloon->pages->stats(balloon->context);
-    if (balloon->asking_later && balloon->holding) {
-        balloon->asking_later = false;
-        give_stats_buffer(balloon);
+    while (virtio_has(device, F_STATS) && !balloon->holding && take_buffer(device, STATS, &balloon->held)) {
+        balloon->holding = true;
+        if (balloon->asking_later) { /* what it says is older than the question */
+            balloon->asking_later = false;
+            give_stats_buffer(balloon);
+            continue;
+        }
+        read_stats(balloon);
+        if (balloon->stat_known)
+            balloon->pages->stats(balloon->context);
     }
 }
 
 void virtio_balloon_ask(struct virtio_balloon *balloon) {
-    if (balloon->holding && usable(&balloon->device, STATS))
+    if (balloon->holding && usable(&balloon->device, STATS)) {
         give_stats_buffer(balloon);
-    else
+        fetch_stats(balloon);
+    } else {
         balloon->asking_later = true;
+    }
 }
 
 /* ---- all queues */
@@ -175,7 +167,7 @@ static bool take_work(struct virtio_balloon *balloon) {
             continue;
         if (take_buffer(device, i, &balloon->work)) {
             balloon->work_queue = (uint8_t)i;
-            balloon->work_at = 0;
+            balloon->work_at = balloon->work_within = 0;
             balloon->working = true;
             return true;
         }
@@ -194,7 +186,8 @@ void virtio_balloon_run(struct virtio_balloon *balloon) {
             virtio_device_break(device, "a buffer has more than 4 GiB");
             break;
         }
-        if (!(queue <= DEFLATE ? work_on_pages(balloon, &spent) : work_on_report(balloon, &spent)))
+        if ((queue == INFLATE && !work_on_pages(balloon, &spent)) ||
+            (queue > DEFLATE && !work_on_report(balloon, &spent)))
             break;
         virtio_device_finish(device, queue, &balloon->work, 0);
         balloon->working = false;
@@ -220,11 +213,18 @@ static void config_write(struct virtio_device *device, unsigned offset, unsigned
         bytes_put(device->record->own + offset, size, value);
 }
 
+uint32_t virtio_balloon_target(const struct virtio_balloon *balloon) {
+    return bytes_get32(balloon->device.record->own + CONFIG_TARGET);
+}
+
+void virtio_balloon_power_on(struct virtio_balloon *balloon) {
+    bytes_put32(balloon->device.record->own + CONFIG_TARGET, 0);
+}
+
 void virtio_balloon_set_target(struct virtio_balloon *balloon, uint32_t pages) {
-    uint8_t *target = balloon->device.record->own + CONFIG_TARGET;
-    if (bytes_get32(target) == pages)
+    if (virtio_balloon_target(balloon) == pages)
         return;
-    bytes_put32(target, pages);
+    bytes_put32(balloon->device.record->own + CONFIG_TARGET, pages);
     if (virtio_running(&balloon->device))
         virtio_device_config_changed(&balloon->device);
 }
@@ -238,11 +238,9 @@ uint32_t virtio_balloon_actual(const struct virtio_balloon *balloon) {
 static void reset(struct virtio_device *device) {
     struct virtio_balloon *balloon = balloon_of(device);
     balloon->working = balloon->holding = balloon->asking_later = false;
-    balloon->run_size = 0;
     balloon->stat_known = 0;
     bytes_put32(device->record->own + CONFIG_ACTUAL, 0);
     bytes_put32(device->record->own + CONFIG_POISON, 0);
-    balloon->pages->take_all(balloon->context);
 }
 
 static void start(struct virtio_device *device) {
@@ -270,8 +268,7 @@ void virtio_balloon_init(struct virtio_balloon *balloon, const struct virtio_bal
     balloon->context = context;
     balloon->again = again;
     device->class = &class;
-    device->features_offered = VIRTIO_VERSION_1 | F_MUST_TELL | F_DEFLATE_ON_OOM | F_POISON | F_REPORTING |
-                               (pages->stats ? F_STATS : 0);
+    device->features_offered = VIRTIO_VERSION_1 | F_STATS | F_DEFLATE_ON_OOM | F_POISON | F_REPORTING;
     device->queue_count = QUEUES;
     for (unsigned i = 0; i < QUEUES; i++)
         device->queue_size[i] = QUEUE_SIZE;

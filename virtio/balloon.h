@@ -23,16 +23,12 @@ enum virtio_balloon_stat {
     VIRTIO_BALLOON_STATS,
 };
 
-/* What is done about pages. Ranges consist of whole pages that are RAM of the guest. */
 struct virtio_balloon_pages {
-    /* The guest does not need their contents. `any_time`: it may use them again without a word, and has to
-     * find some memory there; else take() comes first. May come twice for a page. */
-    void (*give_back)(void *context, uint64_t gpa, uint64_t size, bool any_time);
-    /* The guest wants to use them again; perhaps they were never given back. */
-    void (*take)(void *context, uint64_t gpa, uint64_t size);
-    /* The driver is gone: the guest may use all its pages. */
-    void (*take_all)(void *context);
-    /* New statistics have come. NULL: nobody asks for them, the device has no queue for them. */
+    /* The guest does not need the contents of [gpa, gpa + size), whole pages, any more; it may use them again
+     * at any time and has to find some memory there. `size`: a MiB at most. Of a report's pages not all need
+     * be RAM. May come again and again for a page. */
+    void (*give_back)(void *context, uint64_t gpa, uint64_t size);
+    /* New statistics have come. */
     void (*stats)(void *context);
 };
 
@@ -44,11 +40,11 @@ struct virtio_balloon {
     void (*again)(struct virtio_balloon *balloon);
     bool working; /* `work` is a buffer of queue work_queue of which not all is done */
     uint8_t work_queue;
-    uint64_t work_at;           /* inflate, deflate: byte; reports: segment */
-    uint64_t run_gpa, run_size; /* pages that lie together, not yet handed on */
-    bool asking_later;          /* virtio_balloon_ask() came while no buffer was held */
-    bool holding;               /* `held` is the buffer of the last statistics: giving it back asks anew */
-    uint16_t stat_known;        /* bit n: stat[n] was given */
+    uint64_t work_at;     /* inflate: byte; reports: segment */
+    uint64_t work_within; /* reports: bytes of the segment's whole pages that are done */
+    bool asking_later;    /* virtio_balloon_ask() came while no buffer was held */
+    bool holding;         /* `held` is the buffer of the last statistics: giving it back asks anew */
+    uint16_t stat_known;  /* bit n: stat[n] was given */
     uint64_t stat[VIRTIO_BALLOON_STATS];
     struct virtq_buffer held;
     struct virtq_buffer work;
@@ -62,9 +58,13 @@ void virtio_balloon_init(struct virtio_balloon *balloon, const struct virtio_bal
 void virtio_balloon_run(struct virtio_balloon *balloon);
 /* How many pages the balloon should hold; kept over resets. The guest follows as it can. */
 void virtio_balloon_set_target(struct virtio_balloon *balloon, uint32_t pages);
+uint32_t virtio_balloon_target(const struct virtio_balloon *balloon);
+/* The guest starts anew: the target is 0 when its driver comes. Before the device's reset. */
+void virtio_balloon_power_on(struct virtio_balloon *balloon);
 /* How many it holds, as the driver says. */
 uint32_t virtio_balloon_actual(const struct virtio_balloon *balloon);
-/* Asks for statistics: stats() is called when they have come, if ever. */
+/* Asks for statistics: stats() is called when they have come, if ever. It is called for those that the driver
+ * gives unasked, too. */
 void virtio_balloon_ask(struct virtio_balloon *balloon);
 
 #endif

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import test_balloon as balloon
 from emulated import config
 from machine_ppc import guest_file, linux
 
@@ -183,4 +184,27 @@ def test_virtio_console(boot_ppc, ppc_files):
     machine.prompt()
     with machine.console("web"):
         assert machine.shell("tty")[1].strip() == "/dev/hvc0"
+        assert machine.shell(BAD) == (1, "")
+
+
+@pytest.mark.parametrize("more", ["", 'transport = "mmio";'], ids=["pci", "mmio"])
+def test_balloon(boot_ppc, ppc_files, more):
+    """Memory that a guest gives back and takes again, and reports; over a restart of the service VM. (Linux reports pages while it has
+    128 MiB free.)"""
+    machine = boot_ppc(config({"web": linux("web", f'balloon = "yes"; {more}', memory="256M")}), ppc_files, memory="512M")
+    machine.wait_ready("web", timeout=RUN_TIME)
+    machine.send("\r")
+    machine.prompt()
+    with machine.console("web"):
+        assert machine.shell("head -c 5000000 /dev/urandom >/kept; md5sum </kept >/kept.md5", RUN_TIME)[0] == 0
+        assert machine.shell("head -c 20000000 /dev/urandom >/gone && rm /gone", RUN_TIME)[0] == 0
+    balloon.until(machine, lambda wanted, given, cleared: cleared >= 10 << 20)
+    balloon.give(machine, 40)
+    machine.command("service restart")
+    machine.expect(r"service: start 2,")
+    machine.prompt()
+    assert balloon.figures(machine)[0][:2] == (40 << 20, 40 << 20)
+    balloon.give(machine, 0)
+    balloon.intact(machine)
+    with machine.console("web"):
         assert machine.shell(BAD) == (1, "")

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "service/arch.h"
+#include "service/balloon_device.h"
 #include "service/clock.h"
 #include "service/figures.h"
 #include "service/loop.h"
@@ -48,6 +49,25 @@ const struct service_figures *figures_gather(void) {
 
 uint64_t clock_now(void) {
     return test_time;
+}
+
+/* The balloon of the first guest; the others have none. */
+static struct balloon_figures balloon;
+static void (*balloon_answer)(unsigned vm, const uint64_t *stat, uint16_t known);
+
+bool balloon_device_look(unsigned vm, struct balloon_figures *out) {
+    *out = balloon;
+    return vm == 0;
+}
+void balloon_device_want(unsigned vm, uint64_t bytes) {
+    assert_int_equal(vm, 0);
+    balloon.wanted = bytes;
+    note("want", (unsigned)(bytes >> 10));
+}
+void balloon_device_ask(unsigned vm, void (*answer)(unsigned vm, const uint64_t *stat, uint16_t known)) {
+    assert_int_equal(vm, 0);
+    assert_true(balloon.driver);
+    balloon_answer = answer;
 }
 
 /* Pointers that calls were given, by a number. */
@@ -207,6 +227,8 @@ static inline void type(const char *text) {
 
 static inline void machine(void) {
     memset(&figures, 0, sizeof(figures));
+    memset(&balloon, 0, sizeof(balloon));
+    balloon_answer = NULL;
     typed_count = typed_taken = 0;
     queued = NULL;
     vm_number = 3;

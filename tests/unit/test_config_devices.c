@@ -116,6 +116,8 @@ static void test_transport(void **state) {
         {"disk7 { disk = \"d\"; transport = \"mmio\"; };", 1u << 15},
         {"transport = \"mmio\";", 0},
         {"transport = \"mmio\"; entropy = \"yes\";", 1u << 16},
+        {"transport = \"mmio\"; entropy = \"no\"; balloon = \"yes\";", 1u << 18},
+        {"balloon = \"yes\";", 0},
         {"transport = \"mmio\"; virtio-console = \"yes\"; net0 { network = \"lan\"; };"
          "disk1 { disk = \"d\"; transport = \"pci\"; }; disk2 { disk = \"d\"; };",
          1u << 17 | 1u << 16 | 1u << 10 | 1u},
@@ -166,6 +168,9 @@ static void test_defaults(void **state) {
         {"virtio-console = \"yes\";", "", 2, 1, 1},
         {"virtio-console = \"yes\"; entropy = \"no\";", "", 1, 0, 1},
         {"virtio-console = \"no\";", "", 0, 0, 0},
+        {"balloon = \"yes\";", "", 2, 1, 1},
+        {"balloon = \"yes\"; virtio-console = \"yes\"; entropy = \"no\";", "", 2, 0, 1},
+        {"balloon = \"no\";", "", 0, 0, 0},
         {"net0 { network = \"lan\"; };", "networks { lan { }; };", 2, 1, 1},
         {"net0 { type = \"e1000\"; network = \"lan\"; };", "networks { lan { }; };", 1, 0, 1},
         {"disk0 { disk = \"d\"; };", "disks { d { memory = \"1M\"; }; };", 2, 1, 1},

@@ -20,6 +20,7 @@ static void test_slots(void **state) {
          2},
         {"iommu = \"virtio\"; entropy = \"yes\"; virtio-console = \"yes\";", 1u << 1 | 1u << 2, 3},
         {"iommu = \"virtio\"; entropy = \"no\"; virtio-console = \"yes\";", 1u << 1, 2},
+        {"iommu = \"virtio\"; virtio-console = \"yes\"; balloon = \"yes\";", 1u << 1 | 1u << 2, 4},
         {"iommu = \"virtio\"; net3 { network = \"lan\"; type = \"e1000\"; }; net1 { network = \"lan\"; };"
          "disk0 { disk = \"d\"; type = \"ahci\"; }; disk5 { disk = \"d\"; transport = \"mmio\"; };"
          "disk1 { disk = \"d\"; type = \"ahci\"; }; disk2 { disk = \"d\"; };",

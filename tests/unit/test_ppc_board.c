@@ -346,7 +346,7 @@ static void test_pci_pins(void **state) {
 static void test_mmio_lines(void **state) {
     (void)state;
     assert_true(arch_mmio_place(0) == BOARD_MMIO);
-    assert_true(arch_mmio_place(SERVICE_MMIO_PLACES - 1) == BOARD_MMIO + 0x11000);
+    assert_true(arch_mmio_place(SERVICE_MMIO_PLACES - 1) == BOARD_MMIO + 0x12000);
     for (unsigned i = 0; i < SERVICE_MMIO_PLACES; i++)
         set(VPR(BOARD_MMIO_IRQ + i), 0x00c00000); /* level, high */
     for (unsigned place = 0; place < SERVICE_MMIO_PLACES; place++) {

@@ -304,8 +304,8 @@ static void test_offered(void **state) {
 static void test_serves(void **state) {
     (void)state;
     struct config_guest *guest = &guest_configs[0];
-    uint32_t *const reasons[] = {&guest->net_count, &guest->disk_count, &guest->entropy,
-                                 &guest->virtio_console, &guest->iommu};
+    uint32_t *const reasons[] = {&guest->net_count,      &guest->disk_count, &guest->entropy,
+                                 &guest->virtio_console, &guest->balloon,    &guest->iommu};
     assert_false(service_serves(&guests[0]));
     for (unsigned i = 0; i < array_count(reasons); i++) {
         *reasons[i] = 1;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guests' devices as a config says: each one's kind and place, what is left out and what that changes,
 // overlays over a restart, and where random numbers come from.
-// unit-sources: service/console.c virtio/console.c service/iommu_device.c virtio/iommu.c virtio/iommu_passed.c virtio/iommu_store.c
+// unit-sources: service/balloon_device.c virtio/balloon.c service/console.c virtio/console.c service/iommu_device.c virtio/iommu.c virtio/iommu_passed.c virtio/iommu_store.c
 // unit-sources: service/figures.c service/devices.c service/device.c service/ahci_device.c service/e1000_device.c service/plain_device.c service/overlays.c service/heap.c service/log.c service/loop.c service/clock.c virtio/ahci.c virtio/ahci_command.c virtio/ata.c virtio/blk.c virtio/device.c virtio/disk.c virtio/disk_memory.c virtio/disk_overlay.c virtio/e1000_card.c virtio/e1000_card_phy.c virtio/e1000_card_receive.c virtio/e1000_card_transmit.c virtio/frame.c virtio/memory.c virtio/mmio.c virtio/net.c virtio/net_control.c virtio/net_receive.c virtio/offload.c virtio/partition.c virtio/pci.c virtio/queue.c virtio/queue_buffer.c virtio/queue_packed.c virtio/queue_split.c virtio/switch.c virtio/switch_table.c lib/config*.c lib/dts*.c
 #include "tests/unit/service_fixture.h"
 #include "tests/unit/config_fixture.h"
+#include "service/balloon_device.h"
 #include "service/devices.h"
 #include "service/clock.h"
 #include "service/heap.h"
@@ -632,13 +633,43 @@ static void test_console(void **state) {
     check_made(0, 3, 2, VIRTIO_ID_CONSOLE);
 }
 
+/* The last one. An IOMMU's guest has it beside that. */
+static void test_balloon(void **state) {
+    struct balloon_figures figures;
+    (void)state;
+    configure(
+        HEAD
+        "guests { a { kernel = \"k\"; memory = \"1M\"; virtio-console = \"yes\"; balloon = \"yes\"; };"
+        "         b { kernel = \"k\"; memory = \"1M\"; balloon = \"yes\"; entropy = \"no\"; };"
+        "         c { kernel = \"k\"; memory = \"1M\"; balloon = \"yes\"; transport = \"mmio\";"
+        "             entropy = \"no\"; };"
+        "         d { kernel = \"k\"; memory = \"1M\"; virtio-console = \"yes\"; entropy = \"no\"; }; }; };");
+    add_vm(3, "a");
+    add_vm(0, "b");
+    add_vm(1, "c");
+    add_vm(2, "d");
+    start();
+    assert_int_equal(made_count, 6);
+    check_made(0, 3, 1, VIRTIO_ID_ENTROPY);
+    check_made(1, 3, 2, VIRTIO_ID_CONSOLE);
+    check_made(2, 3, 3, VIRTIO_ID_BALLOON);
+    check_made(3, 0, 1, VIRTIO_ID_BALLOON);
+    assert_int_equal(made[4].vm, 1);
+    assert_int_equal(made[4].bus, SERVICE_BUS_MMIO);
+    assert_int_equal(made[4].place, SERVICE_MMIO_BALLOON);
+    check_made(5, 2, 1, VIRTIO_ID_CONSOLE);
+    for (unsigned vm = 0; vm < 5; vm++)
+        assert_int_equal(balloon_device_look(vm, &figures), vm != 2 && vm != 4);
+    assert_false(balloon_device_look(SERVICE_MAX_VMS, &figures));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_all),           TEST(test_e1000),    TEST(test_iommu),      TEST(test_left_out),
-        TEST(test_console),       TEST(test_overlays), TEST(test_no_entropy), TEST(test_entropy),
-        TEST(test_machine_disks), TEST(test_ahci),     TEST(test_mmio),
+        TEST(test_all),     TEST(test_e1000),         TEST(test_iommu),    TEST(test_left_out),
+        TEST(test_console), TEST(test_balloon),       TEST(test_overlays), TEST(test_no_entropy),
+        TEST(test_entropy), TEST(test_machine_disks), TEST(test_ahci),     TEST(test_mmio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

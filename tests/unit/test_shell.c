@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shell: keys, completion, commands and what they say, over a mocked hypervisor and a real console; what
 // is kept over a restart of the service VM.
-// unit-sources: service/shell.c service/shell_line.c service/shell_commands.c service/shell_edit.c service/shell_figures.c lib/pci.c core/console.c core/log.c
+// unit-sources: service/shell.c service/shell_line.c service/shell_commands.c service/shell_edit.c service/shell_balloon.c service/shell_figures.c lib/config*.c lib/dts*.c lib/pci.c core/console.c core/log.c
 #include "tests/unit/shell_fixture.h"
 
 /* --- the editor --- */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shell's networks, disks and rates: what is shown of the service VM's figures, also of numbers that
 // cannot be.
-// unit-sources: service/shell.c service/shell_line.c service/shell_commands.c service/shell_edit.c service/shell_figures.c lib/pci.c core/console.c core/log.c
+// unit-sources: service/shell.c service/shell_line.c service/shell_commands.c service/shell_edit.c service/shell_balloon.c service/shell_figures.c lib/config*.c lib/dts*.c lib/pci.c core/console.c core/log.c
 #include "tests/unit/shell_fixture.h"
 
 static void lines_fit(const char *text) {
