@@ -40,6 +40,9 @@ void work_queue(struct cpu *cpu, struct work *work) {
 void work_run(void) {
     struct cpu *cpu = cpu_this();
 
+    /* Nearly always. Who adds to it asks the CPU to look again afterwards. */
+    if (__atomic_load_n(&cpu->work.next, __ATOMIC_ACQUIRE) == &cpu->work)
+        return;
     /* Only what waits now: work that queues itself again has its turn after the guests'. */
     struct list batch;
     list_init(&batch);

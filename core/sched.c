@@ -283,7 +283,8 @@ enum vcpu_run_result sched_run(struct vcpu *vcpu) {
 void sched_put(struct vcpu *vcpu, enum vcpu_run_result result) {
     struct cpu *cpu = cpu_this();
 
-    timer_cancel(&slice_timer[cpu->number]);
+    if (timer_armed(&slice_timer[cpu->number])) /* by this CPU alone */
+        timer_cancel(&slice_timer[cpu->number]);
     spin_lock(&sched_lock);
     bool parked = put(cpu, vcpu, result);
     if (!parked)

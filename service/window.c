@@ -84,15 +84,20 @@ static bool holds(const struct service_ram *ram, uint64_t gpa) {
     return gpa >= ram->base && gpa - ram->base < ram->size;
 }
 
-static const struct service_ram *find(struct window *window, uint64_t gpa) {
-    if (window->last < window->ram_count && holds(&window->ram[window->last], gpa))
-        return &window->ram[window->last];
+static const struct service_ram *search(struct window *window, uint64_t gpa) {
     for (unsigned i = 0; i < window->ram_count; i++)
         if (holds(&window->ram[i], gpa)) {
             window->last = i;
             return &window->ram[i];
         }
     return NULL;
+}
+
+/* Several times for each buffer: nearly always where the last one was. */
+static inline const struct service_ram *find(struct window *window, uint64_t gpa) {
+    const struct service_ram *ram = &window->ram[window->last];
+
+    return window->last < window->ram_count && holds(ram, gpa) ? ram : search(window, gpa);
 }
 
 static void *map(struct virtio_memory *memory, uint64_t gpa, uint64_t *contiguous) {
@@ -130,7 +135,8 @@ static void report(struct window *window) {
     written &= ~(1u << number_of(window));
 }
 
-static void note(struct window *window, uint32_t first, uint32_t end) {
+/* Pages that a run does not hold already. */
+static __attribute__((noinline)) void note_new(struct window *window, uint32_t first, uint32_t end) {
     unsigned oldest = window->run_count > LOOK_BACK ? window->run_count - LOOK_BACK : 0;
 
     for (unsigned i = window->run_count; i > oldest; i--) {
@@ -149,6 +155,15 @@ static void note(struct window *window, uint32_t first, uint32_t end) {
     window->run[window->run_count].end = end;
     window->run_count++;
     written |= 1u << number_of(window);
+}
+
+static inline void note(struct window *window, uint32_t first, uint32_t end) {
+    if (window->run_count) {
+        const struct run *run = &window->run[window->run_count - 1];
+        if (first >= run->first && end <= run->end)
+            return;
+    }
+    note_new(window, first, end);
 }
 
 /* By the copy as it was when the writer asked for the address: what the board says since is about other

@@ -32,6 +32,10 @@ int window_init(struct x86_cpu *cpu) {
     return 0;
 }
 
+static struct window_hint *hint_of(struct x86_cpu *cpu, uint64_t physical) {
+    return &cpu->window_hint[physical / PAGE_SIZE % WINDOW_RING];
+}
+
 static void *map_page(struct x86_cpu *cpu, struct window_hint *hint, uint64_t physical) {
     uint64_t page = physical & ~(PAGE_SIZE - 1);
     uint64_t slot = cpu->window_sequence % WINDOW_RING;
@@ -46,7 +50,7 @@ static void *map_page(struct x86_cpu *cpu, struct window_hint *hint, uint64_t ph
 
 void *arch_window_map(uint64_t physical) {
     struct x86_cpu *cpu = x86_cpu_this();
-    struct window_hint *hint = &cpu->window_hint[physical / PAGE_SIZE % WINDOW_RING];
+    struct window_hint *hint = hint_of(cpu, physical);
 
     if (hint->page == (physical & ~(PAGE_SIZE - 1)) &&
         cpu->window_sequence - hint->sequence <= WINDOW_RING - WINDOW_SLOTS)
@@ -75,14 +79,13 @@ void window_forget(void) {
         used = WINDOW_RING;
     for (uint64_t i = 1; i <= used; i++) {
         uint64_t slot = (cpu->window_sequence - i) % WINDOW_RING;
+        /* The hint of that page, or of a newer one in its place, whose slot is among these as well. One whose
+         * slot another page has had since is too old to be used, for good. */
+        hint_of(cpu, cpu->window_entry[slot])->page = NOTHING;
         cpu->window_entry[slot] = 0;
         tlb_forget(cpu->window_base + slot * PAGE_SIZE);
     }
-    if (used) {
-        for (unsigned i = 0; i < WINDOW_RING; i++)
-            cpu->window_hint[i].page = NOTHING;
-        cpu->window_forgotten = cpu->window_sequence;
-    }
+    cpu->window_forgotten = cpu->window_sequence;
     if (cpu->window_large_page != NOTHING) {
         *cpu->window_large_entry = 0;
         tlb_forget(cpu->window_base + LARGE_PAGE_SIZE);
