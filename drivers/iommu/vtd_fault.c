@@ -77,26 +77,44 @@ static void pause(struct vtd_unit *unit) {
     timer_arm(&unit->timer, unit->second + SECOND);
 }
 
-/* No interrupt comes for a record that is written while another one is still valid: all of them are read. */
-static void read_records(struct vtd_unit *unit) {
-    uint32_t status;
+/* Reads the first valid record from *index on, round the end; *index is the one behind it then. False: none
+ * is valid. */
+static bool read_record(struct vtd_unit *unit, unsigned *index) {
+    unsigned records = VTD_CAP_RECORDS(unit->cap);
 
-    while ((status = vtd_read32(unit, VTD_FSTS)) & (VTD_FSTS_PENDING | VTD_FSTS_OVERFLOW)) {
+    for (unsigned i = 0; i < records; i++) {
+        unsigned at = VTD_CAP_FAULTS(unit->cap) + *index % records * RECORD;
+        *index = (*index + 1) % records;
+        uint64_t high = vtd_read64(unit, at + 8);
+        if (!(high >> 63))
+            continue;
+        uint64_t low = vtd_read64(unit, at);
+        vtd_write32(unit, at + RECORD_FLAGS, RECORD_VALID);
+        report(unit, low, high);
+        return true;
+    }
+    return false;
+}
+
+/* No interrupt comes for a record that is written while another one is still valid: all of them are read. The
+ * index in the status is that of the first one, from when there was none: it stays until all are read
+ * (11.4.7).
+ */
+static void read_records(struct vtd_unit *unit) {
+    uint32_t status = vtd_read32(unit, VTD_FSTS);
+    unsigned index = VTD_FSTS_INDEX(status);
+
+    for (; status & (VTD_FSTS_PENDING | VTD_FSTS_OVERFLOW); status = vtd_read32(unit, VTD_FSTS)) {
         if (!may_read(unit)) {
             pause(unit);
             return;
         }
-        if (!(status & VTD_FSTS_PENDING)) {
+        if (status & VTD_FSTS_PENDING) {
+            (void)read_record(unit, &index);
+        } else {
             unit->unit.lost++;
             vtd_write32(unit, VTD_FSTS, VTD_FSTS_OVERFLOW);
-            continue;
         }
-        unsigned at =
-            VTD_CAP_FAULTS(unit->cap) + VTD_FSTS_INDEX(status) % VTD_CAP_RECORDS(unit->cap) * RECORD;
-        uint64_t low = vtd_read64(unit, at), high = vtd_read64(unit, at + 8);
-        vtd_write32(unit, at + RECORD_FLAGS, RECORD_VALID);
-        if (high >> 63)
-            report(unit, low, high);
     }
 }
 

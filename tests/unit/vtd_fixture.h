@@ -40,7 +40,8 @@ static struct model {
     bool queue_stuck;
     uint32_t fsts, fectl, fedata, feaddr, feuaddr, pmen;
     uint64_t record[RECORDS][2];
-    unsigned next; /* record to be written */
+    unsigned next;  /* record to be written */
+    unsigned first; /* that was written when none was valid */
     uint64_t iva;
     unsigned waits, commands, drained;
     unsigned invalidations[3]; /* of the IOTLB: all, a domain, pages */
@@ -209,12 +210,10 @@ uint64_t vtd_test_read(const volatile uint8_t *at, unsigned size) {
         return m->stuck & 1 ? 1ull << 63 : 0;
     case VTD_FSTS: {
         uint32_t value = m->fsts;
-        for (unsigned i = 0; i < RECORDS; i++) {
-            unsigned index = (m->next + i) % RECORDS;
-            if (m->record[index][1] >> 63)
-                return value | VTD_FSTS_PENDING | index << 8;
-        }
-        return value;
+        for (unsigned i = 0; i < RECORDS; i++)
+            if (m->record[i][1] >> 63)
+                value |= VTD_FSTS_PENDING;
+        return value & VTD_FSTS_PENDING ? value | m->first << 8 : value;
     }
     case VTD_IQH:
         return m->iqh;
@@ -443,6 +442,8 @@ static inline void fault_note(struct model *m, uint16_t requester, uint64_t info
     bool pending = false;
     for (unsigned i = 0; i < RECORDS; i++)
         pending = pending || m->record[i][1] >> 63;
+    if (!pending)
+        m->first = m->next;
     if (m->record[m->next][1] >> 63) {
         m->fsts |= VTD_FSTS_OVERFLOW;
     } else {
