@@ -69,6 +69,19 @@ static void restore(struct vm *vm, const struct guest_region *old, unsigned coun
     }
 }
 
+/* What the CPUs have noted of writes to [base, end) goes with the mapping that it is noted in: all of the
+ * VM's memory that is seen there counts as written. */
+static void mark_replaced(struct vm *vm, uint64_t base, uint64_t end) {
+    const struct guest_memory *memory = &vm->memory;
+    for (unsigned i = 0; memory->logging && i < memory->region_count; i++) {
+        const struct guest_region *old = &memory->region[i];
+        uint64_t from = old->base > base ? old->base : base;
+        uint64_t to = old->base + old->size < end ? old->base + old->size : end;
+        if (from < to && (old->kind == GUEST_RAM || old->kind == GUEST_ROM))
+            (void)guest_mark_backing(vm, old->offset + (from - old->base), to - from);
+    }
+}
+
 static int change(struct vm *vm, uint64_t base, uint64_t end, const struct guest_region *added) {
     struct guest_memory *memory = &vm->memory;
     struct regions new;
@@ -80,6 +93,7 @@ static int change(struct vm *vm, uint64_t base, uint64_t end, const struct guest
     int error = new.count > GUEST_MAX_REGIONS ? -ENOSPC : 0;
     if (error == 0) {
         struct guest_region hole = {.base = base, .size = end - base};
+        mark_replaced(vm, base, end);
         regions_store(memory, new.region, new.count);
         error = tell(vm, added != NULL ? added : &hole, added != NULL);
         if (error != 0)

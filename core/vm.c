@@ -179,6 +179,7 @@ bool vm_prepare(struct vm *vm) {
     }
     if (vm->scrubbed < vm->memory.size >> LARGE_PAGE_SHIFT) {
         memset(arch_window_map_large(vm->memory.block[vm->scrubbed]), 0, LARGE_PAGE_SIZE);
+        (void)guest_mark_backing(vm, vm->scrubbed << LARGE_PAGE_SHIFT, LARGE_PAGE_SIZE);
         vm->scrubbed++;
         return true;
     }

@@ -205,6 +205,25 @@ static void test_late(void **state) {
     assert_true(given[10]);
 }
 
+/* The guest's map changes: what the CPU has noted in entries that go is not lost with them. */
+static void test_other_map(void **state) {
+    (void)state;
+    begin();
+    assert_int_equal(guest_memory_place(&vm, 3 * PAGE_SIZE, 2 * PAGE_SIZE, 3 * PAGE_SIZE, GUEST_ROM), 0);
+    assert_int_equal(collect(0), 2);
+    assert_true(given[3] && given[4]);
+    assert_int_equal(guest_memory_remove(&vm, 4 * MIB - PAGE_SIZE, 8 * MIB + 2 * PAGE_SIZE), 0);
+    assert_int_equal(collect(0), 2);
+    assert_true(given[4 * MIB / PAGE_SIZE - 1] && given[4 * MIB / PAGE_SIZE]);
+    /* What was placed where nothing was has been written by nobody. */
+    assert_int_equal(guest_memory_place(&vm, 20 * MIB, PAGE_SIZE, 0, GUEST_RAM), 0);
+    assert_int_equal(guest_memory_place_shown(&vm, 21 * MIB, PAGE_SIZE, 0), 0);
+    assert_int_equal(guest_memory_remove(&vm, 21 * MIB, PAGE_SIZE), 0);
+    assert_int_equal(collect(0), 0);
+    dirty_log_stop(&vm);
+    assert_int_equal(guest_memory_remove(&vm, 0, PAGE_SIZE), 0);
+}
+
 static void test_refused(void **state) {
     (void)state;
     cpu.start = -ENOTSUP;
@@ -220,7 +239,8 @@ static void test_refused(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_rounds), TEST(test_many_runs), TEST(test_patience), TEST(test_late), TEST(test_refused),
+        TEST(test_rounds), TEST(test_many_runs), TEST(test_patience),
+        TEST(test_late),   TEST(test_other_map), TEST(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,7 @@ static void test_start(void **state) {
     settle();
     is_up(a);
     assert_int_equal(scrubs, 2 * BLOCKS);
+    assert_int_equal(marked, 2 * BLOCKS);
 }
 
 static void test_refused(void **state) {
