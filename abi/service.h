@@ -35,7 +35,7 @@ enum service_call {
     SERVICE_CALL_LOG,       /* level (0 error .. 3 debug), address, length (up to SERVICE_MAX_TEXT): a line */
     SERVICE_CALL_CRASH,     /* address, length of the reason: ends this run of the service VM */
     SERVICE_CALL_DEVICE,    /* address of struct service_device: makes a device; its number, -EINVAL, -EEXIST
-                               (place taken), -ENOSPC, -ENOENT (no such VM) */
+                               (place taken), -ENOSPC, -ENOENT (no such VM, or none that it serves) */
     SERVICE_CALL_CONFIG,    /* device, offset, size (1, 2 or 4), value: changes its configuration space */
     SERVICE_CALL_INTERRUPT, /* device, vector: an MSI-X message, if enabled; else it stays pending. -ENXIO:
                                MSI-X is off, whatever the vector; -EINVAL: there is no such vector */

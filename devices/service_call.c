@@ -63,7 +63,8 @@ static int32_t call_device(uint32_t address) {
         return error;
     if (!device.token)
         return -EINVAL;
-    if (device.vm >= vm_count())
+    /* One that it does not serve has nothing of it, and its devices would not be reset with it. */
+    if (device.vm >= vm_count() || !service_serves(vm_get(device.vm)))
         return -ENOENT;
     for (uint32_t i = SERVICE_MAX_DEVICES; i-- > 0;) {
         if (service.token[i] == device.token)

@@ -35,7 +35,7 @@ static uint8_t memory[SIZE];
 static char line[256], crashed[256];
 static unsigned woken;
 static struct vcpu *woken_vcpu;
-static bool served = true;
+static unsigned served; /* bit n: vms[n] */
 
 unsigned vm_count(void) {
     return 2;
@@ -45,7 +45,7 @@ struct vm *vm_get(unsigned index) {
     return &vms[index];
 }
 bool service_serves(const struct vm *vm) {
-    return served && vm == &vms[1];
+    return served >> vm->id & 1;
 }
 int guest_read(struct vm *vm, uint64_t gpa, void *buffer, size_t size) {
     assert_ptr_equal(vm, &service_machine);
@@ -272,7 +272,7 @@ static int setup(void **state) {
     woken = readies = 0;
     create_result = 0;
     armed = 0;
-    served = true;
+    served = 3;
     return 0;
 }
 
@@ -435,6 +435,10 @@ static void test_devices(void **state) {
     assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), -ENOENT);
     assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY + SIZE - 8, 0, 0, 0), -EFAULT);
     device(12, 0);
+    served = 2; /* a guest that was promised to have nothing of the service VM's */
+    assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), -ENOENT);
+    assert_int_equal(board.device_token[1], 0);
+    served = 3;
     create_result = -EINVAL;
     assert_int_equal(call(SERVICE_CALL_DEVICE, MEMORY, 0, 0, 0), -EINVAL);
     assert_int_equal(board.device_token[1], 0);
@@ -470,7 +474,8 @@ static void test_dirty(void **state) {
     assert_true(marked_at == 3 * PAGE_SIZE && marked_size == 2 * PAGE_SIZE);
     assert_int_equal(call(SERVICE_CALL_DIRTY, 1, UINT32_MAX, UINT32_MAX, 0), 0);
     assert_true(marked_at == UINT32_MAX * PAGE_SIZE && marked_size == UINT32_MAX * PAGE_SIZE);
-    assert_int_equal(call(SERVICE_CALL_DIRTY, 0, 3, 2, 0), -ENOENT); /* not served */
+    served = 2;
+    assert_int_equal(call(SERVICE_CALL_DIRTY, 0, 3, 2, 0), -ENOENT);
     assert_int_equal(call(SERVICE_CALL_DIRTY, 2, 3, 2, 0), -ENOENT);
 }
 
