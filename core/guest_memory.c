@@ -283,10 +283,15 @@ static inline void move(void *to, const void *from, size_t size) {
     memcpy(to, from, size);
 }
 
+#define WORD_BYTES (64 * PAGE_SIZE) /* that one word of the log is about */
+
 /* After the write, and always: a look at the bit could come before the write is seen by others. */
+static void mark_word(struct guest_memory *memory, uint64_t offset, uint64_t pages) {
+    __atomic_fetch_or(&memory->dirty[offset / WORD_BYTES], pages, __ATOMIC_SEQ_CST);
+}
+
 static void mark_page(struct guest_memory *memory, uint64_t offset) {
-    __atomic_fetch_or(&memory->dirty[offset >> PAGE_SHIFT >> 6], 1ull << (offset >> PAGE_SHIFT & 63),
-                      __ATOMIC_SEQ_CST);
+    mark_word(memory, offset, 1ull << (offset >> PAGE_SHIFT & 63));
 }
 
 static inline uint64_t page_room(uint64_t address) {
@@ -409,7 +414,13 @@ int guest_mark_backing(struct vm *vm, uint64_t offset, uint64_t size) {
     struct guest_memory *memory = &vm->memory;
     if (offset > memory->size || size > memory->size - offset)
         return -EINVAL;
-    for (uint64_t at = offset; memory->logging && at < offset + size; at += PAGE_SIZE)
-        mark_page(memory, at);
+    /* All of a large VM's memory takes one call: a word at a time, where it is whole. */
+    for (uint64_t at = offset, end = offset + size, part; memory->logging && at < end; at += part) {
+        part = at % WORD_BYTES == 0 && end - at >= WORD_BYTES ? WORD_BYTES : PAGE_SIZE;
+        if (part == WORD_BYTES)
+            mark_word(memory, at, UINT64_MAX);
+        else
+            mark_page(memory, at);
+    }
     return 0;
 }

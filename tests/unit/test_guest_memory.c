@@ -406,6 +406,11 @@ static void test_mark_backing(void **state) {
     assert_int_equal(dirty_take(), 4 * MIB / K4);
     assert_int_equal(guest_mark_backing(&vm, 4 * MIB - K4, K4), 0);
     assert_int_equal(dirty_take(), 1);
+    /* Words of the log in part and whole. */
+    assert_int_equal(guest_mark_backing(&vm, 62 * K4, 131 * K4), 0);
+    assert_true(vm.memory.dirty[0] == 3ull << 62 && vm.memory.dirty[1] == UINT64_MAX);
+    assert_true(vm.memory.dirty[2] == UINT64_MAX && vm.memory.dirty[3] == 1);
+    assert_int_equal(dirty_take(), 131);
     assert_int_equal(guest_mark_backing(&vm, 4 * MIB, 0), 0);
     assert_int_equal(guest_mark_backing(&vm, 4 * MIB, K4), -EINVAL);
     assert_int_equal(guest_mark_backing(&vm, 4 * MIB - K4, 2 * K4), -EINVAL);
