@@ -144,12 +144,16 @@ bool ahci_receive(struct ahci_port *port, unsigned offset, const uint8_t fis[ATA
     return true;
 }
 
+/* While the disk is still at work on a command from before, in the guest's memory, it is busy: the guest
+ * would take that memory for its own again. */
 void ahci_greet(struct ahci_port *port) {
     struct ahci_port_record *record = port->record;
     uint8_t fis[ATA_FIS_SIZE];
 
-    if (!(record->cmd & PORT_CMD_FRE)) {
+    if (port->command.busy || !(record->cmd & PORT_CMD_FRE)) {
         record->greeting = 1;
+        if (port->command.busy)
+            record->tfd = ATA_STATUS_BUSY;
         return;
     }
     record->greeting = 0;
@@ -158,6 +162,18 @@ void ahci_greet(struct ahci_port *port) {
     ata_signature(fis);
     if (!ahci_receive(port, RECEIVED_REGISTER, fis))
         ahci_port_event(port, PORT_IS_HBFS);
+}
+
+void ahci_let_go(struct ahci_port *port) {
+    struct ahci_port_record *record = port->record;
+
+    port->command.busy = false;
+    if (record->greeting) {
+        record->tfd = PORT_TFD_RESET;
+        ahci_greet(port);
+    } else if (record->tfd & ATA_STATUS_BUSY && !record->soft_reset) {
+        record->tfd = ATA_STATUS_READY;
+    }
 }
 
 /* The link goes down (COMRESET, or switched off): what the disk was told is forgotten. */
@@ -229,7 +245,9 @@ static uint32_t read_command(const struct ahci_port *port) {
     const struct ahci_port_record *record = port->record;
     uint32_t cmd = record->cmd | PORT_CMD_SUD | PORT_CMD_POD | (uint32_t)record->slot << 8;
 
-    return cmd | (cmd & PORT_CMD_ST ? PORT_CMD_CR : 0) | (cmd & PORT_CMD_FRE ? PORT_CMD_FR : 0);
+    /* The engine runs until the disk has let go of the guest's memory (3.3.7). */
+    return cmd | (cmd & PORT_CMD_ST || port->command.busy ? PORT_CMD_CR : 0) |
+           (cmd & PORT_CMD_FRE ? PORT_CMD_FR : 0);
 }
 
 static uint32_t read_port(const struct ahci_port *port, unsigned offset) {
@@ -488,10 +506,9 @@ int ahci_init(struct ahci *ahci, struct ahci_record *record) {
         return fresh ? 0 : -EINVAL;
     }
     for (unsigned i = 0; i < ahci->ports; i++) {
-        struct ahci_port_record *port = ahci->port[i].record;
         /* The disk was at work on a command that nobody wanted to know of any more. */
-        if (!port->active && port->tfd & ATA_STATUS_BUSY && !port->soft_reset)
-            port->tfd = ATA_STATUS_READY;
+        if (!ahci->port[i].record->active)
+            ahci_let_go(&ahci->port[i]);
     }
     update_line(ahci);
     ahci->again(ahci);

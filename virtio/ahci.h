@@ -25,11 +25,12 @@ struct ahci_port_record {
     uint32_t sctl;
     uint32_t serr;
     uint32_t ci;
-    uint8_t slot;       /* the command that was begun last */
-    uint8_t next;       /* the slot that is looked at first for another one */
-    uint8_t active;     /* 1: it is not done yet */
-    uint8_t stopped;    /* 1: an error; nothing is begun until the guest clears PxCMD.ST */
-    uint8_t greeting;   /* 1: the FIS after a reset waits until the guest takes FISes */
+    uint8_t slot;    /* the command that was begun last */
+    uint8_t next;    /* the slot that is looked at first for another one */
+    uint8_t active;  /* 1: it is not done yet */
+    uint8_t stopped; /* 1: an error; nothing is begun until the guest clears PxCMD.ST */
+    uint8_t
+        greeting; /* 1: the FIS after a reset waits until the guest takes FISes, and the disk has let go */
     uint8_t soft_reset; /* 1: between the two FISes of a soft reset */
     struct ata_record ata;
 };

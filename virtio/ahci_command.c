@@ -273,15 +273,6 @@ void ahci_command_drop(struct ahci_port *port) {
     port->record->active = 0;
 }
 
-/* What a disk that nobody listened to any more is done with. */
-static void end_stale(struct ahci_port *port) {
-    struct ahci_port_record *record = port->record;
-
-    port->command.busy = false;
-    if (record->tfd & ATA_STATUS_BUSY)
-        record->tfd = ATA_STATUS_READY;
-}
-
 /* ---- through the disk */
 
 static void disk_done(struct disk_request *request, int error) {
@@ -412,7 +403,7 @@ static uint32_t go_on(struct ahci_port *port) {
         mark_dirty(port);
     command->segments = 0;
     if (command->stale) {
-        end_stale(port);
+        ahci_let_go(port);
         return EACH;
     }
     if (command->error) {

@@ -33,6 +33,8 @@ void ahci_port_event(struct ahci_port *port, uint32_t bits);
 bool ahci_receive(struct ahci_port *port, unsigned offset, const uint8_t fis[ATA_FIS_SIZE]);
 /* The register FIS that says what disk is there: now, or once the guest takes FISes. */
 void ahci_greet(struct ahci_port *port);
+/* The disk is done with a command that nobody wants to know of any more, or was when our program ended. */
+void ahci_let_go(struct ahci_port *port);
 #define RECEIVED_PIO_SETUP 0x20u /* offsets in that area (4.2.1) */
 #define RECEIVED_REGISTER  0x40u
 #define RECEIVED_SIZE      0x100u

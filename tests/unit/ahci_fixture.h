@@ -203,6 +203,7 @@ enum {
 #define ST         1u
 #define CLO        8u
 #define FRE        0x10u
+#define CR         0x8000u
 #define DHRS       1u
 #define PSS        2u
 #define DPS        0x20u

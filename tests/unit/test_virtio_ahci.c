@@ -380,7 +380,20 @@ static void test_slow(void **state) {
             port_put(0, CMD, FRE | ST);
             issue(0, 1, 0xe7, 0, 0, 0, 0);
             assert_int_equal(port_get(0, CI), 2);
+        } else {
+            /* The guest is not told that its memory is its own again. */
+            port_put(0, FB, RECEIVED(0));
+            port_put(0, CMD, FRE);
+            *at(RECEIVED(0) + 0x40) = 0;
+            assert_int_equal(port_get(0, TFD), 0x80);
+            assert_int_equal(port_get(0, SIG), 0xffffffff);
+            assert_int_equal(port_get(0, SSTS), 0x123);
+            port_put(0, CMD, FRE | ST);
+            issue(0, 1, 0xe7, 0, 0, 0, 0);
+            assert_int_equal(port_get(0, CI), 2);
+            port_put(0, CMD, FRE);
         }
+        assert_int_equal(port_get(0, CMD) & CR, CR);
         slow.hold = false;
         release(how & 1 ? -EIO : 0);
         loop();
@@ -388,8 +401,14 @@ static void test_slow(void **state) {
         assert_true(all_dirty(DATA, 1024));
         assert_int_equal(lines, 0);
         assert_int_equal(port_get(0, CI), 0);
-        if (how == 0)
+        if (how == 0) {
             assert_int_equal(interrupt(0), DHRS);
+        } else {
+            assert_int_equal(port_get(0, TFD), 0x150);
+            assert_int_equal(port_get(0, SIG), 0x101);
+            assert_int_equal(*at(RECEIVED(0) + 0x40), 0x34);
+            assert_int_equal(port_get(0, CMD) & CR, 0);
+        }
         start(0);
         succeeds(0, 0xe7, 0, 0);
     }
@@ -456,6 +475,19 @@ static void test_restart(void **state) {
     assert_int_equal(power_up(), 0);
     assert_int_equal(port_get(0, TFD), 0x50);
     port_put(0, CMD, FRE | ST);
+    succeeds(0, 0xe7, 0, 0);
+    /* And a reset that waited for it. */
+    slow.hold = true;
+    issue(0, 7, 0x25, 300, 2, DATA, 1024);
+    port_put(0, SCTL, 0x301);
+    port_put(0, SCTL, 0x300);
+    assert_int_equal(port_get(0, TFD), 0x80);
+    slow.held = NULL;
+    slow.hold = false;
+    assert_int_equal(power_up(), 0);
+    assert_int_equal(port_get(0, TFD), 0x150);
+    assert_int_equal(port_get(0, SIG), 0x101);
+    port_put(0, SERR, 0xffffffff);
     succeeds(0, 0xe7, 0, 0);
     /* Records that are not sound. */
     struct ahci_record good = record;
