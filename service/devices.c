@@ -207,8 +207,13 @@ static int make_disk(unsigned number) {
     return error;
 }
 
+/* For one search after the other; NULL: the next one takes new memory, for a disk that did not answer in time
+ * may do so later, and keeps what there was. */
+static struct partition_search *search;
+
 static void make_disks(void) {
     memset(disks, 0, sizeof(disks));
+    search = NULL;
     for (unsigned i = 0; i < config->disk_count; i++) {
         if (config->disks[i].device) { /* what is wrong with it was said when it was looked for */
             disks[i] = hostdisks_get(i);
@@ -225,18 +230,22 @@ static void make_disks(void) {
 /* The partition, if the guest's disk is one. 0, or why not. */
 static int choose_partition(struct disk_layers *layers, const struct config_guest_disk *disk,
                             struct disk **which) {
-    static struct partition_search search;
     bool read_only = disk->read_only || disk->overlay || (*which)->read_only;
 
     if (!disk->partition)
         return 0;
-    int error = partition_find(&search, *which, disk->partition);
+    if (!search)
+        search = heap_allocate(sizeof(*search));
+    if (!search)
+        return -ENOMEM;
+    int error = partition_find(search, *which, disk->partition);
     if (error) {
         service_log(LOG_ERROR, "disk %s: partition %u: %s", disk->disk_name, (unsigned)disk->partition,
-                    search.why);
+                    search->why);
+        search = error == -ETIMEDOUT ? NULL : search;
         return error;
     }
-    error = disk_part_init(&layers->part, *which, search.first, search.sectors, read_only);
+    error = disk_part_init(&layers->part, *which, search->first, search->sectors, read_only);
     *which = &layers->part.disk;
     return error;
 }

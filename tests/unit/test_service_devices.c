@@ -374,6 +374,35 @@ static void test_left_out(void **state) {
     check_made(1, 0, 7, VIRTIO_ID_ENTROPY);
 }
 
+static struct disk_request *unanswered[2];
+static unsigned unanswered_count;
+
+static void never_answer(struct disk *disk, struct disk_request *request) {
+    (void)disk;
+    assert_true(unanswered_count < 2);
+    unanswered[unanswered_count++] = request;
+}
+
+/* What a disk was asked while it was looked for a partition stays the disk's if it does not answer in time.
+ */
+static void check_silent_disks(void) {
+    static const struct disk_operations operations = {.submit = never_answer};
+    struct disk silent = {.operations = &operations, .sectors = 64, .block = 512, .physical = 512};
+
+    configure(HEAD "disks { x { device = \"QM1\"; }; y { device = \"QM2\"; }; };"
+                   "guests { a { kernel = \"k\"; memory = \"1M\"; entropy = \"no\";"
+                   "             disk0 { disk = \"x\"; partition = <1>; };"
+                   "             disk1 { disk = \"y\"; partition = <1>; }; }; }; };");
+    add_vm(0, "a");
+    hostdisk[0] = hostdisk[1] = &silent;
+    start();
+    hostdisk[0] = hostdisk[1] = NULL;
+    assert_non_null(said("disk x: partition 1: the disk does not answer"));
+    assert_non_null(said("disk y: partition 1: the disk does not answer"));
+    assert_int_equal(unanswered_count, 2);
+    assert_ptr_not_equal(unanswered[0], unanswered[1]);
+}
+
 /* Disks of the machine's: one that could be found and one that could not. */
 static void test_machine_disks(void **state) {
     static struct disk_memory memory;
@@ -396,6 +425,7 @@ static void test_machine_disks(void **state) {
     assert_true(devices_network(0) && devices_network(1) && devices_network(0) != devices_network(1));
     assert_null(devices_network(2));
     assert_null(devices_network(CONFIG_MAX_NETWORKS));
+    check_silent_disks();
 }
 
 /* Each has the place that its name says, and the token that it would have on PCI. */
