@@ -111,6 +111,13 @@ void virtio_device_set_status(struct virtio_device *device, uint8_t status) {
         device->class->start(device);
 }
 
+uint8_t virtio_device_status(const struct virtio_device *device) {
+    bool busy = device->class->holds && device->class->holds(device, 0, UINT64_MAX);
+
+    /* A disk goes on for a moment with what it was asked for before. */
+    return !device->record->status && busy ? VIRTIO_STATUS_NEEDS_RESET : device->record->status;
+}
+
 void virtio_device_set_features(struct virtio_device *device, unsigned word, uint32_t value) {
     struct virtio_record *record = device->record;
 

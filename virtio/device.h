@@ -104,6 +104,8 @@ int virtio_device_init(struct virtio_device *device);
 void virtio_device_reset(struct virtio_device *device);
 /* A write to the status; 0 resets. Refuses FEATURES_OK by not setting it. */
 void virtio_device_set_status(struct virtio_device *device, uint8_t status);
+/* What a driver reads of it: 0 once a reset is over, and nothing of the device touches its memory (2.4.1). */
+uint8_t virtio_device_status(const struct virtio_device *device);
 /* The driver's features, word 0 or 1. Ignored once FEATURES_OK is set. */
 void virtio_device_set_features(struct virtio_device *device, unsigned word, uint32_t value);
 uint32_t virtio_device_features(const struct virtio_device *device, unsigned word); /* as offered */

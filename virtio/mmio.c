@@ -117,7 +117,7 @@ static uint32_t read_register(const struct virtio_device *device, unsigned offse
     case QUEUE_READY:
         return queue ? queue->enabled : 0;
     case STATUS:
-        return record->status;
+        return virtio_device_status(device);
     case SHM_LENGTH: /* there is no shared memory region: all ones */
     case SHM_LENGTH + 4:
     case SHM_BASE:

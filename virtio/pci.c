@@ -287,7 +287,7 @@ static uint32_t read_field(const struct virtio_device *device, unsigned field) {
     case NUM_QUEUES:
         return device->queue_count;
     case DEVICE_STATUS:
-        return record->status;
+        return virtio_device_status(device);
     case CONFIG_GENERATION:
         return record->generation;
     case QUEUE_SELECT:

@@ -114,7 +114,10 @@ static void test_features(void **state) {
     assert_true(fix.features == 0x100000005ull);
     wr(0x70, 0x100); /* no reset: it is not 0 */
     assert_int_equal(rd(0x70), 11);
+    fix_held = true;
     wr(0x70, 0);
+    assert_int_equal(rd(0x70), 0x40);
+    fix_held = false;
     assert_int_equal(rd(0x70), 0);
 }
 

@@ -234,6 +234,18 @@ static void test_features(void **state) {
     wr(0x0c, 4, 1);
     wr(0x14, 1, 11);
     assert_int_equal(rd(0x14, 1), 11);
+    /* A reset is over when the device has let go of the driver's memory. */
+    fix_held = true;
+    assert_int_equal(rd(0x14, 1), 11);
+    wr(0x14, 1, 0);
+    assert_int_equal(rd(0x14, 1), 0x40);
+    fix_held = false;
+    assert_int_equal(rd(0x14, 1), 0);
+    /* One that does not wait goes on all the same. */
+    fix_held = true;
+    wr(0x14, 1, rd(0x14, 1) | 1);
+    assert_int_equal(rd(0x14, 1), 1);
+    fix_held = false;
     wr(0x14, 1, 0);
     assert_int_equal(rd(0x14, 1), 0);
 }

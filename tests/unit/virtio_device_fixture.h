@@ -143,6 +143,14 @@ static void fix_config_write(struct virtio_device *device, unsigned offset, unsi
         fix.config[offset + i] = (uint8_t)(value >> 8 * i);
 }
 
+static bool fix_held; /* it is at work on what it was asked for before a reset */
+
+static bool fix_holds(const struct virtio_device *device, uint64_t first, uint64_t last) {
+    (void)device;
+    assert_true(first == 0 && last == UINT64_MAX);
+    return fix_held;
+}
+
 static const struct virtio_class fix_class = {
     .id = VIRTIO_ID_NET,
     .name = "test",
@@ -152,6 +160,7 @@ static const struct virtio_class fix_class = {
     .notify = fix_notify,
     .config_read = fix_config_read,
     .config_write = fix_config_write,
+    .holds = fix_holds,
 };
 
 static void fix_log(struct virtio_device *device, const char *text) {
