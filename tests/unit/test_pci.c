@@ -14,6 +14,7 @@ static struct {
     unsigned was_rom_calls;
     unsigned smram_calls;
     bool smram;
+    int error;
 } memory;
 
 uint64_t pc_ram_low(const struct vm *which) {
@@ -34,14 +35,14 @@ int pc_memory_shadow(struct vm *which, uint64_t base, uint64_t size, bool reads,
     memory.writes = writes;
     memory.was_rom = was_rom;
     memory.was_rom_calls += was_rom;
-    return 0;
+    return memory.error;
 }
 
 int pc_memory_smram(struct vm *which, bool open) {
     assert_ptr_equal(which, vm());
     memory.smram_calls++;
     memory.smram = open;
-    return 0;
+    return memory.error;
 }
 
 static void start_with(uint64_t firmware) {
@@ -229,6 +230,14 @@ static void test_pam(void **state) {
     pci_part.reset(vm(), 0);
     assert_int_equal(memory.calls, 13);
     assert_false(memory.reads || memory.writes);
+    /* What a guest makes fail again and again does not fill the log. */
+    memory.error = -ENOSPC;
+    for (unsigned i = 0; i < 10; i++) {
+        set(HOST, 0x90, 1, i & 1 ? 0x30 : 0x10);
+        set(HOST, 0x9d, 1, i & 1 ? 0x08 : 0x48);
+    }
+    assert_int_equal(fixture.logged, 20);
+    assert_int_equal(fixture.limited, 20);
 }
 
 static void test_smram(void **state) {

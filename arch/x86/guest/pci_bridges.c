@@ -67,6 +67,15 @@ static uint8_t pam_bits(const struct pci_host *host, unsigned segment) {
     return pam[1 + segment / 2] >> (segment & 1 ? 4 : 0) & 3;
 }
 
+/* No memory, or too many regions (functions of the machine take some): a guest can have that as often as it
+ * likes. */
+static void say_failed(const struct pci_host *host, const char *what, int error) {
+    static struct log_limit limit = {.burst = 4};
+
+    if (log_allowed(&limit))
+        log_error("%s: no memory for the map that %s asks for (%d)", host->vm->name, what, error);
+}
+
 /* `initial`: at reset, whatever is shown now. `copy`: a segment that firmware makes writable to copy its ROM
  * into gets the ROM's contents (see pc_memory_shadow()); not when a saved state, RAM included, is loaded. */
 static void apply_memory(struct pci_host *host, bool initial, bool copy) {
@@ -80,7 +89,7 @@ static void apply_memory(struct pci_host *host, bool initial, bool copy) {
         int error = pc_memory_shadow(host->vm, last ? 0xf0000 : 0xc0000 + i * 0x4000u,
                                      last ? 0x10000 : 0x4000, bits & 1, bits & 2, copy && host->pam[i] == 0);
         if (error)
-            log_error("%s: no memory for the map that PAM asks for (%d)", host->vm->name, error);
+            say_failed(host, "PAM", error);
         host->pam[i] = bits;
     }
 }
@@ -92,7 +101,7 @@ static void apply_smram(struct pci_host *host) {
         return;
     int error = pc_memory_smram(host->vm, open);
     if (error)
-        log_error("%s: no memory for the map that SMRAM asks for (%d)", host->vm->name, error);
+        say_failed(host, "SMRAM", error);
     host->smram_open = open;
 }
 
