@@ -146,6 +146,8 @@ static int begin(struct vm *vm) {
     vm->end_text[0] = 0;
     vm->crashed = NULL;
     vm->scrubbed = 0;
+    vm->load_count = vm->load_next = 0;
+    vm->made = false;
     vm->unserved = false;
     vm->restarting = false;
     vm->stay_off = false;
@@ -163,6 +165,14 @@ static int begin(struct vm *vm) {
     spin_unlock(&vm->lock);
     let_run(vm, 0, 1);
     return 0;
+}
+
+/* 1: there is more to do; 0: the guest can begin; a negative errno. */
+static int make_ready(struct vm *vm) {
+    int error = vm->made ? 0 : arch_vm_reset(vm);
+
+    vm->made = !error;
+    return error ? error : vm_load_step(vm);
 }
 
 bool vm_prepare(struct vm *vm) {
@@ -183,7 +193,9 @@ bool vm_prepare(struct vm *vm) {
         vm->scrubbed++;
         return true;
     }
-    int error = arch_vm_reset(vm);
+    int error = make_ready(vm);
+    if (error > 0)
+        return true;
     if (error) {
         char text[sizeof(vm->end_text)];
         snprintf(text, sizeof(text), "cannot be started: %.140s",

@@ -116,6 +116,15 @@ struct vm_passed {
     int (*unmap)(struct vm *vm, unsigned number, const struct service_dma *dma);
 };
 
+struct boot_file;
+
+/* A piece of a file that is still to be copied, while the VM starts. */
+struct vm_load {
+    const struct boot_file *file;
+    uint64_t offset, gpa, size;
+};
+#define VM_LOADS 40u /* of a start; what is beyond them is copied in one go */
+
 /* The first member of the architecture's VM. */
 struct vm {
     char name[VM_NAME_SIZE];
@@ -136,6 +145,7 @@ struct vm {
     char end_text[160];
     struct vcpu *crashed; /* whose report the log gets; NULL: all of them */
     uint64_t scrubbed;    /* 2 MiB blocks of RAM that are zero already, while the VM starts */
+    bool made;            /* while it starts: the machine is reset, `load` is known */
     bool pausing;         /* VM_STOPPING on the way to VM_PAUSED */
     bool unserved;        /* while it starts: the service VM was told to let go of it */
     bool prepared;        /* the machine is reset and loaded */
@@ -147,7 +157,9 @@ struct vm {
     unsigned restarts;          /* since it was last started by hand, or had run for a minute */
     uint64_t started;           /* time_now() of the last start */
     struct vm_console *console;
-    struct vm_passed *passed; /* NULL: it has none; set by a part when it is created */
+    struct vm_passed *passed;      /* NULL: it has none; set by a part when it is created */
+    struct vm_load load[VM_LOADS]; /* while it starts: in this order, those before load_next are done */
+    unsigned load_count, load_next;
 };
 
 /* Makes a VM from its config: memory, platform, vCPUs; does not start it. NULL with *error a negative errno;
@@ -174,9 +186,14 @@ void vm_end(struct vm *vm, enum vm_end end, uint32_t code, const char *text);
 /* vm_end(VM_END_CRASH) with a formatted reason. The vCPU's report goes to the log once it is parked. */
 void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* One step of a VM's start, in the context of its vCPU 0: scrubs a block of RAM, or resets and loads. True:
- * more steps follow. */
+/* One step of a VM's start, in the context of its vCPU 0: scrubs a block of RAM, or resets, or loads a piece
+ * of its files. True: more steps follow. */
 bool vm_prepare(struct vm *vm);
+/* For arch_vm_reset(): a piece of a file belongs at `gpa`. Nothing else is written there. It is copied in
+ * later steps of the start, and is there when the guest begins. 0, or as boot_file_load(). */
+int vm_load_later(struct vm *vm, const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t size);
+/* One step of that. 1: there is more; 0: all is there; as boot_file_load(). */
+int vm_load_step(struct vm *vm);
 /* A vCPU left the scheduler for good. Called with no lock held. */
 void vm_parked(struct vm *vm);
 /* What the host does when nothing runs any more; config_when_idle. Set once. */

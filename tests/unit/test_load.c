@@ -66,8 +66,7 @@ int guest_load(struct vm *vm, uint64_t gpa, const void *buffer, size_t size) {
     return 0;
 }
 
-int boot_file_load(const struct boot_file *file, uint64_t offset, struct vm *vm, uint64_t gpa,
-                   uint64_t size) {
+int vm_load_later(struct vm *vm, const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t size) {
     if (offset > file->size || size > file->size - offset)
         return -EINVAL;
     return guest_load(vm, gpa, (const uint8_t *)(uintptr_t)file->address + offset, size);

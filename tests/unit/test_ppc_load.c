@@ -82,6 +82,10 @@ int boot_file_load(const struct boot_file *file, uint64_t offset, struct vm *vm,
     return guest_load(vm, gpa, (const uint8_t *)(uintptr_t)file->address + offset, size);
 }
 
+int vm_load_later(struct vm *vm, const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t size) {
+    return boot_file_load(file, offset, vm, gpa, size);
+}
+
 void *heap_allocate(size_t size, struct memory_account *account) {
     assert_ptr_equal(account, &machine.core.memory.account);
     return no_heap ? NULL : calloc(1, size);

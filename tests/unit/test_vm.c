@@ -96,6 +96,17 @@ static void test_refused(void **state) {
     vm_start(a);
     settle();
     is_up(a);
+    vm_stop(a);
+    settle();
+    /* A file that has no place after all. */
+    text[0] = 0;
+    pieces = 1;
+    load_result = -EFAULT;
+    vm_start(a);
+    settle();
+    is_off(a, "off");
+    assert_true(logged("0 guest a: cannot be started: bad image\n"));
+    assert_int_equal(loads, 2);
 }
 
 static void test_stop_while_preparing(void **state) {
@@ -176,7 +187,8 @@ static void test_pause(void **state) {
 
 static void test_pause_while_preparing(void **state) {
     (void)state;
-    for (unsigned steps = 0; steps <= BLOCKS; steps++) {
+    pieces = 2;
+    for (unsigned steps = 0; steps <= BLOCKS + pieces; steps++) {
         unsigned resets = guest_of(a)->resets;
         vm_start(a);
         one_step();
@@ -186,11 +198,13 @@ static void test_pause_while_preparing(void **state) {
         assert_int_equal(vm_pause(a), 0);
         settle();
         assert_int_equal(a->state, VM_PAUSED);
-        assert_int_equal(guest_of(a)->resets - resets, !loading);
+        assert_int_equal(guest_of(a)->resets - resets, steps >= BLOCKS);
+        assert_int_equal(loading, steps < BLOCKS + pieces);
         assert_int_equal(vm_resume(a), 0);
         settle();
         is_up(a);
         assert_int_equal(guest_of(a)->resets - resets, 1);
+        assert_int_equal(loads, 1 + pieces);
         vm_stop(a);
         settle();
     }

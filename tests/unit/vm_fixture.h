@@ -103,6 +103,15 @@ int guest_mark_backing(struct vm *vm, uint64_t offset, uint64_t size) {
     return 0;
 }
 
+static unsigned pieces; /* steps that loading takes beyond the first */
+static unsigned loads;  /* that were made since the last reset */
+static int load_result; /* of the last one */
+
+int vm_load_step(struct vm *vm) {
+    assert_true(guest_of(vm)->resets > 0);
+    return loads++ < pieces ? 1 : load_result;
+}
+
 static void (*in_reset)(struct vm *vm); /* what happens elsewhere meanwhile */
 
 int arch_vm_reset(struct vm *vm) {
@@ -112,6 +121,7 @@ int arch_vm_reset(struct vm *vm) {
     for (unsigned i = 1; i < vm->vcpu_count; i++)
         assert_int_equal(vm->vcpu[i]->state, VCPU_PARKED);
     guest->resets++;
+    loads = 0;
     if (guest->reset_text)
         snprintf(vm->end_text, sizeof(vm->end_text), "%s", guest->reset_text);
     if (in_reset)
@@ -266,6 +276,8 @@ static inline int setup(void **state) {
     text[0] = 0;
     scrubs = 0;
     marked = 0;
+    pieces = loads = 0;
+    load_result = 0;
     in_reset = NULL;
     unsettled = event = false;
     service_wait = 0;

@@ -106,7 +106,7 @@ static int load_initrd(struct vm *vm, uint64_t *top, uint64_t bottom, struct dev
                           (unsigned long long)end);
     facts->initrd = *top;
     facts->initrd_size = file->size;
-    int error = boot_file_load(file, 0, vm, *top, file->size);
+    int error = vm_load_later(vm, file, 0, *top, file->size);
     return error ? load_error(vm, error, "\"%.40s\" cannot be placed at 0x%llx", file->name,
                               (unsigned long long)*top)
                  : 0;

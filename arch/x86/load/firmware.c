@@ -16,6 +16,6 @@ int load_firmware(struct vm *vm) {
     if (image_check(IMAGE_FIRMWARE, &source, why, sizeof(why)))
         return load_error(vm, -EINVAL, "\"%.40s\" %s", file->name, why);
     /* pc_memory_setup() placed the ROM; the vCPU is as vcpu_power_on() left it. */
-    int error = boot_file_load(file, 0, vm, PC_FIRMWARE_END - file->size, file->size);
+    int error = vm_load_later(vm, file, 0, PC_FIRMWARE_END - file->size, file->size);
     return error ? load_error(vm, error, "\"%.40s\" cannot be placed below 4 GiB", file->name) : 0;
 }

@@ -91,7 +91,7 @@ static int load_initrd(struct vm *vm, const struct boot_file *initrd, const stru
                           initrd->name, (unsigned long long)initrd->size,
                           (unsigned)(vm->config->memory >> 20));
     uint64_t place = (top - initrd->size) & ~(PAGE_SIZE - 1);
-    int error = boot_file_load(initrd, 0, vm, place, initrd->size);
+    int error = vm_load_later(vm, initrd, 0, place, initrd->size);
     if (error)
         return load_error(vm, error, "\"%s\" cannot be placed at 0x%llx", initrd->name,
                           (unsigned long long)place);
@@ -150,7 +150,7 @@ static int load(struct vm *vm, struct work_area *area) {
     params[BP_E820_ENTRIES] = (uint8_t)entries;
     memcpy(params + BP_E820_TABLE, map, entries * sizeof(map[0]));
 
-    error = boot_file_load(kernel, image.kernel_offset, vm, at, image.kernel_size);
+    error = vm_load_later(vm, kernel, image.kernel_offset, at, image.kernel_size);
     if (!error)
         error = guest_load(vm, CMDLINE, config->cmdline, strlen(config->cmdline) + 1);
     if (!error)

@@ -155,7 +155,7 @@ int load_segments(struct vm *vm, const struct boot_file *file, const struct imag
     /* RAM is zero already where the file gives nothing. */
     for (unsigned i = 0; i < image->count; i++) {
         const struct image_segment *segment = &image->segment[i];
-        int error = boot_file_load(file, segment->offset, vm, segment->address, segment->file_size);
+        int error = vm_load_later(vm, file, segment->offset, segment->address, segment->file_size);
         if (error)
             return load_error(vm, error, "\"%s\" cannot be placed at 0x%llx", file->name,
                               (unsigned long long)segment->address);

@@ -82,7 +82,7 @@ static int load_modules(struct vm *vm, const struct image_loadable *image, uint6
                 vm, -ENOMEM,
                 "module \"%.40s\" needs %llu bytes from 0x%llx on; the RAM of %u MiB ends before", name,
                 (unsigned long long)file->size, (unsigned long long)at, (unsigned)(config->memory >> 20));
-        error = boot_file_load(file, 0, vm, at, file->size);
+        error = vm_load_later(vm, file, 0, at, file->size);
         if (error)
             return load_error(vm, error, "module \"%.40s\" cannot be placed at 0x%llx", name,
                               (unsigned long long)at);

@@ -54,7 +54,7 @@ static int load_initrd(struct vm *vm, const struct image_loadable *image, uint64
         return load_error(vm, -ENOMEM, "\"%.40s\" (%llu bytes) does not fit beside the kernel in %u MiB",
                           initrd->name, (unsigned long long)initrd->size,
                           (unsigned)(vm->config->memory >> 20));
-    int error = boot_file_load(initrd, 0, vm, place, initrd->size);
+    int error = vm_load_later(vm, initrd, 0, place, initrd->size);
     if (error)
         return load_error(vm, error, "\"%.40s\" cannot be placed at 0x%llx", initrd->name,
                           (unsigned long long)place);
