@@ -4,7 +4,8 @@
 #include "tests/bench/guests/bench.h"
 
 #define INTERRUPTS   100000u
-#define BETWEEN      10000u /* where two CPUs have to take turns on a machine that is busy, each takes milliseconds */
+/* Where two CPUs have to take turns on a machine that is busy, each takes milliseconds. */
+#define BETWEEN      10000u
 #define VECTOR_OTHER 0x61
 
 static void self(void) {
