@@ -20,17 +20,18 @@ struct run {
 
 struct window {
     struct virtio_memory memory; /* first: what it is reached by */
+    const struct service_vm *vm; /* on the board */
     uint8_t *base;               /* NULL: nothing is mapped */
     uint64_t physical, size;     /* of what is mapped */
     uint32_t sequence;           /* of the copy below */
     unsigned ram_count;          /* 0 as well while the board says other than what is mapped */
     unsigned last;               /* where the last address was found */
     struct service_ram ram[SERVICE_MAX_REGIONS];
+    bool unnoted; /* something was written that is in no run */
     unsigned run_count;
     struct run run[MAX_RUNS];
 };
 
-static const struct service_board *board;
 static struct window windows[SERVICE_MAX_VMS];
 static uint32_t written; /* bit n: windows[n] has runs */
 _Static_assert(SERVICE_MAX_VMS <= 32, "a bit for each VM");
@@ -41,7 +42,7 @@ static unsigned number_of(const struct window *window) {
 
 /* Copies what the board says of a VM. False: it is being changed all the time, *copy is of no use. */
 static bool read_vm(unsigned number, struct service_vm *copy, uint32_t *sequence) {
-    const struct service_vm *vm = &board->vm[number];
+    const struct service_vm *vm = windows[number].vm;
 
     for (unsigned i = 0; i < MAX_TRIES; i++) {
         *sequence = __atomic_load_n(&vm->sequence, __ATOMIC_ACQUIRE);
@@ -103,7 +104,7 @@ static inline const struct service_ram *find(struct window *window, uint64_t gpa
 static void *map(struct virtio_memory *memory, uint64_t gpa, uint64_t *contiguous) {
     struct window *window = (struct window *)memory;
 
-    if (__atomic_load_n(&board->vm[number_of(window)].sequence, __ATOMIC_ACQUIRE) != window->sequence)
+    if (__atomic_load_n(&window->vm->sequence, __ATOMIC_ACQUIRE) != window->sequence)
         refresh(window);
     const struct service_ram *ram = find(window, gpa);
     if (!ram)
@@ -118,19 +119,26 @@ static void *map(struct virtio_memory *memory, uint64_t gpa, uint64_t *contiguou
 /* Whether anybody wants to know what was written so far: if not, who asks later finds all of it there. */
 static bool is_logged(const struct window *window) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return __atomic_load_n(&board->vm[number_of(window)].logged, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&window->vm->logged, __ATOMIC_RELAXED) != 0;
+}
+
+static void report_run(struct window *window, uint32_t first, uint32_t end) {
+    int error = service_call_dirty(number_of(window), first, end - first);
+
+    if (error < 0)
+        service_log(LOG_ERROR, "VM %u: written pages %u to %u are not taken: error %d", number_of(window),
+                    (unsigned)first, (unsigned)end, -error);
 }
 
 static void report(struct window *window) {
-    unsigned count = window->run_count && is_logged(window) ? window->run_count : 0;
+    bool logged = is_logged(window);
 
-    for (unsigned i = 0; i < count; i++) {
-        const struct run *run = &window->run[i];
-        int error = service_call_dirty(number_of(window), run->first, run->end - run->first);
-        if (error < 0)
-            service_log(LOG_ERROR, "VM %u: written pages %u to %u are not taken: error %d", number_of(window),
-                        (unsigned)run->first, (unsigned)run->end, -error);
-    }
+    if (logged && window->unnoted)
+        report_run(window, 0, (uint32_t)(window->size >> PAGE_SHIFT));
+    else if (logged)
+        for (unsigned i = 0; i < window->run_count; i++)
+            report_run(window, window->run[i].first, window->run[i].end);
+    window->unnoted = false;
     window->run_count = 0;
     written &= ~(1u << number_of(window));
 }
@@ -168,9 +176,7 @@ static inline void note(struct window *window, uint32_t first, uint32_t end) {
 
 /* By the copy as it was when the writer asked for the address: what the board says since is about other
  * pages. */
-static void dirty(struct virtio_memory *memory, uint64_t gpa, uint64_t size) {
-    struct window *window = (struct window *)memory;
-
+__attribute__((noinline)) static void note_all(struct window *window, uint64_t gpa, uint64_t size) {
     while (size) {
         const struct service_ram *ram = find(window, gpa);
         if (!ram)
@@ -182,6 +188,22 @@ static void dirty(struct virtio_memory *memory, uint64_t gpa, uint64_t size) {
         gpa += part;
         size -= part;
     }
+}
+
+__attribute__((noinline)) static void leave_unnoted(struct window *window) {
+    window->unnoted = true;
+    written |= 1u << number_of(window);
+}
+
+/* Mostly nobody wants to know. Without a barrier that is a guess: report() looks again, and if the log has
+ * begun meanwhile, all pages count as written. */
+static void dirty(struct virtio_memory *memory, uint64_t gpa, uint64_t size) {
+    struct window *window = (struct window *)memory;
+
+    if (__atomic_load_n(&window->vm->logged, __ATOMIC_RELAXED))
+        note_all(window, gpa, size);
+    else if (!window->unnoted)
+        leave_unnoted(window);
 }
 
 void window_flush(void) {
@@ -218,8 +240,8 @@ void window_update(unsigned number) {
 }
 
 void window_init(const struct service_board *service_board) {
-    board = service_board;
     for (unsigned i = 0; i < SERVICE_MAX_VMS; i++) {
+        windows[i].vm = &service_board->vm[i];
         windows[i].memory.map = map;
         windows[i].memory.dirty = dirty;
         window_update(i);

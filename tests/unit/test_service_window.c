@@ -321,13 +321,46 @@ static void test_dirty_unlogged(void **state) {
     assert_dirty(0, 3, 1);
 }
 
+/* Somebody begins or ends to want to know between a write and the turn's end: nothing is lost that was
+ * written before; what was written is told to nobody who does not want to know. */
+static void test_dirty_log_begins(void **state) {
+    (void)state;
+    assert_ram(0, 0, 3 * MIB);
+    board->vm[3].logged = 0;
+    dirty(PAGE(5), 1);
+    board->vm[3].logged = 1;
+    dirty(PAGE(7), 1);
+    window_flush();
+    assert_int_equal(call_count, 1);
+    assert_dirty(0, 0, 1024); /* all of the window */
+    dirty(PAGE(9), 1);
+    window_flush();
+    assert_int_equal(call_count, 2);
+    assert_dirty(1, 9, 1);
+    dirty(PAGE(9), 1);
+    board->vm[3].logged = 0;
+    window_flush();
+    board->vm[3].logged = 1;
+    window_flush();
+    assert_int_equal(call_count, 2);
+    /* None is lost with the window, either. */
+    board->vm[3].logged = 0;
+    dirty(PAGE(5), 1);
+    board->vm[3].logged = 1;
+    change(take_away);
+    window_update(3);
+    assert_int_equal(call_count, 3);
+    assert_dirty(2, 0, 1024);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_translate),     TEST(test_change),         TEST(test_wrong),       TEST(test_come_and_go),
-        TEST(test_no_room),       TEST(test_dirty),          TEST(test_dirty_parts), TEST(test_dirty_many),
-        TEST(test_dirty_refused), TEST(test_dirty_unlogged),
+        TEST(test_translate),      TEST(test_change),           TEST(test_wrong),
+        TEST(test_come_and_go),    TEST(test_no_room),          TEST(test_dirty),
+        TEST(test_dirty_parts),    TEST(test_dirty_many),       TEST(test_dirty_refused),
+        TEST(test_dirty_unlogged), TEST(test_dirty_log_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
