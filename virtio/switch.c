@@ -7,6 +7,8 @@
 
 #define BROADCAST_COST 1000u /* tokens */
 
+_Static_assert(SWITCH_MAX_PORTS <= 64, "a bit for each port");
+
 void switch_init(struct ether_switch *network, const char *name, uint32_t seed) {
     memset(network, 0, sizeof(*network));
     network->name = name;
@@ -39,8 +41,9 @@ int switch_attach(struct ether_switch *network, struct switch_port *port) {
         network->port[i] = port;
         port->network = network;
         port->number = (uint8_t)i;
-        port->link = port->touched = false;
+        port->link = false;
         port->learned = 0;
+        port->from = port->to = NULL;
         port->refilled = network->now;
         port->tokens = 0;
         memset(&port->counters, 0, sizeof(port->counters));
@@ -55,6 +58,7 @@ void switch_detach(struct switch_port *port) {
     if (!port->network)
         return;
     switch_forget(port->network, port, true);
+    port->network->touched &= ~(1ull << port->number);
     port->network->port[port->number] = NULL;
     port->network = NULL;
 }
@@ -108,7 +112,7 @@ static bool hand_over(struct switch_port *port, const struct frame *frame, bool 
                                         : SWITCH_DROP_LINK);
         return false;
     }
-    port->touched = true;
+    port->network->touched |= 1ull << port->number;
     port->counters.received_frames++;
     port->counters.received_bytes += frame->size;
     return true;
@@ -162,7 +166,7 @@ static enum switch_drop refuse(struct switch_port *port, struct frame *frame) {
         return SWITCH_DROP_RESERVED;
     if (offload_check(frame))
         return SWITCH_DROP_OFFLOAD;
-    if (!switch_learn(port->network, port, from))
+    if (!switch_learn(port, from))
         return SWITCH_DROP_SOURCE;
     if (memcmp(to, everybody, 6) == 0) {
         if (!may_broadcast(port))
@@ -182,7 +186,7 @@ unsigned switch_send(struct switch_port *port, struct frame *frame) {
     }
     port->counters.sent_frames++;
     port->counters.sent_bytes += frame->size;
-    struct switch_port *to = frame->head[0] & 1 ? NULL : switch_find(port->network, frame->head);
+    struct switch_port *to = frame->head[0] & 1 ? NULL : switch_find(port, frame->head);
     if (to)
         return to == port ? work : work + deliver(to, frame);
     for (unsigned i = 0; i < SWITCH_MAX_PORTS; i++) {
@@ -198,11 +202,11 @@ unsigned switch_send(struct switch_port *port, struct frame *frame) {
 }
 
 void switch_flush(struct ether_switch *network) {
-    for (unsigned i = 0; i < SWITCH_MAX_PORTS; i++) {
-        struct switch_port *port = network->port[i];
-        if (!port || !port->touched)
-            continue;
-        port->touched = false;
+    uint64_t touched = network->touched;
+
+    network->touched = 0;
+    for (; touched; touched &= touched - 1) {
+        struct switch_port *port = network->port[__builtin_ctzll(touched)];
         if (port->class->flush)
             port->class->flush(port);
     }

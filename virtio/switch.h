@@ -62,9 +62,11 @@ struct switch_port {
     struct ether_switch *network;
     uint8_t number;
     bool link;        /* see switch_set_link() */
-    bool touched;     /* has received since the last switch_flush() */
     uint32_t learned; /* addresses in the table */
-    uint32_t tokens;  /* thousandths of a broadcast */
+    /* Where in the table the addresses were found that it last sent from and to; what is there now is looked
+     * at each time. */
+    struct switch_entry *from, *to;
+    uint32_t tokens; /* thousandths of a broadcast */
     uint64_t refilled;
     struct switch_counters counters;
 };
@@ -83,6 +85,7 @@ struct ether_switch {
     uint64_t now;  /* ms */
     uint32_t seed; /* of the table's hash: guests shall not choose who shares a set */
     struct switch_port *port[SWITCH_MAX_PORTS];
+    uint64_t touched; /* bit n: port n has received since the last switch_flush() */
     struct switch_entry entry[SWITCH_SETS][SWITCH_WAYS];
 };
 
@@ -105,10 +108,10 @@ unsigned switch_send(struct switch_port *port, struct frame *frame);
 void switch_flush(struct ether_switch *network);
 
 /* ---- virtio/switch_table.c: addresses */
-/* The port at which `mac` is, NULL: not known. */
-struct switch_port *switch_find(struct ether_switch *network, const uint8_t *mac);
+/* The port at which `mac` is, NULL: not known. `asking`: the port that wants to send there. */
+struct switch_port *switch_find(struct switch_port *asking, const uint8_t *mac);
 /* Notes that `mac` is at `port`. False: it is the address of another, locked port. */
-bool switch_learn(struct ether_switch *network, struct switch_port *port, const uint8_t *mac);
+bool switch_learn(struct switch_port *port, const uint8_t *mac);
 /* A locked port's own address stays. If there is no room it is learned like others. */
 void switch_fix(struct ether_switch *network, struct switch_port *port);
 /* Forgets what was learned at a port; with `fixed` its own address, too. */

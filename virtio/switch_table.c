@@ -40,10 +40,17 @@ static void release(struct ether_switch *network, struct switch_entry *entry) {
     entry->kind = SWITCH_ENTRY_FREE;
 }
 
-struct switch_port *switch_find(struct ether_switch *network, const uint8_t *mac) {
-    const struct switch_entry *entry = lookup(network, mac);
+/* Whether the address is where it was last found: most frames go where the one before went. */
+static bool still(const struct ether_switch *network, const struct switch_entry *entry, const uint8_t *mac) {
+    return entry && memcmp(entry->mac, mac, 6) == 0 && in_use(network, entry);
+}
 
-    return entry ? network->port[entry->port] : NULL;
+struct switch_port *switch_find(struct switch_port *asking, const uint8_t *mac) {
+    struct ether_switch *network = asking->network;
+
+    if (!still(network, asking->to, mac))
+        asking->to = lookup(network, mac);
+    return asking->to ? network->port[asking->to->port] : NULL;
 }
 
 /* A place for a new address of this port: free, too old, or the port's own that was not seen for longest. */
@@ -75,8 +82,12 @@ static void put(struct ether_switch *network, struct switch_entry *entry, struct
         port->learned++;
 }
 
-bool switch_learn(struct ether_switch *network, struct switch_port *port, const uint8_t *mac) {
-    struct switch_entry *entry = lookup(network, mac);
+bool switch_learn(struct switch_port *port, const uint8_t *mac) {
+    struct ether_switch *network = port->network;
+    struct switch_entry *entry = port->from;
+
+    if (!still(network, entry, mac))
+        entry = port->from = lookup(network, mac);
 
     if (entry && entry->kind == SWITCH_ENTRY_FIXED)
         return entry->port == port->number;

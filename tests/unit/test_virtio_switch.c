@@ -260,6 +260,52 @@ static unsigned entries(unsigned port) {
 }
 
 /* A port that uses many addresses pushes out none of others'. */
+/* Where an address was found last time tells nothing once it is elsewhere, or somebody else's is there. */
+static void test_found_before(void **state) {
+    (void)state;
+    for (unsigned port = 1; port < 4; port++) {
+        send_as(port, mac_of(50), mac_of(9), 60);
+        got();
+        for (unsigned i = 0; i < 2; i++) {
+            send_to(0, mac_of(50));
+            assert_int_equal(got(), port == 1 ? 100 : port == 2 ? 10 : 1);
+        }
+    }
+    switch_set_link(&player[3].port, false);
+    send_to(0, mac_of(50));
+    assert_int_equal(got(), 110); /* to all */
+    switch_set_link(&player[3].port, true);
+    /* Its place is another's. */
+    player[1].port.limit = SWITCH_SETS * SWITCH_WAYS;
+    for (unsigned i = 0; i < 20000; i++)
+        send_as(1, mac_of(2000 + i), mac_of(9), 60);
+    got();
+    send_to(0, mac_of(50));
+    assert_int_equal(got(), 111);
+    switch_set_link(&player[1].port, false);
+    switch_set_link(&player[1].port, true);
+    /* The port itself goes, and another one gets its number. */
+    send_as(2, mac_of(60), mac_of(9), 60);
+    got();
+    send_to(0, mac_of(60));
+    assert_int_equal(got(), 10);
+    switch_detach(&player[2].port);
+    switch_flush(&lan); /* it has received, and is not there any more */
+    prepare(2);
+    assert_int_equal(switch_attach(&lan, &player[2].port), 0);
+    switch_set_link(&player[2].port, true);
+    send_to(0, mac_of(60));
+    assert_int_equal(got(), 111);
+    /* A sender's own address is learned anew where it was forgotten. */
+    send_as(3, mac_of(70), mac_of(9), 60);
+    switch_set_link(&player[3].port, false);
+    switch_set_link(&player[3].port, true);
+    send_as(3, mac_of(70), mac_of(9), 60);
+    got();
+    send_to(0, mac_of(70));
+    assert_int_equal(got(), 1);
+}
+
 static void test_flood_of_addresses(void **state) {
     (void)state;
     player[2].port.limit = 100;
@@ -285,9 +331,9 @@ static void test_flood_of_addresses(void **state) {
     assert_int_equal(entries(2), SWITCH_SETS * SWITCH_WAYS - entries(0));
     /* Addresses that differ in one byte are told from each other. */
     for (unsigned i = 0; i < 2000; i += 2)
-        assert_true(switch_learn(&lan, &player[2].port, mac_of(0x7000 + i)));
+        assert_true(switch_learn(&player[2].port, mac_of(0x7000 + i)));
     for (unsigned i = 1; i < 2000; i += 2)
-        assert_null(switch_find(&lan, mac_of(0x7000 + i)));
+        assert_null(switch_find(&player[0].port, mac_of(0x7000 + i)));
 }
 
 static void test_lock(void **state) {
@@ -438,6 +484,7 @@ int main(void) {
         cmocka_unit_test_setup(test_receivers, setup),
         cmocka_unit_test_setup(test_links, setup),
         cmocka_unit_test_setup(test_age, setup),
+        cmocka_unit_test_setup(test_found_before, setup),
         cmocka_unit_test_setup(test_flood_of_addresses, setup),
         cmocka_unit_test_setup(test_lock, setup),
         cmocka_unit_test_setup(test_broadcast_limit, setup),
