@@ -223,19 +223,22 @@ void virtio_device_config_changed(struct virtio_device *device) {
 
 /* ---- buffers */
 
-/* After each call of the queue's: what has to be kept, and whether the driver has spoiled it. */
-static void note_queue(struct virtio_device *device, unsigned index) {
-    device->record->queue[index].position = virtq_position(&device->queue[index]);
-    if (device->queue[index].broken)
-        break_queue(device, index, device->queue[index].broken);
-}
-
 bool virtio_device_take(struct virtio_device *device, unsigned index, struct virtq_buffer *buffer) {
     if (!queue_usable(device, index))
         return false;
     int taken = virtq_take(&device->queue[index], buffer);
-    note_queue(device, index);
+    if (taken < 0)
+        break_queue(device, index, device->queue[index].broken);
     return taken > 0;
+}
+
+int virtio_device_take_more(struct virtio_device *device, unsigned index, struct virtq_buffer *buffer) {
+    if (!queue_usable(device, index))
+        return -EPROTO;
+    int taken = virtq_take_more(&device->queue[index], buffer);
+    if (taken == -EPROTO)
+        break_queue(device, index, device->queue[index].broken);
+    return taken;
 }
 
 void virtio_device_finish(struct virtio_device *device, unsigned index, const struct virtq_buffer *buffer,
@@ -243,7 +246,9 @@ void virtio_device_finish(struct virtio_device *device, unsigned index, const st
     if (!queue_usable(device, index))
         return;
     virtq_finish(&device->queue[index], buffer, written);
-    note_queue(device, index);
+    device->record->queue[index].position = virtq_position(&device->queue[index]);
+    if (device->queue[index].broken)
+        break_queue(device, index, device->queue[index].broken);
 }
 
 void virtio_device_flush(struct virtio_device *device, unsigned index) {

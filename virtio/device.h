@@ -139,6 +139,8 @@ static inline bool virtio_running(const struct virtio_device *device) {
 /* virtq_take() and virtq_finish(), that keep the record and break the device when the queue is broken. take:
  * true if *buffer was filled in. finish does not interrupt: see virtio_device_flush(). */
 bool virtio_device_take(struct virtio_device *device, unsigned index, struct virtq_buffer *buffer);
+/* virtq_take_more() in the same way: 1; 0; -ENOSPC; -EPROTO: the device does not run (any more). */
+int virtio_device_take_more(struct virtio_device *device, unsigned index, struct virtq_buffer *buffer);
 void virtio_device_finish(struct virtio_device *device, unsigned index, const struct virtq_buffer *buffer,
                           uint32_t written);
 /* Interrupts the driver if it wants to know of what was finished. */

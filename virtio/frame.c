@@ -8,8 +8,16 @@ void frame_from_buffer(struct frame *frame, uint8_t *head, struct virtq *queue,
                        const struct virtq_buffer *buffer, uint32_t offset, uint32_t size) {
     uint32_t wanted = size < FRAME_HEAD ? size : FRAME_HEAD;
 
+    frame_from_head(frame, head, (uint32_t)virtq_read(queue, buffer, offset, head, wanted), queue, buffer,
+                    offset, size);
+}
+
+void frame_from_head(struct frame *frame, const uint8_t *head, uint32_t got, struct virtq *queue,
+                     const struct virtq_buffer *buffer, uint32_t offset, uint32_t size) {
+    uint32_t wanted = size < FRAME_HEAD ? size : FRAME_HEAD;
+
     memset(frame, 0, sizeof(*frame));
-    frame->head_size = (uint32_t)virtq_read(queue, buffer, offset, head, wanted);
+    frame->head_size = got < wanted ? got : wanted;
     frame->size = frame->head_size < wanted ? frame->head_size : size;
     frame->head = head;
     frame->queue = queue;
@@ -49,6 +57,29 @@ uint32_t frame_read(const struct frame *frame, uint32_t offset, uint8_t *data, u
         return done + (uint32_t)virtq_read(frame->queue, frame->buffer, from, data + done, size - done);
     memcpy(data + done, frame->memory + from, size - done);
     return size;
+}
+
+uint32_t frame_piece(const struct frame *frame, uint32_t offset, const uint8_t **data) {
+    uint32_t left = frame->size - offset;
+
+    if (offset < frame->head_size) {
+        *data = frame->head + offset;
+        return left < frame->head_size - offset ? left : frame->head_size - offset;
+    }
+    uint32_t from = frame->rest + (offset - frame->head_size);
+    if (!frame->buffer) {
+        *data = frame->memory + from;
+        return left;
+    }
+    for (unsigned i = 0; i < frame->buffer->readable; i++) {
+        const struct virtq_segment *segment = &frame->buffer->segment[i];
+        if (from < segment->size) {
+            *data = segment->data + from;
+            return left < segment->size - from ? left : segment->size - from;
+        }
+        from -= segment->size;
+    }
+    return 0;
 }
 
 uint32_t frame_write(const struct frame *frame, uint32_t offset, uint32_t size, struct virtq *to_queue,

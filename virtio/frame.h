@@ -55,6 +55,10 @@ struct frame {
  * `head` is FRAME_HEAD bytes and lives as long as the frame. No offloads. */
 void frame_from_buffer(struct frame *frame, uint8_t *head, struct virtq *queue,
                        const struct virtq_buffer *buffer, uint32_t offset, uint32_t size);
+/* The same, where `head` has been read already, from the same offset on: `got` bytes, FRAME_HEAD or all that
+ * there is. */
+void frame_from_head(struct frame *frame, const uint8_t *head, uint32_t got, struct virtq *queue,
+                     const struct virtq_buffer *buffer, uint32_t offset, uint32_t size);
 /* The same in our own memory, which nobody changes meanwhile. */
 void frame_from_memory(struct frame *frame, const uint8_t *data, uint32_t size);
 
@@ -63,6 +67,10 @@ void frame_from_memory(struct frame *frame, const uint8_t *data, uint32_t size);
 uint32_t frame_read(const struct frame *frame, uint32_t offset, uint8_t *data, uint32_t size);
 uint32_t frame_write(const struct frame *frame, uint32_t offset, uint32_t size, struct virtq *to_queue,
                      const struct virtq_buffer *to, uint32_t to_offset);
+
+/* Where the bytes from `offset` (less than the frame's size) on lie: how many of them together, 0 where the
+ * frame has become shorter. They may change while they are looked at. */
+uint32_t frame_piece(const struct frame *frame, uint32_t offset, const uint8_t **data);
 
 /* The type (FRAME_TYPE_*, a length, ...) behind up to FRAME_MAX_TAGS tags; *network: where what follows it
  * begins, FRAME_HEADER or more, perhaps at the frame's end. */

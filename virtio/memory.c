@@ -4,19 +4,6 @@
 
 #include <stddef.h>
 
-void *virtio_reach(struct virtio_memory *memory, uint64_t address, unsigned access, uint64_t *gpa,
-                   uint64_t *contiguous) {
-    uint64_t room = UINT64_MAX;
-
-    *gpa = address;
-    if (memory->translate && !memory->translate(memory, address, access, gpa, &room))
-        return NULL;
-    void *data = memory->map(memory, *gpa, contiguous);
-    if (data && *contiguous > room)
-        *contiguous = room;
-    return data;
-}
-
 /* Mappings that follow each other on both sides are as good as one. */
 void *virtio_reach_all(struct virtio_memory *memory, uint64_t address, uint64_t size, uint64_t alignment,
                        unsigned access, uint64_t *gpa) {

@@ -5,6 +5,7 @@
 #define SAGUARO_VIRTIO_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define VIRTIO_ACCESS_READ  1u
@@ -25,8 +26,18 @@ struct virtio_memory {
 
 /* Our address of what the device calls `address`; *gpa: the guest-physical one, for dirty(); *contiguous as
  * map() has it. NULL: there is no RAM, or the device may not reach it. */
-void *virtio_reach(struct virtio_memory *memory, uint64_t address, unsigned access, uint64_t *gpa,
-                   uint64_t *contiguous);
+static inline void *virtio_reach(struct virtio_memory *memory, uint64_t address, unsigned access,
+                                 uint64_t *gpa, uint64_t *contiguous) {
+    uint64_t room = UINT64_MAX;
+
+    *gpa = address;
+    if (memory->translate && !memory->translate(memory, address, access, gpa, &room))
+        return NULL;
+    void *data = memory->map(memory, *gpa, contiguous);
+    if (data && *contiguous > room)
+        *contiguous = room;
+    return data;
+}
 /* As virtio_reach(), but all `size` bytes (1 or more) have to lie together, and be aligned to `alignment`, a
  * power of two. NULL: they do not. */
 void *virtio_reach_all(struct virtio_memory *memory, uint64_t address, uint64_t size, uint64_t alignment,

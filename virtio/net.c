@@ -156,11 +156,12 @@ static uint16_t get_le16(const uint8_t *at) {
  * may come from a program in the guest that its kernel lets send what it likes. How much work it was. */
 static unsigned send(struct net *net, unsigned index, const struct virtq_buffer *buffer, uint32_t *written) {
     struct virtq *queue = &net->device.queue[index];
-    uint8_t header[NET_HEADER], head[FRAME_HEAD];
+    uint8_t header[NET_HEADER + FRAME_HEAD];
     struct frame frame;
 
     *written = 0;
-    if (virtq_read(queue, buffer, 0, header, NET_HEADER) < NET_HEADER) {
+    size_t got = virtq_read(queue, buffer, 0, header, sizeof(header));
+    if (got < NET_HEADER) {
         virtio_device_break(&net->device, "a frame to send is shorter than its header");
         return 1;
     }
@@ -169,7 +170,8 @@ static unsigned send(struct net *net, unsigned index, const struct virtq_buffer 
         net->port.counters.drops[SWITCH_DROP_SIZE]++;
         return 1;
     }
-    frame_from_buffer(&frame, head, queue, buffer, NET_HEADER, (uint32_t)size);
+    frame_from_head(&frame, header + NET_HEADER, (uint32_t)(got - NET_HEADER), queue, buffer, NET_HEADER,
+                    (uint32_t)size);
     frame.offload.flags = header[0];
     frame.offload.gso_type = header[1];
     frame.offload.gso_size = get_le16(header + 4);

@@ -4,13 +4,13 @@
 #include <string.h>
 #include "virtio/net_internal.h"
 
-/* The first buffer of a frame, and that which is being filled; in use only within receive(). */
-static struct virtq_buffer first, other;
+/* The first buffer of a frame, and the others: one behind the other, as many as there is room for. In use
+ * only within receive(). */
+static struct virtq_buffer first, others;
 
-/* The other buffers of a frame. */
 static struct filled {
-    uint16_t id, slot;
-    uint32_t written;
+    uint16_t slot;
+    uint32_t size;
 } more[VIRTQ_MAX_SIZE];
 #define array_count(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -94,11 +94,9 @@ static int choose_queue(const struct net *net, const struct frame *frame) {
     return -1;
 }
 
-/* The next buffer. 0; -ENOBUFS: there is none; -ENXIO: the driver has broken the rules. */
-static int take(struct net *net, unsigned index, struct virtq_buffer *buffer) {
-    if (!virtio_device_take(&net->device, index, buffer))
-        return virtio_running(&net->device) ? -ENOBUFS : -ENXIO;
-    if (buffer->write_size >= NET_HEADER)
+/* A buffer of `size` bytes. 0; -ENXIO: the driver has broken the rules. */
+static int check(struct net *net, uint64_t size) {
+    if (size >= NET_HEADER)
         return 0;
     virtio_device_break(&net->device, "a receive buffer is smaller than a frame's header");
     return -ENXIO;
@@ -119,48 +117,63 @@ static void make_header(uint8_t header[NET_HEADER], const struct frame_offload *
     put_le16(header + NET_NUM_BUFFERS, (uint16_t)buffers);
 }
 
-/* Fills more buffers with the frame from `done` on. The driver sees none of them: if there are not enough,
- * all are given back, the last one first, and what was written there is of no account. As take(). */
+/* Fills more buffers with the frame from `done` on, as many at a time as `others` has room for. The driver
+ * sees none of them, and *count says how many there are: if they are not enough, what was written there is of
+ * no account. 0; -ENOBUFS; -ENXIO: the driver has broken the rules. */
 static int fill_others(struct net *net, unsigned index, const struct frame *frame, uint32_t done,
                        unsigned *count) {
     struct virtq *queue = &net->device.queue[index];
 
-    *count = 0;
-    while (done < frame->size) {
-        int error = *count < array_count(more) ? take(net, index, &other) : -ENOBUFS;
-        if (error) {
-            for (; error != -ENXIO && *count > 0; --*count) {
-                other.id = more[*count - 1].id;
-                other.slot = more[*count - 1].slot;
-                virtq_untake(queue, &other);
-            }
-            return error;
+    virtq_empty(&others);
+    for (;;) {
+        uint64_t before = others.write_size;
+        if (before >= frame->size - done) {
+            frame_write(frame, done, frame->size - done, queue, &others, 0);
+            more[*count - 1].size -= (uint32_t)(before - (frame->size - done));
+            return 0;
         }
-        uint32_t part = frame->size - done;
-        part = part < other.write_size ? part : (uint32_t)other.write_size;
-        frame_write(frame, done, part, queue, &other, 0);
-        more[(*count)++] = (struct filled){.id = other.id, .slot = other.slot, .written = part};
-        done += part;
+        if (*count == array_count(more))
+            return -ENOBUFS;
+        int taken = virtio_device_take_more(&net->device, index, &others);
+        if (taken == -ENOSPC) {
+            frame_write(frame, done, (uint32_t)before, queue, &others, 0);
+            done += (uint32_t)before;
+            virtq_empty(&others);
+            continue;
+        }
+        if (taken <= 0)
+            return taken == 0 ? -ENOBUFS : -ENXIO;
+        if (check(net, others.write_size - before))
+            return -ENXIO;
+        more[(*count)++] =
+            (struct filled){.slot = others.slot, .size = (uint32_t)(others.write_size - before)};
     }
-    return 0;
 }
 
 /* The first one is finished last: only then does the driver see any. */
 static void finish_all(struct net *net, unsigned index, uint32_t written, unsigned count) {
-    struct virtio_device *device = &net->device;
+    for (unsigned i = 0; i < count; i++)
+        virtq_finish_behind(&net->device.queue[index], more[i].slot, more[i].size);
+    virtio_device_finish(&net->device, index, &first, written);
+}
 
-    for (unsigned i = 0; i < count; i++) {
-        other.id = more[i].id;
-        other.slot = more[i].slot;
-        virtio_device_finish(device, index, &other, more[i].written);
-    }
-    virtio_device_finish(device, index, &first, written);
+/* Writes the header and the first `size` bytes of the frame, of which it has so many. What the frame has in
+ * our memory goes with the header. */
+static void write_first(struct virtq *queue, const struct frame *frame, uint32_t size, unsigned buffers) {
+    uint8_t start[NET_HEADER + FRAME_HEAD];
+    uint32_t head = frame->head_size < FRAME_HEAD ? frame->head_size : FRAME_HEAD;
+
+    head = head < size ? head : size;
+    make_header(start, &frame->offload, buffers);
+    memcpy(start + NET_HEADER, frame->head, head);
+    virtq_write(queue, &first, 0, start, NET_HEADER + head);
+    if (size > head)
+        frame_write(frame, head, size - head, queue, &first, NET_HEADER + head);
 }
 
 static int receive(struct switch_port *port, const struct frame *frame) {
     struct net *net = net_of(port);
     struct virtio_device *device = &net->device;
-    uint8_t header[NET_HEADER];
     unsigned count = 0;
 
     if (!virtio_running(device))
@@ -169,24 +182,22 @@ static int receive(struct switch_port *port, const struct frame *frame) {
     if (index < 0)
         return -ENXIO;
     struct virtq *queue = &device->queue[index];
-    int error = take(net, (unsigned)index, &first);
+    if (!virtio_device_take(device, (unsigned)index, &first))
+        return virtio_running(device) ? -ENOBUFS : -ENXIO;
+    int error = check(net, first.write_size);
     if (error)
         return error;
     uint64_t room = first.write_size - NET_HEADER;
     uint32_t part = room < frame->size ? (uint32_t)room : frame->size;
-    if (part < frame->size && !virtio_has(device, NET_F_MRG_RXBUF)) {
-        virtq_untake(queue, &first);
-        return -EMSGSIZE;
-    }
-    frame_write(frame, 0, part, queue, &first, NET_HEADER);
-    error = fill_others(net, (unsigned)index, frame, part, &count);
+    if (part < frame->size)
+        error = virtio_has(device, NET_F_MRG_RXBUF) ? fill_others(net, (unsigned)index, frame, part, &count)
+                                                    : -EMSGSIZE;
     if (error) {
         if (error != -ENXIO)
-            virtq_untake(queue, &first);
+            virtq_untake(queue, count + 1);
         return error;
     }
-    make_header(header, &frame->offload, count + 1);
-    virtq_write(queue, &first, 0, header, NET_HEADER);
+    write_first(queue, frame, part, count + 1);
     finish_all(net, (unsigned)index, NET_HEADER + part, count);
     if (!virtio_running(device))
         return -ENXIO;

@@ -13,7 +13,7 @@ static bool usable(const struct virtq *queue) {
     return queue->size != 0 && !queue->broken;
 }
 
-static unsigned waiting(const struct virtq *queue) {
+static inline unsigned waiting(const struct virtq *queue) {
     return queue->packed ? virtq_packed_waiting(queue) : virtq_split_waiting(queue);
 }
 
@@ -80,7 +80,8 @@ static int give_up(struct virtq *queue, const char *problem) {
     return -EPROTO;
 }
 
-int virtq_take(struct virtq *queue, struct virtq_buffer *buffer) {
+/* Adds the next available buffer to *buffer, which has `before` segments. */
+static inline int take(struct virtq *queue, struct virtq_buffer *buffer, unsigned before) {
     uint16_t descriptors = 1;
 
     if (queue->broken)
@@ -94,14 +95,10 @@ int virtq_take(struct virtq *queue, struct virtq_buffer *buffer) {
         return 0;
     if (known + queue->flight_count > queue->size)
         return give_up(queue, "more buffers are available than the ring has entries");
-    buffer->readable = 0;
-    buffer->writable = 0;
-    buffer->read_size = 0;
-    buffer->write_size = 0;
     const char *problem =
         queue->packed ? virtq_packed_walk(queue, buffer, &descriptors) : virtq_split_walk(queue, buffer);
     if (problem)
-        return give_up(queue, problem);
+        return before ? -ENOSPC : give_up(queue, problem);
     buffer->slot = (uint16_t)((queue->flight_first + queue->flight_count++) % VIRTQ_MAX_SIZE);
     queue->flight[buffer->slot] = (struct virtq_flight){.id = buffer->id, .descriptors = descriptors};
     queue->available = queue->packed ? virtq_packed_forward(queue, queue->available, descriptors)
@@ -109,13 +106,34 @@ int virtq_take(struct virtq *queue, struct virtq_buffer *buffer) {
     return 1;
 }
 
-void virtq_untake(struct virtq *queue, const struct virtq_buffer *buffer) {
+int virtq_take(struct virtq *queue, struct virtq_buffer *buffer) {
+    virtq_empty(buffer);
+    return take(queue, buffer, 0);
+}
+
+int virtq_take_more(struct virtq *queue, struct virtq_buffer *buffer) {
+    uint16_t readable = buffer->readable, writable = buffer->writable;
+    uint64_t read_size = buffer->read_size, write_size = buffer->write_size;
+    int result = take(queue, buffer, (unsigned)readable + writable);
+
+    if (result == -ENOSPC) {
+        buffer->readable = readable;
+        buffer->writable = writable;
+        buffer->read_size = read_size;
+        buffer->write_size = write_size;
+    }
+    return result;
+}
+
+void virtq_untake(struct virtq *queue, unsigned count) {
     if (!usable(queue))
         return;
-    queue->flight_count--;
-    queue->available =
-        queue->packed ? virtq_packed_back(queue, queue->available, queue->flight[buffer->slot].descriptors)
-                      : (uint16_t)(queue->available - 1);
+    for (; count > 0 && queue->flight_count > 0; count--) {
+        unsigned last = (queue->flight_first + --queue->flight_count) % VIRTQ_MAX_SIZE;
+        queue->available = queue->packed
+                               ? virtq_packed_back(queue, queue->available, queue->flight[last].descriptors)
+                               : (uint16_t)(queue->available - 1);
+    }
 }
 
 static unsigned since_signalled(const struct virtq *queue) {
@@ -128,6 +146,11 @@ static unsigned since_signalled(const struct virtq *queue) {
 static void note_progress(struct virtq *queue, unsigned steps) {
     if (since_signalled(queue) < steps)
         queue->signalled_valid = false;
+}
+
+void virtq_finish_behind(struct virtq *queue, uint16_t slot, uint32_t written) {
+    queue->flight[slot].written = written;
+    queue->flight[slot].done = true;
 }
 
 void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32_t written) {

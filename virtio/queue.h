@@ -87,12 +87,26 @@ struct virtq_position virtq_position(const struct virtq *queue);
 /* Takes the next available buffer. 1: *buffer is filled in; 0: there is none; -EPROTO: the driver has broken
  * the rules, `broken` says how, in a few words that follow "queue N: ". */
 int virtq_take(struct virtq *queue, struct virtq_buffer *buffer);
-/* Gives it back at once without using it: it is the next one again. The last one that was taken; several:
- * the last first. */
-void virtq_untake(struct virtq *queue, const struct virtq_buffer *buffer);
+/* No segments. */
+static inline void virtq_empty(struct virtq_buffer *buffer) {
+    buffer->readable = 0;
+    buffer->writable = 0;
+    buffer->read_size = 0;
+    buffer->write_size = 0;
+}
+/* Takes the next one, too, and adds its segments to those that *buffer has (virtq_empty(): none); id and slot
+ * are its own. Results as for virtq_take(), and -ENOSPC: nothing was taken, for the two do not go together,
+ * or the driver has broken the rules, which virtq_take() says. */
+int virtq_take_more(struct virtq *queue, struct virtq_buffer *buffer);
+/* Gives the last `count` buffers that were taken back at once without using them: they are the next ones
+ * again. None of them is finished, or only by virtq_finish_behind(). */
+void virtq_untake(struct virtq *queue, unsigned count);
 /* The buffer is finished; `written` bytes of it were written. The driver sees it once all before it are
  * finished too. What was written must have been marked dirty (see virtq_write()). */
 void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32_t written);
+/* The same, for one (its `slot`) that was taken after a buffer that is not finished yet: the driver sees it
+ * with that one, at the earliest. */
+void virtq_finish_behind(struct virtq *queue, uint16_t slot, uint32_t written);
 /* Whether the driver is to be interrupted for what was used since the last call. */
 bool virtq_interrupt(struct virtq *queue);
 /* What virtq_interrupt() would say, for how many buffers (in a packed ring: entries), UINT32_MAX where that

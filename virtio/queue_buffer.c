@@ -7,6 +7,55 @@
 /* "Drivers MUST NOT add a descriptor chain longer than 2^32 bytes in total" (2.7.5.2). */
 #define MAX_BYTES (1ull << 32)
 
+static const char outside[] = "a descriptor's memory is outside RAM";
+static const char too_many[] = "a buffer of too many pieces";
+
+static inline void append(struct virtq_buffer *buffer, const struct virtq_segment *segment, bool writable) {
+    buffer->segment[buffer->readable + buffer->writable] = *segment;
+    if (writable)
+        buffer->writable++;
+    else
+        buffer->readable++;
+}
+
+/* What does not lie together for us. */
+__attribute__((noinline)) static const char *add_pieces(struct virtio_memory *memory,
+                                                        struct virtq_buffer *buffer, uint64_t address,
+                                                        uint32_t size, bool writable) {
+    for (;;) {
+        struct virtq_segment segment = {.address = address};
+        uint64_t contiguous;
+        segment.data = virtio_reach(memory, address, writable ? VIRTIO_ACCESS_WRITE : VIRTIO_ACCESS_READ,
+                                    &segment.gpa, &contiguous);
+        if (!segment.data)
+            return outside;
+        if (buffer->readable + buffer->writable == VIRTQ_MAX_SEGMENTS)
+            return too_many;
+        segment.size = contiguous < size ? (uint32_t)contiguous : size;
+        append(buffer, &segment, writable);
+        if (segment.size == size)
+            return NULL;
+        address += segment.size;
+        size -= segment.size;
+    }
+}
+
+/* The usual case: no IOMMU, and all of it lies together. */
+static inline const char *add_piece(struct virtio_memory *memory, struct virtq_buffer *buffer,
+                                    uint64_t address, uint32_t size, bool writable) {
+    uint64_t contiguous;
+    uint8_t *data = memory->map(memory, address, &contiguous);
+
+    if (!data)
+        return outside;
+    if (buffer->readable + buffer->writable == VIRTQ_MAX_SEGMENTS)
+        return too_many;
+    uint32_t part = contiguous < size ? (uint32_t)contiguous : size;
+    append(buffer, &(struct virtq_segment){.data = data, .gpa = address, .address = address, .size = part},
+           writable);
+    return part == size ? NULL : add_pieces(memory, buffer, address + part, size - part, writable);
+}
+
 const char *virtq_add(struct virtq *queue, struct virtq_buffer *buffer, uint64_t address, uint32_t size,
                       bool writable) {
     struct virtio_memory *memory = queue->memory;
@@ -18,29 +67,10 @@ const char *virtq_add(struct virtq *queue, struct virtq_buffer *buffer, uint64_t
     if (buffer->read_size + buffer->write_size + size > MAX_BYTES)
         return "a buffer of more than 4 GiB";
     if (address + (size - 1) < address)
-        return "a descriptor's memory is outside RAM";
+        return outside;
     *(writable ? &buffer->write_size : &buffer->read_size) += size;
-    for (;;) {
-        unsigned count = buffer->readable + buffer->writable;
-        uint64_t contiguous, gpa;
-        uint8_t *data = virtio_reach(memory, address, writable ? VIRTIO_ACCESS_WRITE : VIRTIO_ACCESS_READ,
-                                     &gpa, &contiguous);
-        if (!data)
-            return "a descriptor's memory is outside RAM";
-        if (count == VIRTQ_MAX_SEGMENTS)
-            return "a buffer of too many pieces";
-        uint32_t part = contiguous < size ? (uint32_t)contiguous : size;
-        buffer->segment[count] =
-            (struct virtq_segment){.data = data, .gpa = gpa, .address = address, .size = part};
-        if (writable)
-            buffer->writable++;
-        else
-            buffer->readable++;
-        if (part == size)
-            return NULL;
-        address += part;
-        size -= part;
-    }
+    return memory->translate ? add_pieces(memory, buffer, address, size, writable)
+                             : add_piece(memory, buffer, address, size, writable);
 }
 
 const char *virtq_table(struct virtq *queue, uint64_t address, uint32_t size, unsigned limit,

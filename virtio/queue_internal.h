@@ -7,14 +7,16 @@
 #include "virtio/queue.h"
 
 /* Flags of a descriptor (2.7.5, 2.8.1). */
-#define VIRTQ_NEXT            0x0001u
-#define VIRTQ_WRITE           0x0002u
-#define VIRTQ_INDIRECT        0x0004u
-#define VIRTQ_AVAILABLE       0x0080u /* packed */
-#define VIRTQ_USED            0x8000u /* packed */
+#define VIRTQ_NEXT             0x0001u
+#define VIRTQ_WRITE            0x0002u
+#define VIRTQ_INDIRECT         0x0004u
+#define VIRTQ_AVAILABLE        0x0080u /* packed */
+#define VIRTQ_USED             0x8000u /* packed */
 
-#define VIRTQ_DESCRIPTOR_SIZE 16u
-#define VIRTQ_WRAP            0x8000u /* of a position in a packed ring: the wrap counter */
+#define VIRTQ_DESCRIPTOR_SIZE  16u
+#define VIRTQ_WRAP             0x8000u /* of a position in a packed ring: the wrap counter */
+#define VIRTQ_DESCRIPTOR_FLAGS 14u     /* where in a packed ring's descriptor */
+#define VIRTQ_RING_INDEX       2u      /* where in a split queue's rings */
 
 /* ---- Fields of rings: little-endian, aligned to their size, shared with the guest's CPUs. */
 
@@ -91,18 +93,36 @@ const char *virtq_table(struct virtq *queue, uint64_t address, uint32_t size, un
  * be notified. */
 
 bool virtq_split_enable(struct virtq *queue);
-unsigned virtq_split_waiting(const struct virtq *queue);
 const char *virtq_split_walk(struct virtq *queue, struct virtq_buffer *buffer);
 void virtq_split_publish(struct virtq *queue, unsigned count);
 bool virtq_split_wanted(const struct virtq *queue, uint16_t since, bool sure);
 void virtq_split_ask(struct virtq *queue, bool notify);
 
 bool virtq_packed_enable(struct virtq *queue);
-unsigned virtq_packed_waiting(const struct virtq *queue);
 const char *virtq_packed_walk(struct virtq *queue, struct virtq_buffer *buffer, uint16_t *descriptors);
 void virtq_packed_publish(struct virtq *queue, unsigned count, unsigned descriptors);
 bool virtq_packed_wanted(const struct virtq *queue, uint16_t since, bool sure);
 void virtq_packed_ask(struct virtq *queue, bool notify);
+
+static inline unsigned virtq_split_waiting(const struct virtq *queue) {
+    return (uint16_t)(virtq_load16_acquire(queue->driver_area + VIRTQ_RING_INDEX) - queue->available);
+}
+
+static inline uint8_t *virtq_packed_entry(const struct virtq *queue, uint16_t at) {
+    return queue->descriptor_area + (at & ~VIRTQ_WRAP) * VIRTQ_DESCRIPTOR_SIZE;
+}
+
+/* Whether these flags make the descriptor at a position with this wrap counter available (2.8.1). */
+static inline bool virtq_packed_available(uint16_t flags, uint16_t at) {
+    unsigned expected = at & VIRTQ_WRAP ? VIRTQ_AVAILABLE : VIRTQ_USED;
+    return (flags & (VIRTQ_AVAILABLE | VIRTQ_USED)) == expected;
+}
+
+static inline unsigned virtq_packed_waiting(const struct virtq *queue) {
+    uint16_t flags =
+        virtq_load16_acquire(virtq_packed_entry(queue, queue->available) + VIRTQ_DESCRIPTOR_FLAGS);
+    return virtq_packed_available(flags, queue->available);
+}
 
 /* The position `count` entries (at most the ring's size) after or before `at`. */
 static inline uint16_t virtq_packed_forward(const struct virtq *queue, uint16_t at, unsigned count) {

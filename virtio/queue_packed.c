@@ -6,7 +6,6 @@
 /* Fields of a descriptor in the ring (2.8.13). */
 #define DESCRIPTOR_SIZE  8u
 #define DESCRIPTOR_ID    12u
-#define DESCRIPTOR_FLAGS 14u
 
 /* An event suppression structure: position in the low half, flags in the high one (2.8.14). */
 #define EVENT_SIZE       4u
@@ -14,16 +13,6 @@
 #define EVENT_ENABLE     0u
 #define EVENT_DISABLE    1u
 #define EVENT_DESCRIPTOR 2u /* for the descriptor at that position */
-
-static uint8_t *entry(const struct virtq *queue, uint16_t at) {
-    return queue->descriptor_area + (at & ~VIRTQ_WRAP) * VIRTQ_DESCRIPTOR_SIZE;
-}
-
-/* Whether these flags make the descriptor at a position with this wrap counter available (2.8.1). */
-static bool is_available(uint16_t flags, uint16_t at) {
-    unsigned expected = at & VIRTQ_WRAP ? VIRTQ_AVAILABLE : VIRTQ_USED;
-    return (flags & (VIRTQ_AVAILABLE | VIRTQ_USED)) == expected;
-}
 
 bool virtq_packed_enable(struct virtq *queue) {
     struct virtio_memory *memory = queue->memory;
@@ -43,11 +32,6 @@ bool virtq_packed_enable(struct virtq *queue) {
     queue->device_area =
         virtio_reach_all(memory, queue->device, EVENT_SIZE, 4, VIRTIO_ACCESS_WRITE, &queue->device_gpa);
     return queue->device_area != NULL;
-}
-
-unsigned virtq_packed_waiting(const struct virtq *queue) {
-    uint16_t flags = virtq_load16_acquire(entry(queue, queue->available) + DESCRIPTOR_FLAGS);
-    return is_available(flags, queue->available);
 }
 
 /* An indirect table: one descriptor after the other, of whose flags only WRITE means anything (2.8.7). */
@@ -70,11 +54,11 @@ const char *virtq_packed_walk(struct virtq *queue, struct virtq_buffer *buffer, 
     uint16_t at = queue->available;
 
     for (unsigned count = 1; count <= room; count++) {
-        const struct virtq_descriptor descriptor = virtq_fetch(entry(queue, at));
+        const struct virtq_descriptor descriptor = virtq_fetch(virtq_packed_entry(queue, at));
         unsigned flags = descriptor.fourth;
         const char *problem;
         /* The first one is made available last, so all others are (2.8.6). */
-        if (count > 1 && !is_available(descriptor.fourth, at))
+        if (count > 1 && !virtq_packed_available(descriptor.fourth, at))
             return "a chain goes on in a descriptor that is not available";
         if (flags & VIRTQ_INDIRECT) {
             if ((flags & VIRTQ_NEXT) || count > 1)
@@ -98,12 +82,12 @@ const char *virtq_packed_walk(struct virtq *queue, struct virtq_buffer *buffer, 
 
 /* The driver looks at the first entry alone before it goes on: so its flags are written last (2.8.2). */
 void virtq_packed_publish(struct virtq *queue, unsigned count, unsigned descriptors) {
-    uint8_t *first = entry(queue, queue->used);
+    uint8_t *first = virtq_packed_entry(queue, queue->used);
     uint16_t first_flags = 0, at = queue->used;
 
     for (unsigned i = 0; i < count; i++) {
         const struct virtq_flight *flight = &queue->flight[(queue->flight_first + i) % VIRTQ_MAX_SIZE];
-        uint8_t *descriptor = entry(queue, at);
+        uint8_t *descriptor = virtq_packed_entry(queue, at);
         uint16_t flags = (uint16_t)((at & VIRTQ_WRAP ? VIRTQ_AVAILABLE | VIRTQ_USED : 0) |
                                     (flight->written ? VIRTQ_WRITE : 0));
         virtq_store32(descriptor + DESCRIPTOR_SIZE, flight->written);
@@ -111,10 +95,10 @@ void virtq_packed_publish(struct virtq *queue, unsigned count, unsigned descript
         if (i == 0)
             first_flags = flags;
         else
-            virtq_store16(descriptor + DESCRIPTOR_FLAGS, flags);
+            virtq_store16(descriptor + VIRTQ_DESCRIPTOR_FLAGS, flags);
         at = virtq_packed_forward(queue, at, flight->descriptors);
     }
-    virtq_store16_release(first + DESCRIPTOR_FLAGS, first_flags);
+    virtq_store16_release(first + VIRTQ_DESCRIPTOR_FLAGS, first_flags);
     unsigned offset = queue->used & ~VIRTQ_WRAP;
     if (offset + descriptors > queue->size) { /* round the end: the whole ring, at most two pages */
         offset = 0;

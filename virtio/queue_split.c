@@ -4,7 +4,6 @@
 
 /* Both rings: flags, index, entries, and behind these the event index of the other side (2.7.6, 2.7.8). */
 #define RING_FLAGS      0u
-#define RING_INDEX      2u
 #define RING_ENTRIES    4u
 #define AVAILABLE_ENTRY 2u
 #define USED_ENTRY      8u /* index of the head, bytes written */
@@ -36,10 +35,6 @@ bool virtq_split_enable(struct virtq *queue) {
     queue->device_area = virtio_reach_all(memory, queue->device, avail_event(queue) + 2, 4,
                                           VIRTIO_ACCESS_WRITE, &queue->device_gpa);
     return queue->device_area != NULL;
-}
-
-unsigned virtq_split_waiting(const struct virtq *queue) {
-    return (uint16_t)(virtq_load16_acquire(queue->driver_area + RING_INDEX) - queue->available);
 }
 
 const char *virtq_split_walk(struct virtq *queue, struct virtq_buffer *buffer) {
@@ -90,7 +85,7 @@ void virtq_split_publish(struct virtq *queue, unsigned count) {
         virtq_store32(entry + 4, flight->written);
     }
     queue->used = (uint16_t)(queue->used + count);
-    virtq_store16_release(queue->device_area + RING_INDEX, queue->used);
+    virtq_store16_release(queue->device_area + VIRTQ_RING_INDEX, queue->used);
     /* The ring has at most two pages: to mark it as a whole costs less than to be exact. */
     queue->memory->dirty(queue->memory, queue->device_gpa, avail_event(queue));
 }

@@ -48,7 +48,7 @@ void virtio_rng_run(struct virtio_rng *rng) {
         }
         const size_t size = fill(rng, &buffer);
         if (size == 0) {
-            virtq_untake(queue, &buffer);
+            virtq_untake(queue, 1);
             break;
         }
         virtio_device_finish(device, 0, &buffer, (uint32_t)size);

@@ -104,7 +104,7 @@ static void target_check(struct virtq_guest *guest, const struct virtq_buffer *b
 }
 
 static void target_run(const uint8_t *data, size_t size, bool packed) {
-    static struct virtq_buffer held[TARGET_HELD];
+    static struct virtq_buffer held[TARGET_HELD], joined;
     static uint8_t bytes[0x3000];
     static struct virtq queue;
     struct target_input input = {data, size};
@@ -171,7 +171,7 @@ static void target_run(const uint8_t *data, size_t size, bool packed) {
         case 5:
             if (held_count > 0 &&
                 last->slot == (queue.flight_first + queue.flight_count - 1) % VIRTQ_MAX_SIZE) {
-                virtq_untake(&queue, last);
+                virtq_untake(&queue, 1);
                 held_count--;
             }
             break;
@@ -199,6 +199,18 @@ static void target_run(const uint8_t *data, size_t size, bool packed) {
                 memset(&queue, 0xff, sizeof(queue));
                 held_count = 0;
                 virtq_driver_enable(&target_driver, &queue, &position);
+            }
+            break;
+        case 12: /* some together, and back */
+            virtq_empty(&joined);
+            for (unsigned taken_more = 0;; taken_more++) {
+                int result = taken_more > call >> 4 ? 0 : virtq_take_more(&queue, &joined);
+                require((result == -EPROTO) == (queue.broken != NULL));
+                target_check(&guest, &joined);
+                if (result != 1) {
+                    virtq_untake(&queue, taken_more);
+                    break;
+                }
             }
             break;
         default:

@@ -4,6 +4,7 @@
 #ifndef SAGUARO_TESTS_NET_FIXTURE_H
 #define SAGUARO_TESTS_NET_FIXTURE_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "tests/unit/frame_fixture.h"
@@ -49,11 +50,44 @@ bool virtio_device_take(struct virtio_device *device, unsigned index, struct vir
     return true;
 }
 
-void virtq_untake(struct virtq *queue, const struct virtq_buffer *buffer) {
+/* As the queue has it: its segments behind those that are there, unless they are more than fit or readable
+ * ones behind writable ones. */
+int virtio_device_take_more(struct virtio_device *device, unsigned index, struct virtq_buffer *buffer) {
+    struct ring *ring = ring_of(&device->queue[index]);
+
+    if (!virtio_running(device))
+        return -EPROTO;
+    if (ring->next == ring->count)
+        return 0;
+    const struct virtq_buffer *next = &ring->buffer[ring->next];
+    unsigned before = (unsigned)buffer->readable + buffer->writable,
+             added = (unsigned)next->readable + next->writable;
+    if (before + added > VIRTQ_MAX_SEGMENTS || (next->readable && buffer->writable))
+        return -ENOSPC;
+    memcpy(&buffer->segment[before], next->segment, added * sizeof(next->segment[0]));
+    buffer->readable = (uint16_t)(buffer->readable + next->readable);
+    buffer->writable = (uint16_t)(buffer->writable + next->writable);
+    buffer->read_size += next->read_size;
+    buffer->write_size += next->write_size;
+    buffer->slot = buffer->id = (uint16_t)ring->next++;
+    return 1;
+}
+
+void virtq_untake(struct virtq *queue, unsigned count) {
     struct ring *ring = ring_of(queue);
 
-    assert_true(ring->next > ring->used && buffer->slot == ring->next - 1 && !ring->done[buffer->slot]);
-    ring->next--;
+    assert_true(ring->next >= ring->used + count);
+    ring->next -= count;
+    for (unsigned i = 0; i < count; i++)
+        assert_false(ring->done[ring->next + i]);
+}
+
+void virtq_finish_behind(struct virtq *queue, uint16_t slot, uint32_t written) {
+    struct ring *ring = ring_of(queue);
+
+    assert_true(slot > ring->used && slot < ring->next && !ring->done[slot]);
+    ring->done[slot] = true;
+    ring->written[slot] = written;
 }
 
 void virtio_device_finish(struct virtio_device *device, unsigned index, const struct virtq_buffer *buffer,

@@ -247,6 +247,15 @@ static void test_buffers(void **state) {
     assert_false(virtio_device_take(&fix_device, FIX_QUEUES, &buffer));
     assert_true(virtio_device_take(&fix_device, 0, &buffer));
     assert_int_equal(fix_record.queue[0].position.used, 0);
+    assert_int_equal(virtio_device_take_more(&fix_device, 1, &buffer), -EPROTO);
+    assert_int_equal(virtio_device_take_more(&fix_device, FIX_QUEUES, &buffer), -EPROTO);
+    fix.apart = true;
+    assert_int_equal(virtio_device_take_more(&fix_device, 0, &buffer), -ENOSPC);
+    assert_true(virtio_running(&fix_device));
+    fix.apart = false;
+    assert_int_equal(virtio_device_take_more(&fix_device, 0, &buffer), 1);
+    assert_int_equal(virtio_device_take_more(&fix_device, 0, &buffer), 0);
+    fix.available = 1;
     virtio_device_finish(&fix_device, 0, &buffer, 4);
     assert_int_equal(fix_record.queue[0].position.used, 1);
     virtio_device_flush(&fix_device, 0);

@@ -217,6 +217,27 @@ static void test_merged_buffers(void **state) {
     assert_int_equal(at, size);
     assert_int_equal(interrupts[1][0], 1);
 
+    /* In more pieces than are looked at in one go; one has something to read, too. */
+    rings[1][0].count = rings[1][0].next;
+    unsigned begin = rings[1][0].next;
+    for (unsigned i = 0; i < 50; i++) {
+        struct virtq_buffer *buffer = new_buffer(&rings[1][0], false);
+        if (i % 20 == 7)
+            buffer_add(buffer, allocate(8), 8, false);
+        for (unsigned j = 0; j < 15; j++)
+            buffer_add(buffer, allocate(100), 100, true);
+    }
+    send_frame(0, &offload, size);
+    assert_int_equal(rings[1][0].used, begin + count);
+    assert_int_equal(received16(1, 0, begin, 10), count);
+    at = 0;
+    for (unsigned i = 0; i < count; i++)
+        for (uint32_t j = i ? 0 : 12; j < rings[1][0].written[begin + i]; j++)
+            assert_int_equal(received_byte(1, 0, begin + i, j), packet[at++]);
+    assert_int_equal(at, size);
+    rings[1][0].count = rings[1][0].next;
+    count += begin;
+
     /* It fits exactly; and a buffer in the midst is too small for any. */
     simple_packet(mac_b, mac_a);
     rings[1][0].count = rings[1][0].next;

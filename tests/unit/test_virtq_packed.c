@@ -185,7 +185,7 @@ static void test_untake(void **state) {
         assert_int_equal(virtq_take(&queue, &buffer), 1);
         uint16_t before = queue.available;
         assert_int_equal(virtq_take(&queue, &other), 1);
-        virtq_untake(&queue, &other);
+        virtq_untake(&queue, 1);
         assert_int_equal(queue.available, before);
         assert_true(virtq_listen(&queue, true));
         assert_int_equal(virtq_take(&queue, &other), 1);
@@ -193,6 +193,50 @@ static void test_untake(void **state) {
         virtq_finish(&queue, &other, 0);
         virtq_finish(&queue, &buffer, 0);
         assert_int_equal(virtq_position(&queue).used, driver.available);
+    }
+}
+
+/* Several together, as far as they go together; given back, they come again. */
+static void test_take_more(void **state) {
+    (void)state;
+    begin(0);
+    int id[4];
+    for (unsigned i = 0; i < 3; i++)
+        id[i] = virtq_driver_add(&driver, &in, 1, false);
+    virtq_empty(&buffer);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(virtq_take_more(&queue, &buffer), 1);
+        assert_int_equal(buffer.id, id[i]);
+        assert_int_equal(buffer.writable, i + 1);
+        assert_int_equal(buffer.write_size, 50 * (i + 1));
+    }
+    assert_int_equal(virtq_take_more(&queue, &buffer), 0);
+    assert_int_equal(buffer.write_size, 150);
+    virtq_untake(&queue, 2);
+    uint16_t first = queue.flight_first;
+    assert_int_equal(virtq_take(&queue, &other), 1);
+    assert_int_equal(other.id, id[1]);
+    /* What has something to read does not go behind what is written: nothing is taken, nothing is broken. */
+    id[3] = virtq_driver_add(&driver, (struct virtq_element[]){out, in}, 2, false);
+    assert_int_equal(virtq_take_more(&queue, &other), 1);
+    assert_int_equal(other.id, id[2]);
+    assert_int_equal(virtq_take_more(&queue, &other), -ENOSPC);
+    assert_null(queue.broken);
+    assert_int_equal(other.readable, 0);
+    assert_int_equal(other.writable, 2);
+    assert_int_equal(other.write_size, 100);
+    assert_int_equal(virtq_take(&queue, &third), 1);
+    assert_int_equal(third.id, id[3]);
+    assert_int_equal(third.read_size, 100);
+    /* The driver sees those behind the first one with it, in order. */
+    virtq_finish_behind(&queue, (uint16_t)((first + 1) % VIRTQ_MAX_SIZE), 2);
+    virtq_finish_behind(&queue, (uint16_t)((first + 2) % VIRTQ_MAX_SIZE), 3);
+    assert_int_equal(virtq_position(&queue).used, 0x8000);
+    buffer.slot = first;
+    virtq_finish(&queue, &buffer, 1);
+    assert_int_equal(virtq_position(&queue).used, 0x8000 + 3);
+    for (unsigned i = 0; i < 3; i++) {
+        collect((unsigned)id[i], i + 1);
     }
 }
 
@@ -475,11 +519,22 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_enable),          TEST(test_one),           TEST(test_wrap),
-        TEST(test_order),           TEST(test_untake),        TEST(test_indirect),
-        TEST(test_wrong),           TEST(test_too_many),      TEST(test_interrupt_flags),
-        TEST(test_interrupt_event), TEST(test_interrupt_far), TEST(test_notify),
-        TEST(test_notify_race),     TEST(test_restart),       TEST(test_random),
+        TEST(test_enable),
+        TEST(test_one),
+        TEST(test_wrap),
+        TEST(test_order),
+        TEST(test_untake),
+        TEST(test_take_more),
+        TEST(test_indirect),
+        TEST(test_wrong),
+        TEST(test_too_many),
+        TEST(test_interrupt_flags),
+        TEST(test_interrupt_event),
+        TEST(test_interrupt_far),
+        TEST(test_notify),
+        TEST(test_notify_race),
+        TEST(test_restart),
+        TEST(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

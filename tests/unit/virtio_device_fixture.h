@@ -30,6 +30,7 @@ static struct {
     char line[256];
     /* what the queues do */
     unsigned available; /* buffers that can be taken */
+    bool apart;         /* buffers do not go together */
     const char *spoiled;
     const char *unmapped; /* what virtq_remap() says */
     unsigned remaps;
@@ -89,6 +90,9 @@ int virtq_take(struct virtq *queue, struct virtq_buffer *buffer) {
     queue->flight_count++;
     buffer->id = 7;
     return 1;
+}
+int virtq_take_more(struct virtq *queue, struct virtq_buffer *buffer) {
+    return fix.apart ? -ENOSPC : virtq_take(queue, buffer);
 }
 void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32_t written) {
     (void)written;

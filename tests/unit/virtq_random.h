@@ -121,7 +121,7 @@ static void random_run(uint16_t size, uint64_t features, uint16_t start, unsigne
                 assert_true(random_taken < random_count);
                 random_check_taken(&held[held_count], &random_queue[random_taken]);
                 if (random_below(10) == 0) {
-                    virtq_untake(&queue, &held[held_count]);
+                    virtq_untake(&queue, 1);
                     wish--;
                     continue;
                 }
