@@ -19,46 +19,68 @@
 #define IPV6_ROUTING     43u
 #define IPV6_DESTINATION 60u
 
-/* ---- sums in ones' complement (RFC 1071), kept in 32 bits: at most 64 KiB are added before sum_fold() */
+/* ---- sums in ones' complement (RFC 1071) */
 
 static uint32_t sum_fold(uint32_t sum) {
     sum = (sum & 0xffff) + (sum >> 16);
     return (sum & 0xffff) + (sum >> 16);
 }
 
-/* Eight bytes at a time. The sum of words in the machine's order is that of words in the network's with its
- * bytes swapped (RFC 1071, 2.B). */
-static uint32_t sum_add(uint32_t sum, const uint8_t *data, uint32_t size) {
-    uint64_t words = 0;
-    uint32_t i = 0;
+/* Adds a word, and the carry again. */
+static inline unsigned long add_word(unsigned long sum, const uint8_t *at) {
+    unsigned long word;
+
+    memcpy(&word, at, sizeof(word));
+    sum += word;
+    return sum + (sum < word);
+}
+
+/* The sum of all bytes, of which the first has an even place. A word at a time: the sum of numbers in the
+ * machine's order is that of numbers in the network's with its bytes swapped (RFC 1071, 2.B). */
+static uint32_t sum_of(const uint8_t *data, uint32_t size) {
+    const uint32_t word = sizeof(unsigned long);
+    unsigned long words = 0;
     uint8_t bytes[2];
 
-    for (; i + 8 <= size; i += 8) {
-        uint64_t word;
-        memcpy(&word, data + i, sizeof(word));
-        words += (word & UINT32_MAX) + (word >> 32);
+    for (; size >= 8 * word; size -= 8 * word, data += 8 * word) {
+        words = add_word(add_word(words, data), data + word);
+        words = add_word(add_word(words, data + 2 * word), data + 3 * word);
+        words = add_word(add_word(words, data + 4 * word), data + 5 * word);
+        words = add_word(add_word(words, data + 6 * word), data + 7 * word);
     }
-    words = (words & UINT32_MAX) + (words >> 32);
-    words = (words & 0xffff) + (words >> 16 & 0xffff) + (words >> 32);
-    uint16_t folded = (uint16_t)sum_fold((uint32_t)words);
+    for (; size >= word; size -= word, data += word)
+        words = add_word(words, data);
+    uint64_t wide = words;
+    wide = (wide & UINT32_MAX) + (wide >> 32);
+    wide = (wide & 0xffff) + (wide >> 16 & 0xffff) + (wide >> 32);
+    uint16_t folded = (uint16_t)sum_fold((uint32_t)wide);
     memcpy(bytes, &folded, sizeof(bytes));
-    sum += frame_get16(bytes);
-    for (; i + 2 <= size; i += 2)
-        sum += frame_get16(data + i);
-    if (i < size)
-        sum += (uint32_t)data[i] << 8;
+    uint32_t sum = frame_get16(bytes);
+    for (; size >= 2; size -= 2, data += 2)
+        sum += frame_get16(data);
+    if (size)
+        sum += (uint32_t)data[0] << 8;
     return sum_fold(sum);
 }
 
-uint32_t offload_sum(uint32_t sum, const struct frame *frame, uint32_t offset, uint32_t end) {
-    uint8_t piece[1024];
+static uint32_t sum_add(uint32_t sum, const uint8_t *data, uint32_t size) {
+    return sum_fold(sum + sum_of(data, size));
+}
 
-    while (offset < end) {
-        uint32_t wanted = end - offset < sizeof(piece) ? end - offset : sizeof(piece);
-        uint32_t size = frame_read(frame, offset, piece, wanted);
+uint32_t offload_sum(uint32_t sum, const struct frame *frame, uint32_t offset, uint32_t end) {
+    uint32_t begin = offset;
+
+    sum = sum_fold(sum);
+    while (offset < end && offset < frame->size) {
+        const uint8_t *data;
+        uint32_t size = frame_piece(frame, offset, &data);
         if (size == 0)
             break;
-        sum = sum_add(sum, piece, size);
+        size = size < end - offset ? size : end - offset;
+        uint32_t part = sum_of(data, size);
+        if ((offset - begin) & 1) /* each byte is the other half of its number */
+            part = (part & 0xff) << 8 | part >> 8;
+        sum = sum_fold(sum + part);
         offset += size;
     }
     return sum;

@@ -356,6 +356,35 @@ static void test_changes(void **state) {
     assert_int_equal(frame_read(&frame, 20, out, 10), 0);
 }
 
+/* Sums over pieces that begin and end anywhere, and over one that is no multiple of any word. */
+static void test_sum_of_pieces(void **state) {
+    (void)state;
+    static struct virtq_buffer buffer;
+    static struct virtq queue;
+    struct frame frame;
+    uint8_t head[FRAME_HEAD];
+
+    for (uint32_t i = 0; i < 2000; i++)
+        packet[i] = (uint8_t)(i * i >> 3 ^ 0xff);
+    for (uint32_t step = 1; step < 300; step++) {
+        memset(&buffer, 0, sizeof(buffer));
+        for (uint32_t at = 0, part; at < 2000; at += part) {
+            part = step < 20 ? 8 + (at + step) % 13 : step + at % 7;
+            part = part < 2000 - at ? part : 2000 - at;
+            buffer_add(&buffer, packet + at, part, false);
+        }
+        frame_from_buffer(&frame, head, &queue, &buffer, 3, 1997);
+        for (uint32_t begin = 0; begin < 150; begin += 7)
+            for (uint32_t end = begin; end <= 1997; end += 1 + end % 97) {
+                uint8_t sum[2];
+                offload_put_sum(sum, offload_sum(0xfffffff0u, &frame, begin, end));
+                uint32_t expected = ~plain_sum(0xfffffff0u, packet + 3 + begin, end - begin) & 0xffff;
+                assert_int_equal(frame_get16(sum), expected ? expected : 0xffff);
+            }
+    }
+    assert_int_equal(offload_sum(5, &frame, 1990, 5000), offload_sum(5, &frame, 1990, 1997));
+}
+
 /* frame_write() joins what was read and the source, into pieces of another buffer. */
 static void test_write(void **state) {
     (void)state;
@@ -412,10 +441,11 @@ static void test_flow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_packets), cmocka_unit_test(test_checksum_alone),
-        cmocka_unit_test(test_segments),      cmocka_unit_test(test_who_takes_what),
-        cmocka_unit_test(test_lies),          cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_write),         cmocka_unit_test(test_flow),
+        cmocka_unit_test(test_known_packets),  cmocka_unit_test(test_checksum_alone),
+        cmocka_unit_test(test_sum_of_pieces),  cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_who_takes_what), cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_changes),        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_flow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
