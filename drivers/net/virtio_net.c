@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Driver for virtio network cards (virtio 1.2, 5.1): one pair of queues, frames copied into and out of
-// buffers of its own. Checksums and TCP segmentation are left to cards that do them.
+// buffers of its own. Checksums and TCP segmentation are left to cards that do them; what a card has joined
+// is handed on as one frame.
 #include <errno.h>
 #include <string.h>
 #include "drivers/net/nic.h"
@@ -32,8 +33,9 @@
 #define WANTED                                                                                               \
     (VIRTIO_VERSION_1 | VIRTIO_RING_EVENT | VPCI_F_ACCESS_PLATFORM | VPCI_F_ORDER_PLATFORM | NET_F_CSUM |    \
      NET_F_GUEST_CSUM | NET_F_MTU | NET_F_MAC | NET_F_STATUS | NET_F_HOST_TSO4 | NET_F_HOST_TSO6 |           \
-     NET_F_HOST_ECN)
-#define TSO (NET_F_HOST_TSO4 | NET_F_HOST_TSO6 | NET_F_HOST_ECN)
+     NET_F_HOST_ECN | NET_F_MRG_RXBUF | GUEST_TSO)
+#define GUEST_TSO (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 | NET_F_GUEST_ECN)
+#define TSO       (NET_F_HOST_TSO4 | NET_F_HOST_TSO6 | NET_F_HOST_ECN)
 
 struct virtio_net_driver {
     struct nic nic;
@@ -152,6 +154,12 @@ static uint64_t choose(struct virtio_net_driver *driver) {
         wanted &= ~TSO;
     if (!(wanted & (NET_F_HOST_TSO4 | NET_F_HOST_TSO6)))
         wanted &= ~NET_F_HOST_ECN;
+    /* A large frame takes several of our buffers. */
+    if (!(wanted & NET_F_GUEST_CSUM) || !(wanted & NET_F_MRG_RXBUF) ||
+        vpci_queue_size(device, QUEUE_RECEIVE) < TSO_PIECES)
+        wanted &= ~GUEST_TSO;
+    if (!(wanted & (NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6)))
+        wanted &= ~(NET_F_GUEST_ECN | NET_F_MRG_RXBUF);
     return wanted;
 }
 
@@ -360,55 +368,143 @@ static void flush(struct nic *nic) {
 
 /* ---- receiving */
 
-/* Reads what the card says of a frame (5.1.6.4). False: it is not what was agreed. */
+/* The buffers of one frame, and the same as pieces of it; in use only within receive(). */
+static struct {
+    unsigned count;
+    uint32_t size; /* bytes in all, the header included */
+    uint16_t index[BUFFERS];
+    uint32_t written[BUFFERS];
+} taken;
+static struct virtq_buffer pieces;
+_Static_assert(BUFFERS <= VIRTQ_MAX_SEGMENTS, "each is a piece");
+
+static const uint8_t *memory_of(const struct virtio_net_driver *driver, unsigned index) {
+    return driver->receive_memory + (size_t)index * driver->receive_size;
+}
+
+/* Takes another buffer of the frame. As vring_take(). */
+static int take_buffer(struct virtio_net_driver *driver) {
+    unsigned head;
+    uint32_t written;
+    int result = vring_take(&driver->receive, &head, &written);
+
+    if (result > 0) {
+        taken.index[taken.count] = (uint16_t)head;
+        taken.written[taken.count++] = written;
+        taken.size += written; /* of at most BUFFERS buffers */
+    }
+    return result;
+}
+
+/* Takes all buffers of the next frame, and reads its header once. How many these are is in it, if frames may
+ * have several; the card has used all of them before we see the first (5.1.6.4). */
+static int take_frame(struct virtio_net_driver *driver, uint8_t header[NET_HEADER]) {
+    struct vring *ring = &driver->receive;
+    unsigned count = 1;
+
+    taken.count = taken.size = 0;
+    int result = take_buffer(driver);
+    if (result <= 0 || taken.written[0] < NET_HEADER)
+        return result;
+    memcpy(header, memory_of(driver, taken.index[0]), NET_HEADER);
+    if (has(driver, NET_F_MRG_RXBUF))
+        count = bytes_get16(header + NET_NUM_BUFFERS);
+    while (result > 0 && taken.count < count && taken.count < ring->size)
+        result = take_buffer(driver);
+    if (result >= 0 && taken.count < count) {
+        ring->broken = "a frame has more buffers than it used";
+        return -EPROTO;
+    }
+    return result;
+}
+
+static bool may_join(const struct virtio_net_driver *driver, uint8_t gso_type) {
+    if ((gso_type & FRAME_GSO_ECN) && !has(driver, NET_F_GUEST_ECN))
+        return false;
+    switch (gso_type & (uint8_t)~FRAME_GSO_ECN) {
+    case FRAME_GSO_TCPV4:
+        return has(driver, NET_F_GUEST_TSO4);
+    case FRAME_GSO_TCPV6:
+        return has(driver, NET_F_GUEST_TSO6);
+    default:
+        return false;
+    }
+}
+
+/* What the card says of a frame (5.1.6.4). False: it is not what was agreed. Whether it is true of the frame
+ * is for the switch to check. */
 static bool read_header(const struct virtio_net_driver *driver, const uint8_t header[NET_HEADER],
                         struct frame_offload *offload) {
-    if (header[1] != FRAME_GSO_NONE)
+    if (header[1] != FRAME_GSO_NONE && (!(header[0] & FRAME_NEEDS_CSUM) || !may_join(driver, header[1])))
         return false;
     if (!(header[0] & FRAME_NEEDS_CSUM))
         return true;
     offload->flags = FRAME_NEEDS_CSUM;
+    offload->gso_type = header[1];
+    offload->gso_size = bytes_get16(header + 4);
     offload->csum_start = bytes_get16(header + 6);
     offload->csum_offset = bytes_get16(header + 8);
     return has(driver, NET_F_GUEST_CSUM);
 }
 
-/* Hands a frame on. The card may go on to write to the buffer although it must not: what decisions are made
- * by is read once. */
-static void hand_on(struct virtio_net_driver *driver, unsigned index, uint32_t written) {
+static void describe_pieces(const struct virtio_net_driver *driver) {
+    virtq_empty(&pieces);
+    for (unsigned i = 0; i < taken.count; i++) {
+        if (taken.written[i] == 0)
+            continue;
+        /* Nobody writes there: it is a part that is read. */
+        uint8_t *data = driver->receive_memory + (size_t)taken.index[i] * driver->receive_size;
+        pieces.segment[pieces.readable++] = (struct virtq_segment){.data = data, .size = taken.written[i]};
+    }
+    pieces.read_size = taken.size;
+}
+
+/* Hands on what was taken. The card may go on to write to the buffers although it must not: what decisions
+ * are made by is read once. False: it is not sound. */
+static bool hand_on(struct virtio_net_driver *driver, const uint8_t header[NET_HEADER]) {
     struct nic *nic = &driver->nic;
-    const uint8_t *data = driver->receive_memory + (size_t)index * driver->receive_size;
-    uint8_t head[FRAME_HEAD], header[NET_HEADER];
+    uint32_t longest = FRAME_MAX_SIZE;
+    uint8_t head[FRAME_HEAD];
     struct frame frame;
 
-    if (written < NET_HEADER + FRAME_HEADER || written > NET_HEADER + FRAME_HEADER + TAGS + nic->mtu) {
-        nic->counters.dropped++;
-        return;
+    if (taken.size < NET_HEADER + FRAME_HEADER || taken.written[0] < NET_HEADER)
+        return false;
+    if (has(driver, NET_F_MRG_RXBUF) && bytes_get16(header + NET_NUM_BUFFERS) == 0)
+        return false;
+    if (header[1] == FRAME_GSO_NONE)
+        longest = FRAME_HEADER + TAGS + nic->mtu;
+    uint32_t size = taken.size - NET_HEADER;
+    if (size > longest)
+        return false;
+    if (taken.count == 1) {
+        frame_from_memory(&frame, memory_of(driver, taken.index[0]) + NET_HEADER, size);
+        memcpy(head, frame.head, frame.head_size);
+        frame.head = head;
+    } else {
+        describe_pieces(driver);
+        frame_from_buffer(&frame, head, NULL, &pieces, NET_HEADER, size);
     }
-    memcpy(header, data, sizeof(header));
-    frame_from_memory(&frame, data + NET_HEADER, written - NET_HEADER);
-    memcpy(head, frame.head, frame.head_size);
-    frame.head = head;
-    if (!read_header(driver, header, &frame.offload)) {
-        nic->counters.dropped++;
-        return;
-    }
+    if (!read_header(driver, header, &frame.offload))
+        return false;
     nic->counters.received++;
     nic->received(nic, &frame);
+    return true;
 }
 
 /* Up to NIC_BUDGET frames. True: there may be more. */
 static bool receive(struct virtio_net_driver *driver) {
     struct vring *ring = &driver->receive;
-    unsigned head, count;
-    uint32_t written;
+    uint8_t header[NET_HEADER] = {0};
+    unsigned count;
     int result = 0;
 
-    for (count = 0; count < NIC_BUDGET && (result = vring_take(ring, &head, &written)) > 0; count++) {
-        hand_on(driver, head, written);
+    for (count = 0; count < NIC_BUDGET && (result = take_frame(driver, header)) > 0; count++) {
+        if (!hand_on(driver, header))
+            driver->nic.counters.dropped++;
         if (!working(driver))
             return false;
-        give(driver, head);
+        for (unsigned i = 0; i < taken.count; i++)
+            give(driver, taken.index[i]);
     }
     if (count)
         vpci_kick(QUEUE_RECEIVE, ring);
