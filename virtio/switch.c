@@ -207,7 +207,7 @@ void switch_flush(struct ether_switch *network) {
     network->touched = 0;
     for (; touched; touched &= touched - 1) {
         struct switch_port *port = network->port[__builtin_ctzll(touched)];
-        if (port->class->flush)
+        if (port && port->class->flush) /* one's flush may have taken another off */
             port->class->flush(port);
     }
 }
