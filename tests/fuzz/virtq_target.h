@@ -6,6 +6,7 @@
 #ifndef SAGUARO_TESTS_VIRTQ_TARGET_H
 #define SAGUARO_TESTS_VIRTQ_TARGET_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include "tests/unit/virtq_driver.h"
