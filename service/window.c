@@ -12,6 +12,7 @@
 #define PAGE_SHIFT 12u
 #define MAX_RUNS   32u     /* of written pages, before they are reported */
 #define LOOK_BACK  8u      /* runs that a new page may join */
+#define MOST_PAGES 16384u  /* reported at once where all are: a call is not to take long */
 #define MAX_TRIES  100000u /* well under a millisecond; the hypervisor's changes take a few microseconds */
 
 struct run {
@@ -130,11 +131,18 @@ static void report_run(struct window *window, uint32_t first, uint32_t end) {
                     (unsigned)first, (unsigned)end, -error);
 }
 
+static void report_all(struct window *window) {
+    uint32_t end = (uint32_t)(window->size >> PAGE_SHIFT);
+
+    for (uint32_t first = 0; first < end; first += MOST_PAGES)
+        report_run(window, first, end - first < MOST_PAGES ? end : first + MOST_PAGES);
+}
+
 static void report(struct window *window) {
     bool logged = is_logged(window);
 
     if (logged && window->unnoted)
-        report_run(window, 0, (uint32_t)(window->size >> PAGE_SHIFT));
+        report_all(window);
     else if (logged)
         for (unsigned i = 0; i < window->run_count; i++)
             report_run(window, window->run[i].first, window->run[i].end);

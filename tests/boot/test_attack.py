@@ -106,7 +106,8 @@ class Attack:
             for line in lines:
                 self.lines += 1
                 self.machine.send(f"{self.lines:x} {line}\r")
-                answers.append(self.machine.expect(rf"(?m)^{self.lines:x} [a-z ]+: ([^\r\n]*)\r\n", 120).group(1))
+                # A message of the hypervisor's may come within the line's end: the line is drawn anew then, with its cursor at the left.
+                answers.append(self.machine.expect(rf"(?m)^{self.lines:x} [a-z ]+: ([^\r\n\b]*)[\r\b]*\n", 120).group(1))
         return answers
 
     def edu(self, address, size=64, value=VALUE):

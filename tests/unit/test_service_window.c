@@ -353,6 +353,26 @@ static void test_dirty_log_begins(void **state) {
     assert_dirty(2, 0, 1024);
 }
 
+static void larger(struct service_vm *vm) {
+    vm->window_size = 160 * MIB;
+    vm->logged = 0;
+}
+
+/* All pages of much memory are told a piece at a time. */
+static void test_dirty_all_of_much(void **state) {
+    (void)state;
+    change(larger);
+    window_update(3);
+    dirty(PAGE(5), 1);
+    board->vm[3].logged = 1;
+    call_count = 0;
+    window_flush();
+    assert_int_equal(call_count, 3);
+    assert_dirty(0, 0, 16384);
+    assert_dirty(1, 16384, 16384);
+    assert_dirty(2, 32768, 8192);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -360,7 +380,7 @@ int main(void) {
         TEST(test_translate),      TEST(test_change),           TEST(test_wrong),
         TEST(test_come_and_go),    TEST(test_no_room),          TEST(test_dirty),
         TEST(test_dirty_parts),    TEST(test_dirty_many),       TEST(test_dirty_refused),
-        TEST(test_dirty_unlogged), TEST(test_dirty_log_begins),
+        TEST(test_dirty_unlogged), TEST(test_dirty_log_begins), TEST(test_dirty_all_of_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
