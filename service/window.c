@@ -151,8 +151,7 @@ static void report(struct window *window) {
     written &= ~(1u << number_of(window));
 }
 
-/* Pages that a run does not hold already. */
-static __attribute__((noinline)) void note_new(struct window *window, uint32_t first, uint32_t end) {
+static void note(struct window *window, uint32_t first, uint32_t end) {
     unsigned oldest = window->run_count > LOOK_BACK ? window->run_count - LOOK_BACK : 0;
 
     for (unsigned i = window->run_count; i > oldest; i--) {
@@ -171,15 +170,6 @@ static __attribute__((noinline)) void note_new(struct window *window, uint32_t f
     window->run[window->run_count].end = end;
     window->run_count++;
     written |= 1u << number_of(window);
-}
-
-static inline void note(struct window *window, uint32_t first, uint32_t end) {
-    if (window->run_count) {
-        const struct run *run = &window->run[window->run_count - 1];
-        if (first >= run->first && end <= run->end)
-            return;
-    }
-    note_new(window, first, end);
 }
 
 /* By the copy as it was when the writer asked for the address: what the board says since is about other
