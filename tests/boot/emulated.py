@@ -246,8 +246,10 @@ class Emulated:
         number = self.commands
         # What the shell shows of the line while it is typed does not look like what these print.
         self.send(f"echo BEGIN''-{number}; {command}; echo END''-{number}-$?\r")
-        self.expect(rf"BEGIN-{number}\r\n", timeout)
-        match = self.expect(rf"END-{number}-(\d+)\r\n", timeout)
+        # Something else that is printed meanwhile may come before their line ends.
+        end = r"(?:\r\n|(?=[^\d\r]|\r[^\n]))"
+        self.expect(rf"BEGIN-{number}{end}", timeout)
+        match = self.expect(rf"END-{number}-(\d+){end}", timeout)
         return int(match.group(1)), OTHERS.sub("", clean(self.port.before))
 
     def wait_poweroff(self, timeout=ANSWER_TIME):
