@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/timer.h"
 #include "core/vm.h"
 #include "devices/passed_host.h"
 #include "devices/pci_bar.h"
@@ -66,6 +67,11 @@
 
 #define ROM_PLACE        PASSED_BARS /* behind those of the BARs */
 
+/* A message takes time from whatever guest the CPU that it comes to runs. More than so many in a period wait
+ * for the next one. */
+#define LIMIT            128u
+#define LIMIT_PERIOD     1000000ull /* ns */
+
 /* A BAR of the guest's, or its expansion ROM's: all of it is on the bus, which nothing else is there then;
  * but for what is trapped, the guest's CPUs find the registers themselves there. */
 struct place {
@@ -88,6 +94,10 @@ struct passed_function {
     bool msi_on;       /* as the machine's side has it, as is the rest */
     uint32_t unmasked; /* vectors of MSI-X */
     struct pci_msix vectors;
+    uint32_t held;  /* bit n: message n (MSI has 0) is off until the period ends; 0: the timer is not armed */
+    uint64_t since; /* when the period began */
+    unsigned count; /* messages in it */
+    struct timer limit;
     uint8_t initial[PCI_CONFIG_SIZE];
 };
 
@@ -102,10 +112,10 @@ static const struct passed_bar *bar_at(const struct passed_function *f, unsigned
 
 /* ---- messages */
 
-/* The machine's side has each vector masked as the guest has it; with the lock. */
+/* The machine's side has each vector masked as the guest has it, and those that are held; with the lock. */
 static void update_vectors(struct passed_function *f) {
     for (unsigned i = 0; i < f->vectors.count; i++) {
-        bool open = f->vectors.enabled && !(f->vectors.masked >> i & 1);
+        bool open = f->vectors.enabled && !((f->vectors.masked | f->held) >> i & 1);
         if (open == (f->unmasked >> i & 1))
             continue;
         bool done = passed_host_vector(f->host, i, !open);
@@ -113,28 +123,70 @@ static void update_vectors(struct passed_function *f) {
     }
 }
 
-static void message_came(void *context, unsigned vector) {
-    struct passed_function *f = context;
-    uint64_t address = 0;
-    uint32_t data = 0;
-    bool send = false;
+static void send_msi(struct passed_function *f) {
+    uint64_t address = config(f, f->msi + MSI_ADDRESS, 4);
+
+    if (f->info->msi_wide)
+        address |= (uint64_t)config(f, f->msi + MSI_ADDRESS + 4, 4) << 32;
+    (void)arch_msi(f->vm, address, config(f, f->msi_data, 2));
+}
+
+/* Counts a message, which is delivered still; one that is beyond the limit is the last of its kind in this
+ * period. A vector that is masked keeps what comes meanwhile (PCI Local Bus 3.0, 6.8.3.5). */
+static void limit(struct passed_function *f, unsigned vector) {
+    uint64_t now = time_now();
+
+    if (now - f->since >= LIMIT_PERIOD) {
+        f->since = now;
+        f->count = 0;
+    }
+    if (f->count++ < LIMIT)
+        return;
+    if (!f->held)
+        timer_arm(&f->limit, f->since + LIMIT_PERIOD);
+    f->held |= 1u << vector;
+    if (f->msi_on)
+        (void)passed_host_msi(f->host, false);
+    else
+        update_vectors(f);
+}
+
+/* One message without a mask may have got lost: it is made up for. */
+static void limit_over(struct timer *timer) {
+    struct passed_function *f = container_of(timer, struct passed_function, limit);
 
     spin_lock(&f->lock);
-    /* Also one that the guest has masked since: it was sent before. */
-    if (f->vectors.enabled && vector < f->vectors.count) {
-        address = f->vectors.message[vector].address;
-        data = f->vectors.message[vector].data;
-        send = true;
-    } else if (f->msi_on && vector == 0) {
-        address = config(f, f->msi + MSI_ADDRESS, 4);
-        if (f->info->msi_wide)
-            address |= (uint64_t)config(f, f->msi + MSI_ADDRESS + 4, 4) << 32;
-        data = config(f, f->msi_data, 2);
-        send = true;
+    uint32_t held = f->held;
+    f->held = 0;
+    if (held)
+        update_vectors(f);
+    if (held && f->msi_on) {
+        f->msi_on = passed_host_msi(f->host, true);
+        send_msi(f);
     }
-    /* One to where nobody listens is lost, as any write. */
-    if (send)
-        (void)arch_msi(f->vm, address, data);
+    spin_unlock(&f->lock);
+}
+
+/* With the lock. */
+static void limit_none(struct passed_function *f) {
+    if (f->held)
+        (void)timer_cancel(&f->limit); /* or it finds nothing to do */
+    f->held = 0;
+}
+
+static void message_came(void *context, unsigned vector) {
+    struct passed_function *f = context;
+
+    spin_lock(&f->lock);
+    /* Also one that the guest has masked since: it was sent before. One to where nobody listens is lost, as
+     * any write. */
+    if (f->vectors.enabled && vector < f->vectors.count) {
+        (void)arch_msi(f->vm, f->vectors.message[vector].address, f->vectors.message[vector].data);
+        limit(f, vector);
+    } else if (f->msi_on && vector == 0) {
+        send_msi(f);
+        limit(f, vector);
+    }
     spin_unlock(&f->lock);
 }
 
@@ -445,6 +497,7 @@ int passed_function_create(struct vm *vm, const char *address, uint8_t devfn, st
     if (error)
         goto free_function;
     f->info = passed_host_info(f->host);
+    timer_init(&f->limit, limit_over);
     make_config(f);
     pci_msix_reset(&f->vectors);
     error = arch_pci_add(vm, &f->function);
@@ -474,6 +527,7 @@ static void clear(struct passed_function *f) {
     move_all(f, false);
     memcpy(f->function.config, f->initial, PCI_CONFIG_SIZE);
     pci_msix_reset(&f->vectors);
+    limit_none(f);
     f->unmasked = 0;
     f->msi_on = false;
 }
@@ -503,6 +557,7 @@ void passed_function_end(struct passed_function *f, bool last) {
     spin_lock(&f->lock);
     /* What is shown goes with the next start: nobody is there to see it until then. */
     pci_msix_set(&f->vectors, false, false);
+    limit_none(f);
     f->unmasked = 0;
     f->msi_on = false;
     passed_host_end(f->host, last);

@@ -46,7 +46,7 @@ static struct {
     struct {
         uint64_t address;
         uint32_t data;
-    } sent[16];
+    } sent[1024];
     unsigned sent_count;
     struct {
         void (*handler)(void *context);
@@ -182,6 +182,31 @@ int arch_host_message(void (*handler)(void *context), void *context, uint64_t *a
 static inline void host_message(unsigned number) {
     assert_true(number < world.messages);
     world.message[number].handler(world.message[number].context);
+}
+
+/* ---- the timer */
+
+static struct timer *timer; /* that is armed; NULL: none */
+
+void timer_init(struct timer *of, void (*function)(struct timer *timer)) {
+    of->function = function;
+}
+void timer_arm(struct timer *which, uint64_t deadline) {
+    assert_null(timer);
+    timer = which;
+    timer->deadline = deadline;
+}
+bool timer_cancel(struct timer *which) {
+    bool was = timer == which;
+    timer = was ? NULL : timer;
+    return was;
+}
+static inline void timer_fire(void) {
+    struct timer *which = timer;
+    assert_non_null(which);
+    test_time = which->deadline;
+    timer = NULL;
+    which->function(which);
 }
 
 /* ---- the IOMMU */

@@ -374,6 +374,97 @@ static void test_msi(void **state) {
     assert_int_equal(world.sent_count, 1);
 }
 
+/* A function that sends without end is held back: so many in a millisecond, then it waits. */
+static void test_msix_limit(void **state) {
+    (void)state;
+    start(NVME);
+    set(PCI_BAR, 4, 0xd0000000);
+    set(PCI_COMMAND, 2, 6);
+    const uint32_t *entry = world.registers[0];
+    vector_set(0, 0xfee00000, 0x31, false);
+    vector_set(5, 0xfee01000, 0x45, false);
+    set(MSIX + 2, 2, 0x8000);
+    for (unsigned period = 0; period < 2; period++) { /* within it nothing is held, the second time either */
+        for (unsigned i = 0; i < 128; i++)
+            host_message(i & 1);
+        assert_int_equal(world.sent_count, 128 * (period + 1));
+        assert_null(timer);
+        test_time += 1000000;
+    }
+    uint64_t begin = test_time;
+    for (unsigned i = 0; i < 128; i++, test_time += 1000)
+        host_message(0);
+    assert_int_equal(entry[3], 0);
+    host_message(0);
+    assert_int_equal(world.sent_count, 3 * 128 + 1);
+    assert_int_equal(entry[3], 1);
+    assert_int_equal(entry[4 * 5 + 3], 0); /* the other one may send one more */
+    assert_true(timer && timer->deadline == begin + 1000000);
+    host_message(1);
+    assert_int_equal(entry[4 * 5 + 3], 1);
+    /* The guest sees nothing of it, and cannot undo it. */
+    assert_int_equal(peek(0xd000200c, 4), 0);
+    poke(0xd000200c, 4, 1);
+    poke(0xd000200c, 4, 0);
+    set(MSIX + 2, 2, 0);
+    set(MSIX + 2, 2, 0x8000);
+    assert_int_equal(entry[3] & entry[4 * 5 + 3], 1);
+    poke(0xd000205c, 4, 1); /* what it masks meanwhile stays masked */
+    timer_fire();
+    assert_int_equal(entry[3], 0);
+    assert_int_equal(entry[4 * 5 + 3], 1);
+    assert_int_equal(world.sent_count, 3 * 128 + 2); /* what came meanwhile the function has kept */
+    poke(0xd000205c, 4, 0);
+    for (unsigned i = 0; i < 129; i++)
+        host_message(0);
+    assert_int_equal(entry[3], 1);
+    /* The guest's end, and a new run. */
+    passed_function_stop(f, false);
+    passed_function_end(f, false);
+    assert_null(timer);
+    put(nvme, EXP + 8, 2, 0x2810);
+    test_time += TENTH;
+    assert_null(passed_function_start(f, domain));
+    set(PCI_BAR, 4, 0xd0000000);
+    set(PCI_COMMAND, 2, 6);
+    vector_set(0, 0xfee00000, 0x31, false);
+    set(MSIX + 2, 2, 0x8000);
+    assert_int_equal(entry[3], 0);
+}
+
+static void test_msi_limit(void **state) {
+    (void)state;
+    start(CARD);
+    set(PCI_COMMAND, 2, 6);
+    set(MSI + 4, 4, 0xfee02000);
+    set(MSI + 12, 2, 0x4051);
+    set(MSI + 2, 2, 1);
+    for (unsigned i = 0; i < 129; i++)
+        host_message(0);
+    assert_int_equal(world.sent_count, 129);
+    assert_int_equal(pci_space16(bus_nic->space, MSI + 2) & 1, 0);
+    assert_int_equal(get(MSI + 2, 2) & 1, 1);
+    /* Off and on again: one more. */
+    set(MSI + 2, 2, 0);
+    set(MSI + 2, 2, 1);
+    host_message(0);
+    assert_int_equal(pci_space16(bus_nic->space, MSI + 2) & 1, 0);
+    assert_int_equal(world.sent_count, 130);
+    timer_fire();
+    assert_int_equal(pci_space16(bus_nic->space, MSI + 2) & 1, 1);
+    assert_int_equal(pci_space32(bus_nic->space, MSI + 4), 0xfee00010);
+    assert_int_equal(world.sent_count, 131); /* for those that got lost */
+    host_message(0);
+    assert_int_equal(pci_space16(bus_nic->space, MSI + 2) & 1, 1);
+    /* Switched off while it is held it stays off. */
+    for (unsigned i = 0; i < 128; i++)
+        host_message(0);
+    set(MSI + 2, 2, 0);
+    timer_fire();
+    assert_int_equal(pci_space16(bus_nic->space, MSI + 2) & 1, 0);
+    assert_int_equal(world.sent_count, 131 + 129);
+}
+
 /* ---- DMA, start and end */
 
 static void test_dma(void **state) {
@@ -579,10 +670,10 @@ static void test_move(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_refusals), TEST(test_company),   TEST(test_config), TEST(test_bad_lists),
-        TEST(test_bars),     TEST(test_trapped),   TEST(test_msix),   TEST(test_msi),
-        TEST(test_dma),      TEST(test_bus_reset), TEST(test_last),   TEST(test_unprotected),
-        TEST(test_move),
+        TEST(test_refusals), TEST(test_company),    TEST(test_config),    TEST(test_bad_lists),
+        TEST(test_bars),     TEST(test_trapped),    TEST(test_msix),      TEST(test_msi),
+        TEST(test_dma),      TEST(test_bus_reset),  TEST(test_last),      TEST(test_unprotected),
+        TEST(test_move),     TEST(test_msix_limit), TEST(test_msi_limit),
     };
     return cmocka_run_group_tests(tests, find_machine, NULL);
 }
