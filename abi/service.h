@@ -149,7 +149,7 @@ struct service_dma {
     uint32_t writable;
     uint32_t unused;
 };
-#define SERVICE_MAX_DMA 0x4000000u
+#define SERVICE_MAX_DMA 0x800000u
 
 enum service_vm_state { SERVICE_VM_OFF, SERVICE_VM_RUNNING, SERVICE_VM_PAUSED };
 

@@ -49,7 +49,7 @@ static void restarted(struct device *device) {
     virtio_iommu_restart(&((struct iommu_device *)device)->iommu);
 }
 
-/* ---- functions of the machine that the guest has: a mapping goes to the hypervisor in pieces */
+/* ---- functions of the machine that the guest has */
 
 _Static_assert(CONFIG_PASSED_SLOT == VIRTIO_IOMMU_PASSED_SLOT, "the places of these functions");
 
@@ -57,49 +57,39 @@ static int confine(struct virtio_iommu *iommu, unsigned number, bool on) {
     return service_call_dma_confine(made_of(iommu)->vm, number, on);
 }
 
-/* What of [mapping->start, end) begins at `at`. */
-static struct service_dma piece(const struct iommu_mapping *mapping, uint64_t at, uint64_t end) {
-    return (struct service_dma){.address = at,
-                                .size = end - at < SERVICE_MAX_DMA ? end - at : SERVICE_MAX_DMA,
-                                .gpa = mapping->physical + (at - mapping->start),
-                                .writable = (mapping->flags & IOMMU_MAP_WRITE) != 0};
+static struct service_dma dma_of(const struct iommu_mapping *piece) {
+    return (struct service_dma){.address = piece->start,
+                                .size = piece->end - piece->start + 1,
+                                .gpa = piece->physical,
+                                .writable = (piece->flags & IOMMU_MAP_WRITE) != 0};
 }
 
-static void unmap_to(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *mapping,
-                     uint64_t end) {
-    for (uint64_t at = mapping->start; at < end;) {
-        struct service_dma dma = piece(mapping, at, end);
-        int error = service_call_dma_unmap(made_of(iommu)->vm, number, &dma);
-        if (error < 0) /* the hypervisor has no memory to split its tables with: nothing else can be done */
-            service_fatal("VM %u: DMA of its function %u cannot be stopped: error %d", made_of(iommu)->vm,
-                          number, -error);
-        at += dma.size;
-    }
-}
+static void unmap(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *piece) {
+    struct service_dma dma = dma_of(piece);
+    int error = service_call_dma_unmap(made_of(iommu)->vm, number, &dma);
 
-static void unmap(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *mapping) {
-    unmap_to(iommu, number, mapping, mapping->end + 1);
+    if (error < 0) /* the hypervisor has no memory to split its tables with: nothing else can be done */
+        service_fatal("VM %u: DMA of its function %u cannot be stopped: error %d", made_of(iommu)->vm, number,
+                      -error);
 }
 
 /* Tables of IOMMUs know nothing that may be written and not read. */
-static int map(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *mapping) {
-    if (!(mapping->flags & (IOMMU_MAP_READ | IOMMU_MAP_WRITE)))
+static int map(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *piece) {
+    struct service_dma dma = dma_of(piece);
+
+    if (!(piece->flags & (IOMMU_MAP_READ | IOMMU_MAP_WRITE)))
         return 0;
-    for (uint64_t at = mapping->start; at <= mapping->end;) {
-        struct service_dma dma = piece(mapping, at, mapping->end + 1);
-        int error = service_call_dma_map(made_of(iommu)->vm, number, &dma);
-        if (error < 0) {
-            unmap_to(iommu, number, mapping, at);
-            return error;
-        }
-        at += dma.size;
-    }
-    return 0;
+    return service_call_dma_map(made_of(iommu)->vm, number, &dma);
 }
 
 static const struct virtio_iommu_machine machine = {.confine = confine, .map = map, .unmap = unmap};
 
 /* ---- making them */
+
+/* A guest does not begin before what it had mapped in its last run is gone. */
+static bool idle(const struct plain_device *device) {
+    return virtio_iommu_idle(&((const struct iommu_device *)(const void *)device)->iommu);
+}
 
 void iommu_device_init(void *memory, uint64_t size) {
     kept = memory;
@@ -117,6 +107,7 @@ int iommu_device_make(unsigned vm, unsigned number, const struct config_guest *g
     snprintf(made->device.name, sizeof(made->device.name), "iommu");
     made->device.run = work;
     made->device.restarted = restarted;
+    made->device.plain.idle = idle;
     made->drain.expired = drain;
     made->vm = vm;
     if (!bits)
@@ -125,5 +116,8 @@ int iommu_device_make(unsigned vm, unsigned number, const struct config_guest *g
     if (bits)
         virtio_iommu_machine(&made->iommu, &machine, bits);
     *iommu = &made->iommu;
-    return device_add(&made->device, &made->iommu.device, vm, &place);
+    int error = device_add(&made->device, &made->iommu.device, vm, &place);
+    if (!error && !virtio_iommu_idle(&made->iommu)) /* our program ended in the midst of a reset */
+        device_again(&made->device);
+    return error;
 }

@@ -22,7 +22,6 @@
 #define EVENTS          1u
 #define REQUEST_ROOM    256u /* entries of the queues */
 #define EVENT_ROOM      64u
-#define BUDGET          256u /* what one run may spend; it ends with the request that is beyond */
 
 /* The configuration (5.13.4). */
 #define CONFIG_BYPASS   36u
@@ -41,9 +40,9 @@
 #define S_NOENT         6u
 #define S_FAULT         7u
 #define S_NOMEM         8u
+#define S_MORE          0xffu /* none that a driver sees: the request goes on in the next run */
 
-#define TAIL            4u  /* bytes: the status and three zeroes */
-#define LONGEST         72u /* bytes that the driver writes, of the longest request: PROBE */
+#define TAIL            4u /* bytes: the status and three zeroes */
 #define ATTACH_BYPASS   1u
 
 #define PROPERTY_MEMORY 1u /* RESV_MEM */
@@ -61,11 +60,15 @@
 #define FAULT_WRITE     (1u << 1)
 #define FAULT_ADDRESS   (1u << 8)
 
-/* What lies in record->own. */
-enum { OWN_BLOCKED }; /* 1: `bypass` is 0 */
+/* What lies in record->own: 1: `bypass` is 0; 1: what was mapped before a reset is being taken away. */
+enum { OWN_BLOCKED, OWN_RESETTING };
 
 static struct virtio_iommu *iommu_of(struct virtio_device *device) {
     return (struct virtio_iommu *)((char *)device - offsetof(struct virtio_iommu, device));
+}
+
+bool virtio_iommu_idle(const struct virtio_iommu *iommu) {
+    return iommu->device.record->own[OWN_RESETTING] == 0;
 }
 
 bool virtio_iommu_blocked(const struct virtio_iommu *iommu) {
@@ -181,7 +184,7 @@ static bool is_in(const struct virtio_iommu *iommu, unsigned slot, uint32_t doma
 }
 
 /* The endpoint goes from one domain to another; if it cannot, it is in none. A device that has requests under
- * way would go on with others by other addresses: it breaks. */
+ * way would go on with others by other addresses: it breaks. -EINPROGRESS: to be called again. */
 static int move(struct virtio_iommu_endpoint *endpoint, uint32_t state) {
     struct virtio_iommu *iommu = endpoint->iommu;
     uint32_t bit = 1u << endpoint->slot;
@@ -189,6 +192,8 @@ static int move(struct virtio_iommu_endpoint *endpoint, uint32_t state) {
     if (iommu_store_endpoint(&iommu->store, endpoint->slot) == state)
         return 0;
     int error = iommu_passed_move(iommu, endpoint->slot, state);
+    if (error == -EINPROGRESS)
+        return error;
     iommu_store_attach(&iommu->store, endpoint->slot, error ? 0 : state);
     remap(endpoint);
     drain(endpoint, 0, UINT64_MAX);
@@ -205,6 +210,8 @@ static uint8_t status_of(int error) {
     case -ENOMEM:
     case -ENOSPC:
         return S_NOMEM;
+    case -EINPROGRESS:
+        return S_MORE;
     case -EFAULT:
         return S_FAULT;
     case -EINVAL:
@@ -228,7 +235,12 @@ static void config_write(struct virtio_device *device, unsigned offset, unsigned
             remap(&iommu->endpoint[i]);
 }
 
-/* ---- requests */
+/* ---- requests. One that returns S_MORE is asked for again, and nothing else meanwhile. */
+
+/* A reset, which may come meanwhile, has the device forget what the driver has chosen. */
+static bool asks_with(const struct virtio_iommu *iommu, uint64_t feature) {
+    return (iommu->store.kept->features & feature) != 0;
+}
 
 /* The endpoint of that number; NULL: there is none. */
 static struct virtio_iommu_endpoint *endpoint_of(struct virtio_iommu *iommu, uint32_t number) {
@@ -240,7 +252,7 @@ static struct virtio_iommu_endpoint *endpoint_of(struct virtio_iommu *iommu, uin
 static uint8_t attach(struct virtio_iommu *iommu, const uint8_t *request) {
     uint32_t domain = bytes_get32(request + 4), flags = bytes_get32(request + 12);
     struct virtio_iommu_endpoint *endpoint = endpoint_of(iommu, bytes_get32(request + 8));
-    uint32_t known = virtio_has(&iommu->device, F_BYPASS_CONFIG) ? ATTACH_BYPASS : 0;
+    uint32_t known = asks_with(iommu, F_BYPASS_CONFIG) ? ATTACH_BYPASS : 0;
 
     if (bytes_get32(request + 16) || (flags & ~known))
         return S_INVAL;
@@ -270,7 +282,7 @@ static uint8_t detach(struct virtio_iommu *iommu, const uint8_t *request) {
 static uint8_t check_domain(const struct virtio_iommu *iommu, uint32_t domain) {
     uint32_t state = domain < IOMMU_STORE_DOMAINS ? iommu_store_domain(&iommu->store, domain) : 0;
 
-    if (!virtio_has(&iommu->device, F_MAP_UNMAP))
+    if (!asks_with(iommu, F_MAP_UNMAP))
         return S_UNSUPP;
     if (domain >= IOMMU_STORE_DOMAINS)
         return S_RANGE;
@@ -291,8 +303,7 @@ static uint8_t add_mapping(struct virtio_iommu *iommu, const uint8_t *request) {
                                           .end = bytes_get64(request + 16),
                                           .physical = bytes_get64(request + 24),
                                           .flags = bytes_get32(request + 32)};
-    uint32_t known =
-        IOMMU_MAP_READ | IOMMU_MAP_WRITE | (virtio_has(&iommu->device, F_MMIO) ? IOMMU_MAP_MMIO : 0);
+    uint32_t known = IOMMU_MAP_READ | IOMMU_MAP_WRITE | (asks_with(iommu, F_MMIO) ? IOMMU_MAP_MMIO : 0);
     uint8_t status = check_domain(iommu, mapping.domain);
 
     if (status != S_OK)
@@ -327,7 +338,8 @@ static uint8_t remove_mappings(struct virtio_iommu *iommu, const uint8_t *reques
     int count = iommu_store_covered(&iommu->store, domain, start, end);
     if (count < 0)
         return S_RANGE;
-    iommu_passed_unmap(iommu, domain, start, end);
+    if (iommu_passed_unmap(iommu, domain, start, end))
+        return S_MORE;
     (void)iommu_store_unmap(&iommu->store, domain, start, end);
     for (unsigned i = 0; count > 0 && i < IOMMU_STORE_ENDPOINTS; i++) {
         if (!is_in(iommu, i, domain))
@@ -354,58 +366,100 @@ static uint8_t probe(struct virtio_iommu *iommu, const uint8_t *request,
 /* Bytes that the driver writes of a request of that type; 0: there is none. */
 static unsigned request_size(uint8_t type) {
     static const uint8_t sizes[] = {
-        [T_ATTACH] = 20, [T_DETACH] = 20, [T_MAP] = 36, [T_UNMAP] = 28, [T_PROBE] = LONGEST};
+        [T_ATTACH] = 20, [T_DETACH] = 20, [T_MAP] = IOMMU_STORE_REQUEST, [T_UNMAP] = 28, [T_PROBE] = 72};
 
     return type < sizeof(sizes) ? sizes[type] : 0;
 }
 
-/* Does what a buffer asks for. How many bytes were written; 0: it could not be answered. */
-static uint32_t answer(struct virtio_iommu *iommu, const struct virtq_buffer *buffer) {
+/* Writes the answer of a PROBE request: behind the properties there is the status. Bytes that were written.
+ */
+static uint32_t answer_probe(struct virtio_iommu *iommu) {
     struct virtq *queue = &iommu->device.queue[REQUESTS];
-    uint8_t request[LONGEST] = {0}, reply[VIRTIO_IOMMU_PROBE_SIZE + TAIL] = {0};
-    size_t size = virtq_read(queue, buffer, 0, request, sizeof(request));
-    uint64_t tail = 0; /* where it lies in the writable part */
-    uint8_t status;
+    const struct virtq_buffer *buffer = &iommu->pending;
+    uint8_t reply[VIRTIO_IOMMU_PROBE_SIZE + TAIL] = {0};
 
-    if (!request_size(request[0]) || size < request_size(request[0]) || buffer->write_size < TAIL)
-        return 0;
-    switch (request[0]) {
-    case T_ATTACH:
-        status = attach(iommu, request);
-        break;
-    case T_DETACH:
-        status = detach(iommu, request);
-        break;
-    case T_MAP:
-        status = add_mapping(iommu, request);
-        break;
-    case T_UNMAP:
-        status = remove_mappings(iommu, request);
-        break;
-    default:
-        if (buffer->write_size < sizeof(reply)) { /* too little room for all properties */
-            uint8_t refused[TAIL] = {S_INVAL};
-            tail = buffer->write_size - TAIL;
-            virtq_write(queue, buffer, (size_t)tail, refused, TAIL);
-            return tail ? 0 : TAIL; /* what is reported begins at the buffer's beginning (2.7.8) */
-        }
-        tail = VIRTIO_IOMMU_PROBE_SIZE;
-        status = probe(iommu, request, reply);
+    if (buffer->write_size < sizeof(reply)) { /* too little room for all properties */
+        uint8_t refused[TAIL] = {S_INVAL};
+        uint64_t tail = buffer->write_size - TAIL;
+        virtq_write(queue, buffer, (size_t)tail, refused, TAIL);
+        return tail ? 0 : TAIL; /* what is reported begins at the buffer's beginning (2.7.8) */
     }
-    reply[tail] = status;
-    return (uint32_t)virtq_write(queue, buffer, 0, reply, (size_t)tail + TAIL);
+    reply[VIRTIO_IOMMU_PROBE_SIZE] = probe(iommu, iommu->store.kept->request, reply);
+    return (uint32_t)virtq_write(queue, buffer, 0, reply, sizeof(reply));
 }
 
-/* Gives the request back that is done. */
-static void give_back(struct virtio_iommu *iommu) {
-    iommu->waiting = false;
-    virtio_device_finish(&iommu->device, REQUESTS, &iommu->pending, iommu->written);
+/* Looks at the request that was taken. What has no room for an answer, or is none, gets none. */
+static void begin(struct virtio_iommu *iommu) {
+    const struct virtq_buffer *buffer = &iommu->pending;
+    struct iommu_kept *kept = iommu->store.kept;
+    unsigned wanted;
+
+    kept->asked = 0;
+    kept->features = iommu->device.record->features;
+    memset(kept->request, 0, sizeof(kept->request));
+    (void)virtq_read(&iommu->device.queue[REQUESTS], buffer, 0, kept->request, sizeof(kept->request));
+    wanted = request_size(kept->request[0]);
+    iommu->written = 0;
+    iommu->stage = VIRTIO_IOMMU_ANSWERED;
+    if (!wanted || buffer->read_size < wanted || buffer->write_size < TAIL) {
+        iommu->resumed = false;
+    } else if (kept->request[0] == T_PROBE) {
+        iommu->resumed = false;
+        iommu->written = answer_probe(iommu);
+    } else {
+        iommu->stage = VIRTIO_IOMMU_ASKED;
+        __atomic_store_n(&kept->asked, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static uint8_t perform(struct virtio_iommu *iommu, const uint8_t *request) {
+    switch (request[0]) {
+    case T_ATTACH:
+        return attach(iommu, request);
+    case T_DETACH:
+        return detach(iommu, request);
+    case T_MAP:
+        return add_mapping(iommu, request);
+    default:
+        return remove_mappings(iommu, request);
+    }
+}
+
+/* Goes on with a request. False: it takes another run. */
+static bool go_on(struct virtio_iommu *iommu) {
+    uint8_t reply[TAIL] = {perform(iommu, iommu->store.kept->request)};
+
+    if (reply[0] == S_MORE)
+        return false;
+    __atomic_store_n(&iommu->store.kept->asked, 0, __ATOMIC_RELEASE);
+    iommu->resumed = false;
+    if (iommu->stage == VIRTIO_IOMMU_ASKED) {
+        iommu->stage = VIRTIO_IOMMU_ANSWERED;
+        iommu->written =
+            (uint32_t)virtq_write(&iommu->device.queue[REQUESTS], &iommu->pending, 0, reply, sizeof(reply));
+    }
+    return true;
+}
+
+/* Goes on with a reset. False: it takes another run. A request that it overtook, also one of a run of our
+ * program before this one, is done all the same, so that nobody has to know how far it had come. */
+static bool reset_on(struct virtio_iommu *iommu) {
+    if (iommu->store.kept->asked && !go_on(iommu))
+        return false;
+    for (unsigned i = 0; i < IOMMU_STORE_ENDPOINTS; i++)
+        if (move(&iommu->endpoint[i], 0) == -EINPROGRESS)
+            return false;
+    iommu_store_clear(&iommu->store);
+    iommu->device.record->own[OWN_RESETTING] = 0;
+    return true;
 }
 
 /* The next request. False: there is none. */
 static bool take(struct virtio_iommu *iommu) {
     struct virtio_device *device = &iommu->device;
 
+    if (!virtio_running(device))
+        return false;
     if (virtio_device_take(device, REQUESTS, &iommu->pending))
         return true;
     return virtio_running(device) && device->queue[REQUESTS].size &&
@@ -413,30 +467,34 @@ static bool take(struct virtio_iommu *iommu) {
            virtio_device_take(device, REQUESTS, &iommu->pending);
 }
 
-void virtio_iommu_run(struct virtio_iommu *iommu) {
-    struct virtio_device *device = &iommu->device;
-
-    if (!drained(iommu)) {
-        iommu->later(iommu);
-        return;
-    }
-    if (iommu->waiting)
-        give_back(iommu);
+/* As far as the budget goes. Who is to be called for the rest; NULL: there is none. */
+static void (*work(struct virtio_iommu *iommu))(struct virtio_iommu *iommu) {
     iommu->spent = 0;
-    while (iommu->spent < BUDGET && virtio_running(device) && take(iommu)) {
+    for (;;) {
+        if (iommu->stage == VIRTIO_IOMMU_ASKED && !go_on(iommu))
+            return iommu->again;
+        if (!virtio_iommu_idle(iommu) && !reset_on(iommu))
+            return iommu->again;
+        if (!drained(iommu))
+            return iommu->later;
+        if (iommu->stage == VIRTIO_IOMMU_ANSWERED)
+            virtio_device_finish(&iommu->device, REQUESTS, &iommu->pending, iommu->written);
+        iommu->stage = VIRTIO_IOMMU_IDLE;
+        if (iommu->spent >= IOMMU_PASSED_BUDGET)
+            return iommu->again;
+        if (!take(iommu))
+            return NULL;
         iommu->spent++;
-        iommu->written = answer(iommu, &iommu->pending);
-        iommu->resumed = false;
-        iommu->waiting = true;
-        if (!drained(iommu)) {
-            iommu->later(iommu);
-            break;
-        }
-        give_back(iommu);
+        begin(iommu);
     }
-    virtio_device_flush(device, REQUESTS);
-    if (iommu->spent >= BUDGET)
-        iommu->again(iommu);
+}
+
+void virtio_iommu_run(struct virtio_iommu *iommu) {
+    void (*rest)(struct virtio_iommu * iommu) = work(iommu);
+
+    virtio_device_flush(&iommu->device, REQUESTS);
+    if (rest)
+        rest(iommu);
 }
 
 /* ---- the class */
@@ -446,10 +504,18 @@ void virtio_iommu_run(struct virtio_iommu *iommu) {
 static void reset(struct virtio_device *device) {
     struct virtio_iommu *iommu = iommu_of(device);
 
-    iommu->waiting = iommu->resumed = false;
-    for (unsigned i = 0; i < IOMMU_STORE_ENDPOINTS; i++)
-        (void)move(&iommu->endpoint[i], 0);
-    iommu_store_clear(&iommu->store);
+    iommu->stage = VIRTIO_IOMMU_IDLE;
+    if (!iommu->store.kept->asked)
+        iommu->resumed = false;
+    device->record->own[OWN_RESETTING] = 1;
+    virtio_iommu_run(iommu);
+}
+
+/* What a driver reads of the status is not 0 before a reset is over. */
+static bool holds(const struct virtio_device *device, uint64_t first, uint64_t last) {
+    (void)first;
+    (void)last;
+    return device->record->own[OWN_RESETTING] != 0;
 }
 
 void virtio_iommu_restart(struct virtio_iommu *iommu) {
@@ -470,6 +536,7 @@ static const struct virtio_class class = {.id = VIRTIO_ID_IOMMU,
                                           .reset = reset,
                                           .start = start,
                                           .notify = notify,
+                                          .holds = holds,
                                           .config_read = config_read,
                                           .config_write = config_write};
 

@@ -19,8 +19,8 @@ struct virtio_iommu_machine {
     /* What it reaches from now on: what was mapped for it by the calls below; or all of the guest's RAM, by
      * guest-physical addresses. 0, or a negative errno: it stays as it was, or reaches nothing. */
     int (*confine)(struct virtio_iommu *iommu, unsigned number, bool on);
-    /* One mapping, whole. map: 0; -EFAULT: that is not RAM; -EINVAL: it has no such addresses; -ENOMEM: in
-     * these cases nothing of it is mapped. */
+    /* A mapping, or a part of one, of SERVICE_MAX_DMA bytes at most. map: 0; -EFAULT: that is not RAM;
+     * -EINVAL: it has no such addresses; -ENOMEM: in these cases nothing of it is mapped. */
     int (*map)(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *mapping);
     void (*unmap)(struct virtio_iommu *iommu, unsigned number, const struct iommu_mapping *mapping);
 };
@@ -34,6 +34,16 @@ struct virtio_iommu_endpoint {
     unsigned slot;
 };
 
+/* How far it has come with telling the hypervisor what a request asks for (virtio/iommu_passed.h). */
+struct iommu_walk {
+    unsigned phase;  /* 0: nothing is under way */
+    uint64_t at;     /* the next address, in */
+    unsigned slot;   /* this endpoint */
+    unsigned last;   /* the last one that is to be undone */
+    uint32_t moving; /* bit n: slot n goes from one domain to another */
+    int error;
+};
+
 struct virtio_iommu {
     struct virtio_device device;
     /* Has more to do than it may do at once: call virtio_iommu_run() soon, not from here. */
@@ -44,15 +54,16 @@ struct virtio_iommu {
     uint32_t slots; /* bit n: an endpoint in slot n */
     const struct virtio_iommu_machine *machine;
     uint64_t input_end; /* the highest address that can be mapped */
-    unsigned spent;     /* in this run: requests, and steps of the machine's */
+    unsigned spent;     /* in this run, of IOMMU_PASSED_BUDGET */
+    struct iommu_walk walk;
     struct virtio_iommu_endpoint endpoint[IOMMU_STORE_ENDPOINTS];
     bool resumed;                     /* nothing was done since our program started: the next request may
                                          have been done before */
     uint32_t draining;                /* bit n: slot n's device may still touch what lies at */
     uint64_t drain_first, drain_last; /* these of its addresses */
-    bool waiting;                     /* `pending` is done but for that */
-    uint32_t written;                 /* bytes of it */
+    enum { VIRTIO_IOMMU_IDLE, VIRTIO_IOMMU_ASKED, VIRTIO_IOMMU_ANSWERED } stage; /* of */
     struct virtq_buffer pending;
+    uint32_t written; /* bytes of its answer */
 };
 
 /*
@@ -67,7 +78,8 @@ void virtio_iommu_init(struct virtio_iommu *iommu, struct iommu_kept *kept, uint
  * guest's. */
 struct virtio_memory *virtio_iommu_add(struct virtio_iommu *iommu, unsigned slot,
                                        struct virtio_device *device, struct virtio_memory *below);
-/* Does what the driver asks for, up to a limit (then again() is called). */
+/* Does what the driver asks for, and what a reset leaves to be done, up to a limit (then again() is called).
+ */
 void virtio_iommu_run(struct virtio_iommu *iommu);
 /* The guest was started anew; a reset of the device follows. */
 void virtio_iommu_restart(struct virtio_iommu *iommu);
@@ -75,6 +87,8 @@ void virtio_iommu_restart(struct virtio_iommu *iommu);
  * virtio_iommu_init(), before virtio_device_init(). */
 void virtio_iommu_machine(struct virtio_iommu *iommu, const struct virtio_iommu_machine *machine,
                           unsigned bits);
+/* Whether a reset is over: nothing is mapped any more. */
+bool virtio_iommu_idle(const struct virtio_iommu *iommu);
 /* Whether endpoints that are in no domain reach nothing. */
 bool virtio_iommu_blocked(const struct virtio_iommu *iommu);
 

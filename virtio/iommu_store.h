@@ -11,6 +11,7 @@
 #define IOMMU_STORE_MAPPINGS  8192u /* of all domains of a guest */
 #define IOMMU_STORE_ENDPOINTS 32u   /* by their slot on bus 0 */
 #define IOMMU_STORE_DOMAINS   0x10000u
+#define IOMMU_STORE_REQUEST   36u                /* bytes that count of the longest request, MAP */
 #define IOMMU_PAGE            4096u              /* the granularity of mappings */
 #define IOMMU_INPUT_END       ((1ull << 48) - 1) /* the highest address that can be mapped */
 
@@ -37,7 +38,11 @@ struct iommu_mapping {
  * written. */
 struct iommu_kept {
     uint32_t endpoint[IOMMU_STORE_ENDPOINTS];
-    uint8_t unused[IOMMU_PAGE - 4 * IOMMU_STORE_ENDPOINTS];
+    /* A request that is under way: the store has nothing to do with it. */
+    uint64_t features; /* of the driver that asks */
+    uint32_t asked;    /* 1: there is one */
+    uint8_t request[IOMMU_STORE_REQUEST];
+    uint8_t unused[IOMMU_PAGE - 4 * IOMMU_STORE_ENDPOINTS - 12 - IOMMU_STORE_REQUEST];
     struct iommu_mapping mapping[IOMMU_STORE_MAPPINGS];
 };
 _Static_assert(sizeof(struct iommu_kept) == SERVICE_IOMMU_SIZE, "what the hypervisor provides");

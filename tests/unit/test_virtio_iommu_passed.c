@@ -5,6 +5,7 @@
 #define FIXTURE_PASSED 2u
 #include "virtio_iommu_fixture.h"
 #include <errno.h>
+#include "virtio/iommu_passed.h"
 
 #define ONE       0xc0u /* endpoints: 00:18.0, 00:19.0 */
 #define TWO       0xc8u
@@ -21,9 +22,13 @@ static struct {
 static int confine_error; /* what confine(true) says */
 static unsigned room;     /* pages that can be mapped still */
 static unsigned stop_at;  /* the call after which our program ends, from 1 on; 0: never */
+static unsigned weight;   /* what a call takes of a run's budget beside */
+static bool lively;       /* other things happen between the runs of a request */
+static unsigned betweens;
 static jmp_buf ended;
 
 static void step(void) {
+    iommu->spent += weight;
     if (stop_at && --stop_at == 0)
         longjmp(ended, 1);
 }
@@ -44,6 +49,7 @@ static int machine_map(struct virtio_iommu *of, unsigned number, const struct io
     assert_ptr_equal(of, iommu);
     assert_true(number < FIXTURE_PASSED && last < PAGES);
     function[number].maps++;
+    assert_true(iommu->spent < IOMMU_PASSED_BUDGET + 64 + weight);
     if (to + (last - first) >= RAM_PAGES)
         return -EFAULT;
     if (room < last - first + 1)
@@ -68,18 +74,32 @@ static void machine_unmap(struct virtio_iommu *of, unsigned number, const struct
     step();
 }
 
-static const struct virtio_iommu_machine the_machine = {
+static const struct virtio_iommu_machine *the_machine;
+static const struct virtio_iommu_machine paged_machine = {
     .confine = machine_confine, .map = machine_map, .unmap = machine_unmap};
 
 static void fixture_machine(struct virtio_iommu *of) {
-    virtio_iommu_machine(of, &the_machine, 39);
+    virtio_iommu_machine(of, the_machine, 39);
+}
+
+static void fixture_between(void) {
+    betweens++;
+    assert_true(iommu->stage == VIRTIO_IOMMU_ASKED); /* or nothing would go on */
+    if (!lively)
+        return;
+    if (rand() % 8 == 0)
+        virtio_device_config_write(&iommu->device, 36, 1, (unsigned)rand() & 1);
+    if (rand() % 32 == 0)
+        program_start();
 }
 
 static int setup(void **state) {
     memset(function, 0, sizeof(function));
     confine_error = 0;
     room = 1000;
-    stop_at = 0;
+    stop_at = weight = betweens = 0;
+    lively = false;
+    the_machine = &paged_machine;
     return fixture_setup(state);
 }
 
@@ -254,6 +274,145 @@ static void test_ends(void **state) {
         }
 }
 
+/* Makes two domains, and asks for something that takes several calls of the hypervisor's. */
+static void begin_long(unsigned row) {
+    uint8_t bytes[36] = {0};
+
+    iommu_begin(ALL_FEATURES);
+    assert_int_equal(attach(1, ONE, 0), S_OK);
+    assert_int_equal(map_pages(1, 0, 3, 10, 3), S_OK);
+    assert_int_equal(map_pages(1, 8, 8, 2, 1), S_OK);
+    assert_int_equal(map_pages(1, 10, 11, 2, 1), S_OK);
+    if (row < 2)
+        assert_int_equal(attach(1, TWO, 0), S_OK);
+    weight = 1000; /* a call in each run */
+    if (row == 0) {
+        map_bytes(bytes, 1, 0x28000, 0x29fff, 0x3000, 3);
+        ask(bytes, 36, 4);
+    } else if (row == 1) {
+        unmap_bytes(bytes, 1, 0, UINT64_MAX);
+        ask(bytes, 28, 4);
+    } else {
+        bytes[0] = row == 2 ? T_ATTACH : T_DETACH;
+        fill(bytes + 4, 4, 1);
+        fill(bytes + 8, 4, row == 2 ? TWO : ONE);
+        ask(bytes, 20, 4);
+    }
+}
+
+/* A request that takes several runs: not answered before, and nothing is asked of it twice. */
+static void test_runs(void **state) {
+    static const unsigned wanted[] = {2, 6, 4, 3};
+    uint32_t written;
+
+    (void)state;
+    for (unsigned row = 0; row < 4; row++) {
+        begin_long(row);
+        unsigned runs = 1, before = agains;
+        while (!answered(&written)) {
+            assert_true(runs++ < 20);
+            virtio_iommu_run(iommu);
+        }
+        assert_int_equal(agains - before,
+                         runs - 1); /* it asked for each of them; the one before, at its end */
+        assert_int_equal(runs, wanted[row]);
+        assert_int_equal(status_at(0, written), S_OK);
+        check();
+        virtio_device_reset(&iommu->device);
+        for (unsigned i = 0; !virtio_iommu_idle(iommu); i++) {
+            assert_true(i < 50);
+            virtio_iommu_run(iommu);
+        }
+        check();
+        weight = 0;
+    }
+}
+
+/* The driver resets the device in the midst of one, or the VM starts anew; our program may end after any of
+ * the calls that follow. The driver sees the reset end when nothing is mapped, and asks for nothing before.
+ */
+static void test_long_resets(void **state) {
+    (void)state;
+    for (volatile unsigned row = 0; row < 4; row++)
+        for (volatile unsigned runs = 0; runs < 8; runs++)
+            for (volatile unsigned end = 0; end < 12; end++) {
+                begin_long(row);
+                for (unsigned i = 0; i < runs; i++)
+                    virtio_iommu_run(iommu);
+                stop_at = end;
+                if (setjmp(ended)) {
+                    stop_at = 0;
+                    program_start();
+                    assert_int_equal(iommu->walk.phase, 0);
+                } else {
+                    virtio_device_set_status(&iommu->device, 0);
+                    for (unsigned i = 0; i < 50 && !virtio_iommu_idle(iommu); i++) {
+                        assert_int_equal(virtio_device_status(&iommu->device), VIRTIO_STATUS_NEEDS_RESET);
+                        virtio_iommu_run(iommu);
+                    }
+                }
+                stop_at = 0;
+                for (unsigned i = 0; i < 50 && !virtio_iommu_idle(iommu); i++)
+                    virtio_iommu_run(iommu);
+                assert_true(virtio_iommu_idle(iommu));
+                assert_int_equal(virtio_device_status(&iommu->device), 0);
+                check();
+                for (unsigned i = 0; i < 2 * PAGES; i++)
+                    assert_true(function[i % 2].page[i / 2] == 0);
+                weight = 0;
+            }
+}
+
+/* Large mappings go in pieces, within a run's budget. */
+static struct iommu_mapping sent[64];
+static unsigned sent_count, fail_at;
+
+static int record_confine(struct virtio_iommu *of, unsigned number, bool on) {
+    (void)of, (void)number, (void)on;
+    return 0;
+}
+static int record_map(struct virtio_iommu *of, unsigned number, const struct iommu_mapping *piece) {
+    (void)of, (void)number;
+    assert_true(sent_count < 64);
+    sent[sent_count++] = *piece;
+    return sent_count == fail_at ? -EFAULT : 0;
+}
+static void record_unmap(struct virtio_iommu *of, unsigned number, const struct iommu_mapping *piece) {
+    (void)record_map(of, number, piece);
+}
+static const struct virtio_iommu_machine recording_machine = {
+    .confine = record_confine, .map = record_map, .unmap = record_unmap};
+
+static void expect_piece(unsigned index, uint64_t start, uint64_t size, uint64_t physical) {
+    assert_true(sent[index].start == start && sent[index].end == start + size - 1);
+    assert_true(sent[index].physical == physical);
+}
+
+static void test_pieces(void **state) {
+    const uint64_t chunk = SERVICE_MAX_DMA;
+
+    (void)state;
+    the_machine = &recording_machine;
+    program_start();
+    sent_count = fail_at = 0;
+    assert_int_equal(attach(1, ONE, 0), S_OK);
+    assert_int_equal(map(1, 0x1000, 0x1000 + 5 * chunk + 0x2fff, 0x7000, 3), S_OK);
+    assert_int_equal(sent_count, 6);
+    assert_int_equal(betweens, 2); /* two pieces fill a run */
+    assert_int_equal(unmap(1, 0, UINT64_MAX), S_OK);
+    assert_int_equal(sent_count, 12);
+    for (unsigned i = 0; i < 12; i++)
+        expect_piece(i, 0x1000 + i % 6 * chunk, i % 6 < 5 ? chunk : 0x3000, 0x7000 + i % 6 * chunk);
+    /* One of which is refused: they are taken back. */
+    sent_count = 0;
+    fail_at = 3;
+    assert_int_equal(map(1, 0x1000, 0x1000 + 5 * chunk + 0x2fff, 0x7000, 3), S_FAULT);
+    assert_int_equal(sent_count, 9);
+    expect_piece(2, 0x1000 + 2 * chunk, chunk, 0x7000 + 2 * chunk);
+    expect_piece(3, 0x1000, chunk, 0x7000);
+    assert_int_equal(iommu->store.count, 0);
+}
+
 static void test_random(void **state) {
     (void)state;
     srand(2);
@@ -271,6 +430,8 @@ static void test_random(void **state) {
             break;
         case 3:
             room = (unsigned)rand() % 60;
+            weight = (unsigned)rand() % 300;
+            lively = rand() & 1;
             break;
         case 4:
             unmap(1 + (unsigned)rand() % 3, (uint64_t)first << 12, (((uint64_t)last + 1) << 12) - 1);
@@ -289,8 +450,8 @@ static void test_random(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_domains), TEST(test_bypass), TEST(test_refusals),
-        TEST(test_resets),  TEST(test_ends),   TEST(test_random),
+        TEST(test_domains), TEST(test_bypass),      TEST(test_refusals), TEST(test_resets), TEST(test_ends),
+        TEST(test_runs),    TEST(test_long_resets), TEST(test_pieces),   TEST(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

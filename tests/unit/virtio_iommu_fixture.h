@@ -102,6 +102,7 @@ static void common(struct virtio_device *device, const char *name, struct virtio
 
 #ifdef FIXTURE_PASSED
 static void fixture_machine(struct virtio_iommu *of); /* the test's */
+static void fixture_between(void);                    /* a request is under way, and goes on after this */
 #endif
 
 /* Our program starts: the IOMMU first, then what is behind it. */
@@ -228,7 +229,14 @@ static uint8_t status_at(uint32_t offset, uint32_t written) {
 static uint8_t request(const uint8_t *bytes, uint32_t size) {
     uint32_t written;
     ask(bytes, size, 4);
+#ifdef FIXTURE_PASSED
+    for (unsigned i = 0; i < 100000 && !answered(&written); i++) {
+        fixture_between();
+        virtio_iommu_run(iommu);
+    }
+#else
     assert_true(answered(&written));
+#endif
     assert_true(written == 0 || written == 4);
     return status_at(0, written);
 }
