@@ -339,23 +339,24 @@ static void merge_table(struct pending *pending, uint64_t *table, unsigned level
     }
 }
 
-static int split_table(struct pending *pending, uint64_t *table, unsigned level, uint64_t address) {
+static int split_table(struct pending *pending, uint64_t *table, unsigned level, uint64_t address,
+                       uint64_t size) {
     const struct paging_format *format = pending->paging->format;
-    for (unsigned i = 0; level != 0 && i < table_entries(format, level); i++) {
-        uint64_t *entry = &table[i], old = entry_read(entry), at = address + i * entry_size(format, level);
-        if (!is_present(format, old))
-            continue;
-        if (is_leaf(format, level, old)) {
-            int error = leaf_split(pending->paging, entry, level);
-            if (error != 0)
-                return error;
-            pending_lost(pending, at, entry_size(format, level));
+    int error = 0;
+    while (level != 0 && size != 0 && error == 0) {
+        uint64_t part = first_part(format, level, address, size), whole = entry_size(format, level);
+        uint64_t *entry = &table[entry_index(format, level, address)], old = entry_read(entry);
+        if (is_present(format, old) && is_leaf(format, level, old)) {
+            error = leaf_split(pending->paging, entry, level);
+            if (error == 0)
+                pending_lost(pending, address & ~(whole - 1), whole);
         }
-        int error = split_table(pending, entry_table(format, entry_read(entry)), level - 1, at);
-        if (error != 0)
-            return error;
+        if (is_present(format, old) && error == 0)
+            error = split_table(pending, entry_table(format, entry_read(entry)), level - 1, address, part);
+        address += part;
+        size -= part;
     }
-    return 0;
+    return error;
 }
 
 struct harvest {
@@ -548,10 +549,14 @@ int paging_clean(struct paging *paging, const struct memory_range *ranges, unsig
     return 0;
 }
 
-int paging_split(struct paging *paging) {
+int paging_split(struct paging *paging, uint64_t address, uint64_t size) {
+    if (size == 0)
+        return 0;
+    if (!range_valid(paging, address, size))
+        return -EINVAL;
     struct pending pending = {.paging = paging};
     spin_lock(&paging->lock);
-    int error = split_table(&pending, paging->root, paging->format->levels - 1u, 0);
+    int error = split_table(&pending, paging->root, paging->format->levels - 1u, address, size);
     pending_finish(&pending);
     spin_unlock(&paging->lock);
     return error;

@@ -82,9 +82,9 @@ int paging_map(struct paging *paging, uint64_t address, uint64_t physical, uint6
 int paging_unmap(struct paging *paging, uint64_t address, uint64_t size);
 /* Changes the rights of what is mapped. 0, -EINVAL, or -ENOMEM (nothing was changed). */
 int paging_protect(struct paging *paging, uint64_t address, uint64_t size, unsigned rights);
-/* Splits all large pages. 0, or -ENOMEM: some are split. What hardware remembers of a large page may set the
- * dirty bit nowhere: the flush hook is called. */
-int paging_split(struct paging *paging);
+/* Splits the large pages of a range. 0; -EINVAL; -ENOMEM: some are split. What hardware remembers of a large
+ * page may set the dirty bit nowhere: the flush hook is called. */
+int paging_split(struct paging *paging, uint64_t address, uint64_t size);
 /* Puts back large pages where a whole table maps one contiguous, equally entitled region. Returns how many
  * tables were freed. */
 unsigned paging_merge(struct paging *paging, uint64_t address, uint64_t size);

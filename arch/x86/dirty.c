@@ -49,13 +49,23 @@ static void harvest(struct vm *vm, bool note) {
     }
 }
 
+static int split(struct vm *vm) {
+    uint64_t end = top(vm);
+    int error = 0;
+    for (uint64_t at = 0; at < end && !error; at += PIECE) {
+        error = paging_split(&x86_vm(vm)->nested, at, PIECE);
+        arch_interrupts_poll();
+    }
+    return error;
+}
+
 int arch_dirty_start(struct vm *core) {
     struct x86_vm *vm = x86_vm(core);
 
     if (!vm->nested.format->dirty)
         return -ENOTSUP;
     vm->nested.largest = PAGE_SHIFT;
-    int error = paging_split(&vm->nested);
+    int error = split(core);
     if (error) {
         arch_dirty_stop(core);
         return error;

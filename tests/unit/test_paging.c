@@ -307,30 +307,38 @@ static void test_split_and_clean(void **state) {
         struct paging paging;
         unsigned shift;
         start(&paging, formats[f], 30);
-        assert_int_equal(paging_split(&paging), 0); /* nothing there */
+        assert_int_equal(paging_split(&paging, 0, 8 * G1), 0); /* nothing there */
+        assert_int_equal(paging_split(&paging, K4 / 2, K4), -EINVAL);
         assert_int_equal(flushes, 0);
         assert_int_equal(paging_map(&paging, 0, G1, G1, RWX), 0);
         assert_int_equal(paging_map(&paging, 3 * G1, 4 * G1, M2 + K4, RX), 0);
-        assert_int_equal(paging_split(&paging), 0);
-        assert_int_equal(flushes, 1); /* a remembered large page would set no dirty bit */
+        /* A part: what lies beside it stays large. */
+        assert_int_equal(paging_split(&paging, 3 * M2, 2 * M2), 0);
+        assert_int_equal(flushes, 1);
+        expect(&paging, 2 * M2, G1 + 2 * M2, RWX, 21);
+        expect(&paging, 3 * M2, G1 + 3 * M2, RWX, 12);
+        expect(&paging, 5 * M2 - K4, G1 + 5 * M2 - K4, RWX, 12);
+        expect(&paging, 5 * M2, G1 + 5 * M2, RWX, 21);
+        assert_int_equal(paging_split(&paging, 0, 8 * G1), 0);
+        assert_int_equal(flushes, 2); /* a remembered large page would set no dirty bit */
         expect(&paging, 0, G1, RWX, 12);
         expect(&paging, G1 - K4, 2 * G1 - K4, RWX, 12);
         expect(&paging, 3 * G1 + M2, 4 * G1 + M2, RX, 12);
         expect_none(&paging, 3 * G1 + M2 + K4);
-        assert_int_equal(paging_split(&paging), 0);
-        assert_int_equal(flushes, 1);
+        assert_int_equal(paging_split(&paging, 0, 8 * G1), 0);
+        assert_int_equal(flushes, 2);
 
         struct memory_range ranges[] = {{K4, K4}, {M2, 2 * K4}, {5 * G1, G1}};
         *walk(&paging, K4, &shift) |= formats[f]->dirty;
         *walk(&paging, 2 * K4, &shift) |= formats[f]->dirty;
         *walk(&paging, M2 + K4, &shift) |= formats[f]->dirty;
         assert_int_equal(paging_clean(&paging, ranges, 3), 0);
-        assert_int_equal(flushes, 2);
+        assert_int_equal(flushes, 3);
         assert_int_equal(*walk(&paging, K4, &shift) & formats[f]->dirty, 0);
         assert_int_equal(*walk(&paging, M2 + K4, &shift) & formats[f]->dirty, 0);
         assert_true((*walk(&paging, 2 * K4, &shift) & formats[f]->dirty) != 0);
         assert_int_equal(paging_clean(&paging, ranges, 3), 0);
-        assert_int_equal(flushes, 2);
+        assert_int_equal(flushes, 3);
         ranges[2].base += 1;
         *walk(&paging, K4, &shift) |= formats[f]->dirty;
         assert_int_equal(paging_clean(&paging, ranges, 3), -EINVAL);
