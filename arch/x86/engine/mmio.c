@@ -12,6 +12,16 @@
 #include <errno.h>
 #include <string.h>
 
+/* Where a page of the guest's was at that sequence number of its memory's regions. */
+struct place {
+    uint64_t gpa; /* all ones: nothing is known */
+    uint64_t physical;
+    uint32_t sequence;
+};
+
+/* As many as the tables that lead to code, and the code, most often, without two in one place. */
+#define PLACES 16u
+
 /* Where the CPU and the VM stood when pages were looked up last. */
 struct mmio {
     struct emulate emulate;
@@ -21,6 +31,7 @@ struct mmio {
     uint32_t memory_sequence;
     uint32_t absent_sequence; /* odd: nothing is known */
     uint64_t absent;          /* a page where no memory was at that sequence number of the memory's */
+    struct place place[PLACES];
 };
 
 static inline struct mmio *mmio_of(struct x86_vcpu *vcpu) {
@@ -42,11 +53,30 @@ static int write_guest(void *context, uint64_t gpa, const void *buffer, unsigned
     return guest_write(vcpu->core.vm, gpa, buffer, size);
 }
 
+/* The memory's sequence number was taken before this looks, so that what changes meanwhile is out of date.
+ * What is not the VM's own goes by no such number. */
+static bool find(struct x86_vcpu *vcpu, uint64_t gpa, struct place *place) {
+    enum guest_region_kind kind;
+
+    place->gpa = UINT64_MAX;
+    if (guest_memory_translate(vcpu->core.vm, gpa, &place->physical, NULL, &kind) ||
+        (kind != GUEST_RAM && kind != GUEST_ROM))
+        return false;
+    place->gpa = gpa;
+    place->sequence = mmio_of(vcpu)->memory_sequence;
+    return true;
+}
+
 static const void *page(void *context, uint64_t gpa) {
     struct x86_vcpu *vcpu = context;
-    if ((gpa & ~0xfffull) == lapic_mmio_base(vcpu->lapic) && lapic_mmio_base(vcpu->lapic))
+    struct mmio *mmio = mmio_of(vcpu);
+    struct place *place = &mmio->place[(gpa >> PAGE_SHIFT) % PLACES];
+
+    if (gpa == lapic_mmio_base(vcpu->lapic) && gpa)
         return NULL;
-    return guest_page(vcpu->core.vm, gpa);
+    if ((place->gpa != gpa || place->sequence != mmio->memory_sequence) && !find(vcpu, gpa, place))
+        return NULL;
+    return arch_window_map(place->physical);
 }
 
 static int cmpxchg_guest(void *context, uint64_t gpa, unsigned size, void *expected, const void *desired) {
@@ -148,6 +178,8 @@ int mmio_create(struct x86_vcpu *vcpu) {
         return -ENOMEM;
     vcpu->emulate = &mmio->emulate;
     mmio->absent_sequence = 1;
+    for (unsigned i = 0; i < PLACES; i++)
+        mmio->place[i].gpa = UINT64_MAX;
     emulate_init(vcpu->emulate, &vcpu->state->registers, &vcpu->state->system, &ops, vcpu,
                  x86_vm(vcpu->core.vm)->model->physical_bits);
     return 0;
