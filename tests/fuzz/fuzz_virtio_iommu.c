@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any requests to a virtio-iommu, in any form, with a device behind it and starts of our program in between:
-// nothing is reached outside the guest's RAM, each request is given back once, and what the device reaches is
-// what a plain list of the requests that were granted says.
+// Any requests to a virtio-iommu, in any form, with devices and a function of the machine behind it, and
+// starts of our program and resets in between, also within a request: nothing is reached outside the guest's
+// RAM, each request is given back once, and what is reached is what a plain list of the requests that were
+// granted says.
 // fuzz-sources: virtio/iommu.c virtio/iommu_passed.c virtio/iommu_store.c virtio/device.c virtio/memory.c virtio/queue*.c
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,14 +18,16 @@
 #define REPLY_AT   0x17000u
 #define PAGES      32u /* of each domain that the list looks at */
 #define DOMAINS    4u
-#define ENDPOINTS  2u
+#define DEVICES    2u
+#define ENDPOINTS  3u    /* the last is a function of the machine */
+#define RUNS       5000u /* of one request, at most */
 
 static struct virtq_guest guest;
 static struct iommu_kept kept;
 static struct virtio_iommu iommu;
-static struct virtio_record records[1 + ENDPOINTS];
-static struct virtio_device devices[ENDPOINTS];
-static struct virtio_memory *reached[ENDPOINTS];
+static struct virtio_record records[1 + DEVICES];
+static struct virtio_device devices[DEVICES];
+static struct virtio_memory *reached[DEVICES];
 static struct virtq_driver requests, events;
 
 /* What was granted. */
@@ -37,6 +41,18 @@ static struct {
     uint32_t flags, number;
 } pages[DOMAINS][PAGES];
 static uint32_t mappings;
+
+/* The hypervisor: what the function reaches. */
+static struct {
+    bool confined;
+    struct {
+        uint64_t to; /* page + 1; 0: nowhere */
+        bool writable;
+    } page[PAGES];
+    unsigned weight, fails; /* of a call; every so many of them */
+    unsigned calls;
+} function;
+
 static bool open_bypass, again_now;
 
 static void require(bool holds) {
@@ -70,6 +86,35 @@ static void log_line(struct virtio_device *device, const char *text) {
     require(strlen(text) < 200);
 }
 
+static int confine(struct virtio_iommu *of, unsigned number, bool on) {
+    require(number == 0);
+    of->spent += function.weight;
+    function.confined = on;
+    return 0;
+}
+
+static void set_pages(struct virtio_iommu *of, unsigned number, const struct iommu_mapping *piece, bool on) {
+    require(number == 0 && piece->end > piece->start && piece->end - piece->start < SERVICE_MAX_DMA);
+    of->spent += function.weight;
+    for (uint64_t i = piece->start >> 12; i < PAGES && i <= piece->end >> 12; i++) {
+        function.page[i].to = on ? (piece->physical >> 12) + (i - (piece->start >> 12)) + 1 : 0;
+        function.page[i].writable = piece->flags & IOMMU_MAP_WRITE;
+    }
+}
+
+static int map(struct virtio_iommu *of, unsigned number, const struct iommu_mapping *piece) {
+    if (function.fails && ++function.calls % function.fails == 0)
+        return -ENOMEM;
+    set_pages(of, number, piece, true);
+    return 0;
+}
+
+static void unmap(struct virtio_iommu *of, unsigned number, const struct iommu_mapping *piece) {
+    set_pages(of, number, piece, false);
+}
+
+static const struct virtio_iommu_machine machine = {.confine = confine, .map = map, .unmap = unmap};
+
 static const struct virtio_class sink = {.id = VIRTIO_ID_ENTROPY, .name = "sink"};
 
 static void start_device(struct virtio_device *device, struct virtio_record *record) {
@@ -82,11 +127,12 @@ static void start_device(struct virtio_device *device, struct virtio_record *rec
 }
 
 static void program_start(void) {
-    virtio_iommu_init(&iommu, &kept, (1u << ENDPOINTS) - 1, nothing, nothing);
+    virtio_iommu_init(&iommu, &kept, (1u << DEVICES) - 1 | 1u << VIRTIO_IOMMU_PASSED_SLOT, nothing, nothing);
+    virtio_iommu_machine(&iommu, &machine, 48);
     iommu.device.memory = &guest.memory;
     iommu.device.features_offered |= VIRTIO_RING_INDIRECT | VIRTIO_RING_PACKED;
     start_device(&iommu.device, &records[0]);
-    for (unsigned i = 0; i < ENDPOINTS; i++) {
+    for (unsigned i = 0; i < DEVICES; i++) {
         memset(&devices[i], 0, sizeof(devices[i]));
         devices[i].class = &sink;
         devices[i].features_offered = VIRTIO_VERSION_1 | VIRTIO_PLATFORM;
@@ -110,6 +156,10 @@ static void enable(struct virtq_driver *driver, unsigned index, uint64_t base, u
 
 static void driver_start(uint64_t features) {
     virtio_device_set_status(&iommu.device, 0);
+    for (unsigned i = 0; virtio_device_status(&iommu.device); i++) {
+        require(i < RUNS);
+        virtio_iommu_run(&iommu);
+    }
     memset(endpoints, 0, sizeof(endpoints));
     memset(pages, 0, sizeof(pages));
     virtio_device_set_status(&iommu.device, 3);
@@ -137,6 +187,18 @@ static uint64_t get(const uint8_t *at, unsigned size) {
     return value;
 }
 
+/* Of the endpoints' list; the one behind it does not exist. */
+static uint32_t endpoint_number(unsigned index) {
+    return index == DEVICES ? VIRTIO_IOMMU_PASSED_SLOT << 3 : index << 3;
+}
+
+static unsigned endpoint_index(uint32_t number) {
+    for (unsigned i = 0; i < ENDPOINTS; i++)
+        if (endpoint_number(i) == number)
+            return i;
+    return ENDPOINTS;
+}
+
 /* A request that has some chance, with a byte of it changed now and then. */
 static unsigned build(struct input *input, uint8_t request[72]) {
     unsigned type = next(input), first = next(input) % PAGES, count = next(input) % 8 + 1, odd = next(input);
@@ -144,7 +206,7 @@ static unsigned build(struct input *input, uint8_t request[72]) {
     request[0] = (uint8_t)(type % 7);
     put(request + 4, 4, (type >> 3) % DOMAINS);
     if (request[0] == 1 || request[0] == 2)
-        put(request + 8, 4, (first % 3) << 3);
+        put(request + 8, 4, endpoint_number(first % 4));
     if (request[0] == 1)
         put(request + 12, 4, count == 8);
     if (request[0] == 3 || request[0] == 4) {
@@ -162,7 +224,8 @@ static unsigned build(struct input *input, uint8_t request[72]) {
 
 /* What a request that was granted changes. */
 static void note(const uint8_t *request) {
-    uint32_t domain = (uint32_t)get(request + 4, 4), endpoint = (uint32_t)get(request + 8, 4) >> 3;
+    uint32_t domain = (uint32_t)get(request + 4, 4);
+    unsigned endpoint = endpoint_index((uint32_t)get(request + 8, 4));
     if (request[0] == 1) {
         require(endpoint < ENDPOINTS && domain < 0x10000);
         endpoints[endpoint].attached = true;
@@ -196,6 +259,24 @@ static void note(const uint8_t *request) {
     }
 }
 
+/* A request is under way, and goes on. False: it does not, there was a reset. */
+static bool between(struct input *input) {
+    unsigned what = next(input);
+
+    require(iommu.stage == VIRTIO_IOMMU_ASKED);
+    if (what >= 0xf0) {
+        open_bypass = what & 1;
+        virtio_device_config_write(&iommu.device, 36, 1, open_bypass);
+    } else if (what >= 0xe0) {
+        program_start();
+    } else if (what >= 0xd8) {
+        driver_start(records[0].features);
+        return false;
+    }
+    virtio_iommu_run(&iommu);
+    return true;
+}
+
 static void ask(struct input *input) {
     uint8_t bytes[72];
     unsigned size = build(input, bytes), id, split = next(input);
@@ -218,17 +299,42 @@ static void ask(struct input *input) {
     virtio_device_notify(&iommu.device, 0);
     if (!virtio_running(&iommu.device))
         return;
-    require(virtq_driver_used(&requests, &id, &written));
+    for (unsigned i = 0; !virtq_driver_used(&requests, &id, &written); i++) {
+        require(i < RUNS);
+        if (!between(input))
+            return;
+    }
     require(written <= room);
-    if (written >= 4 && virtq_guest_get(&guest, REPLY_AT + written - 4, 4) == 0)
+    uint64_t status = written >= 4 ? virtq_guest_get(&guest, REPLY_AT + written - 4, 4) : UINT64_MAX;
+    if (status == 0)
         note(bytes);
+    if (status == 8 && bytes[0] == 1) { /* no room for what the domain has: it is in none */
+        require(endpoint_index((uint32_t)get(bytes + 8, 4)) == DEVICES);
+        endpoints[DEVICES].attached = false;
+        note((const uint8_t[72]){0});
+    }
     again_now = false;
 }
 
 /* ---- what devices reach */
 
+static void check_function(void) {
+    const uint32_t domain = endpoints[DEVICES].domain;
+    bool attached = endpoints[DEVICES].attached;
+
+    require(function.confined == (attached ? !endpoints[DEVICES].bypass : !open_bypass));
+    if (attached && domain >= DOMAINS)
+        return;
+    for (unsigned i = 0; i < PAGES; i++) {
+        bool used = attached && function.confined && pages[domain][i].used;
+        require(function.page[i].to == (used ? pages[domain][i].physical + 1 : 0));
+        require(!used || function.page[i].writable == ((pages[domain][i].flags & IOMMU_MAP_WRITE) != 0));
+    }
+}
+
 static void check(void) {
-    for (unsigned i = 0; i < ENDPOINTS; i++)
+    check_function();
+    for (unsigned i = 0; i < DEVICES; i++)
         for (unsigned page = 0; page < PAGES; page++)
             for (unsigned access = 1; access < 4; access++) {
                 uint64_t gpa = 0, room = 0, address = page * 0x1000 + 0x123;
@@ -263,6 +369,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         memset(guest.piece[i].data, 0, guest.piece[i].size);
     memset(&kept, 0, sizeof(kept));
     memset(records, 0, sizeof(records));
+    memset(&function, 0, sizeof(function));
+    function.weight = form >> 1 & 3 ? (form >> 1 & 3) * 100 : 0;
+    function.fails = form >> 3 & 7;
     open_bypass = true;
     program_start();
     driver_start(features);
