@@ -283,6 +283,13 @@ static void test_starts(void **context) {
     assert_int_equal(guest_tlb_shift(&first->state->tlb1[0]), 12);
     vcpu_boot(first, 0x100, 0, 0xffffffff);
     assert_int_equal(guest_tlb_shift(&first->state->tlb1[0]), 30);
+    /* What another vCPU's tlbivax wanted of the TLB of the life before is nothing to this one's. */
+    shadow_broadcast(vcpu, TLBIVAX_TLB1 | TLBIVAX_ALL);
+    vcpu_power_on(first);
+    vcpu_boot(first, 0x100, 0x02000000, 0x04000000);
+    shadow_broadcast(vcpu, 0x10005000);
+    shadow_take_broadcast(first);
+    assert_non_null(guest_tlb_lookup(first->state, 0x100, 0));
 }
 
 static void test_report(void **context) {

@@ -142,6 +142,16 @@ void shadow_forget(struct ppc_vcpu *vcpu) {
     shadow_context(vcpu);
 }
 
+void shadow_renew(struct ppc_vcpu *vcpu) {
+    struct shadow *shadow = vcpu->shadow;
+
+    spin_lock(&shadow->lock);
+    shadow->asked_count = 0;
+    shadow->asked_flash = 0;
+    spin_unlock(&shadow->lock);
+    shadow_forget(vcpu);
+}
+
 void shadow_lose(struct ppc_vcpu *vcpu, const struct tlb_lost *lost) {
     struct shadow *shadow = vcpu->shadow;
 

@@ -28,6 +28,9 @@ void shadow_put(struct ppc_vcpu *vcpu);
 void shadow_context(struct ppc_vcpu *vcpu);
 /* Every real entry of this vCPU, on whatever CPU, is void from its next entry on. */
 void shadow_forget(struct ppc_vcpu *vcpu);
+/* The same when the guest's TLB is a new one: what other vCPUs asked to be dropped of the old one is nothing
+ * to it. */
+void shadow_renew(struct ppc_vcpu *vcpu);
 /* Entries of the guest's TLB are no more: the real ones that stand for them go, on this CPU. */
 void shadow_lose(struct ppc_vcpu *vcpu, const struct tlb_lost *lost);
 

@@ -51,7 +51,7 @@ void arch_vcpu_destroy(struct vcpu *core) {
 }
 
 void vcpu_replaced(struct ppc_vcpu *vcpu) {
-    shadow_forget(vcpu);
+    shadow_renew(vcpu);
     vcpu->code_seen = NULL;
     vcpu->record_next = 0; /* a report tells of this life only */
     __atomic_or_fetch(&vcpu->core.requests, PPC_REQUEST_EVENT, __ATOMIC_RELEASE);
