@@ -256,6 +256,15 @@ static void test_ipis(void **state) {
     assert_true(fixture.external[0]);
     assert_int_equal(get(IACK), 203);
     assert_int_equal(get(IPIDR(1)), 0);
+    /* In service it waits for its end, also where its priority has been raised meanwhile. */
+    set(IPIVPR(3), vpr(11, 203));
+    set(IPIDR(3), 1);
+    assert_false(fixture.external[0]);
+    assert_int_equal(get(IACK), SPURIOUS);
+    part_round_trip(&mpic_part);
+    set(EOI, 0);
+    assert_true(fixture.external[0]);
+    assert_int_equal(get(IACK), 203);
 }
 
 static void test_messages(void **state) {

@@ -83,11 +83,12 @@ void mpic_raise(struct mpic *mpic, unsigned source, uint16_t pending) {
 
 /*
  * Whether a source that has a request is one for `cpu`. A source with several destinations goes to the one
- * that acknowledges it first, and to nobody else while it is in service; IPIs and timers go to each.
+ * that acknowledges it first, and to nobody while it is in service; IPIs and timers go to each, and wait
+ * while they are in service there.
  */
 static bool is_for(const struct mpic_source *s, unsigned source, unsigned cpu) {
     if (mpic_multicast(source))
-        return s->pending >> cpu & 1;
+        return (s->pending & ~s->in_service) >> cpu & 1;
     return s->destination >> cpu & 1 && !s->in_service;
 }
 
