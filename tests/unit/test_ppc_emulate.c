@@ -244,6 +244,15 @@ static void test_consequences(void **context) {
     mtspr(SPR_DEC, 1000);
     fixture.timebase += 10;
     assert_int_equal(mfspr(SPR_DEC), 990);
+    /* DECAR is loaded as it was at that time, also where nobody has looked since. */
+    mtspr(SPR_DECAR, 1000);
+    mtspr(SPR_TCR, TCR_ARE);
+    mtspr(SPR_DEC, 100);
+    fixture.timebase += 150;
+    mtspr(SPR_DECAR, 60);
+    assert_int_equal(mfspr(SPR_DEC), 950);
+    fixture.timebase += 950;
+    assert_int_equal(mfspr(SPR_DEC), 60);
     /* The branch buffer is flushed for real. */
     mtspr(SPR_BUCSR, BUCSR_BPEN);
     assert_int_equal(fixture.spr[SPR_BUCSR], 0);

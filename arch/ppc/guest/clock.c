@@ -169,6 +169,11 @@ void clock_dec_write(struct ppc_vcpu *vcpu, uint32_t value) {
     arm(vcpu, vcpu->clock_seen);
 }
 
+void clock_decar_write(struct ppc_vcpu *vcpu, uint32_t value) {
+    clock_update(vcpu); /* a 0 that has passed was followed by the old value */
+    vcpu->state->decar = value;
+}
+
 uint32_t clock_tsr_read(struct ppc_vcpu *vcpu) {
     clock_update(vcpu);
     return vcpu->state->tsr;

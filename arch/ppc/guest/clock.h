@@ -21,6 +21,7 @@ uint32_t clock_asserted(const struct ppc_vcpu *vcpu);
 /* The registers, as the guest's mfspr and mtspr see them. */
 uint32_t clock_dec_read(struct ppc_vcpu *vcpu);
 void clock_dec_write(struct ppc_vcpu *vcpu, uint32_t value);
+void clock_decar_write(struct ppc_vcpu *vcpu, uint32_t value);
 uint32_t clock_tsr_read(struct ppc_vcpu *vcpu);
 void clock_tsr_write(struct ppc_vcpu *vcpu, uint32_t value); /* ones clear */
 void clock_tcr_write(struct ppc_vcpu *vcpu, uint32_t value);

@@ -162,7 +162,7 @@ static const struct spr table[] = {
     KEPT(SPR_SRR0, srr0, ~3u),
     KEPT(SPR_SRR1, srr1, ALL),
     WRITTEN(SPR_PID, pid[0], pid0_write),
-    {.number = SPR_DECAR, AT(decar), .mask = ALL},
+    {.number = SPR_DECAR, .write = clock_decar_write},
     KEPT(SPR_CSRR0, csrr0, ~3u),
     KEPT(SPR_CSRR1, csrr1, ALL),
     KEPT(SPR_DEAR, dear, ALL),
