@@ -383,8 +383,10 @@ static void test_requests(void **context) {
     assert_int_equal(forgotten, 1);
     assert_int_equal(fixture.spr[SPR_BUCSR], BUCSR_BBFI);
     test_cpu->window_vm = NULL;
+    fixture.spr[SPR_BBEAR] = fixture.spr[SPR_BBTAR] = 0x1234; /* as its user mode left them */
     one(IVOR_EXTERNAL, 0, 0);
     assert_int_equal(forgotten, 2);
+    assert_int_equal(fixture.spr[SPR_BBEAR] | fixture.spr[SPR_BBTAR], 0);
     vcpu->core.requests = PPC_REQUEST_RESET;
     one(IVOR_EXTERNAL, 0, 0);
     assert_int_equal(state->registers.pc, 0xfffffffc);

@@ -211,6 +211,9 @@ static int load(struct ppc_vcpu *vcpu) {
         cpu->window_vm = vcpu->core.vm;
         /* What another VM has taught the branch buffer is none of this one's. */
         spr_write(SPR_BUCSR, spr_read(SPR_BUCSR) | BUCSR_BBFI);
+        /* User mode reads and writes these without a trap (2.9.1, 2.9.2). */
+        spr_write(SPR_BBEAR, 0);
+        spr_write(SPR_BBTAR, 0);
         context_sync();
         vcpu->code_seen = NULL;
     }
