@@ -6,6 +6,7 @@
 #include "arch/ppc/guest/emulate.h"
 #include "arch/ppc/guest/interrupt.h"
 #include "arch/ppc/guest/magic.h"
+#include "arch/ppc/guest/shadow.h"
 #include "arch/ppc/guest/tlb.h"
 #include "arch/ppc/guest/vcpu.h"
 #include "core/memory.h"
@@ -66,6 +67,8 @@ static void save(struct vm *vm, unsigned index, struct state_writer *writer) {
     struct ppc_vcpu *vcpu = ppc_vcpu(vm->vcpu[index]);
     struct ppc_vcpu_state *state = vcpu->state;
 
+    /* Another vCPU's tlbivax that this one has not come to: to the guest it is done. */
+    shadow_take_broadcast(vcpu);
     clock_save(vcpu);
     put_array(writer, state->registers.gpr, 32);
     for (unsigned i = 0; i < array_count(words); i++)
