@@ -171,12 +171,15 @@ static void test_magic(void **context) {
     assert_int_equal(magic_map(vcpu, 0xfffff000, 0xfffff000), 0);
     for (unsigned i = 0; i < 4096; i++)
         fixture.heap_page[i] = (uint8_t)(i * 7);
+    vcpu->state->msr = MSR_EE;
+    vcpu->state->registers.gpr[1] = 0xc4cbd2d9; /* as the mark on the page: the guest wants no interrupt */
     save();
     ppc_cpu_part.reset(vm(), 1);
     memset(fixture.heap_page, 0, 4096);
     assert_int_equal(vcpu->slow, 0);
     assert_int_equal(load(), 0);
-    assert_int_equal(vcpu->slow, 0);
+    assert_int_equal(vcpu->slow, PPC_SLOW_MAGIC);
+    assert_true(magic_critical(vcpu));
     assert_int_equal(vcpu->state->magic_page, 0xfffff000);
     for (unsigned i = 0; i < 4096; i++)
         assert_int_equal(fixture.heap_page[i], (uint8_t)(i * 7));
@@ -187,6 +190,12 @@ static void test_magic(void **context) {
     saved_size -= 8;
     assert_int_equal(load(), -EINVAL);
     assert_int_equal(vcpu->state->magic_page, 0);
+    /* One that the guest has never looked at. */
+    ppc_cpu_part.reset(vm(), 1);
+    assert_int_equal(magic_map(vcpu, 0xfffff000, 0xfffff000), 0);
+    save();
+    assert_int_equal(load(), 0);
+    assert_int_equal(vcpu->slow, 0);
 }
 
 static void test_cut(void **context) {

@@ -68,6 +68,11 @@ void magic_touched(struct ppc_vcpu *vcpu) {
     vcpu->slow |= PPC_SLOW_MAGIC;
 }
 
+void magic_loaded(struct ppc_vcpu *vcpu) {
+    if (get(vcpu, CRITICAL))
+        magic_touched(vcpu);
+}
+
 void magic_unmap(struct ppc_vcpu *vcpu) {
     vcpu->state->magic_page = 0;
     vcpu->state->magic_physical = 0;

@@ -12,6 +12,9 @@ int magic_map(struct ppc_vcpu *vcpu, uint32_t address, uint32_t physical);
 /* The guest gets at it from its next entry on: from here on registers go there and back. (A stock Linux maps
  * the page and never looks at it.) */
 void magic_touched(struct ppc_vcpu *vcpu);
+/* The page was mapped and then filled from a saved state: where the guest has left a mark of its own on it,
+ * the page is in use, and the mark counts before the guest looks at the page again. */
+void magic_loaded(struct ppc_vcpu *vcpu);
 /* No magic page any more: reset, or before a state is loaded. */
 void magic_unmap(struct ppc_vcpu *vcpu);
 /* Frees its memory. */

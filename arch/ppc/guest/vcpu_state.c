@@ -173,6 +173,8 @@ static bool valid(const struct ppc_vcpu_state *state, const struct start *start,
 static void replace(struct ppc_vcpu *vcpu, const struct ppc_vcpu_state *state, const struct start *start) {
     *vcpu->state = *state;
     vcpu->slow = 0;
+    if (state->magic_page)
+        magic_loaded(vcpu);
     vcpu->release_pc = start->pc;
     vcpu->release_r3 = start->r3;
     /* What was asked of the machine before counts no more; core's bits are not ours. */
