@@ -163,6 +163,12 @@ static void test_watchdog_late(void **context) {
     clock_resume(vcpu0());
     assert_int_equal(tsr(), TSR_ENW | TSR_WIS);
     assert_int_equal(fixture.end, VM_END_NONE);
+    /* Nor is it when the state is saved in it. */
+    clock_tsr_write(vcpu0(), TSR_ENW | TSR_WIS);
+    pass(100u << 11);
+    clock_save(vcpu0());
+    clock_load(vcpu0());
+    assert_int_equal(tsr(), 0);
     /* Without WRC nothing follows; with 01 the CPU stops. */
     clock_guest_reset(vcpu0());
     clock_tcr_write(vcpu0(), watchdog(10));

@@ -203,6 +203,7 @@ void clock_save(struct ppc_vcpu *vcpu) {
     struct ppc_vcpu_state *state = vcpu->state;
     bool over;
 
+    clock_resume(vcpu); /* it is paused */
     uint64_t now = timebase_read();
     state->timebase = now;
     state->tsr = tsr_at(vcpu, now, &over);
