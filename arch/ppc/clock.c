@@ -35,11 +35,6 @@ uint64_t clock_ticks(uint64_t nanoseconds) {
     return seconds * frequency + clock_scale(nanoseconds % SECOND, inverse) + 1;
 }
 
-uint64_t timebase_from_clock(uint64_t time) {
-    uint64_t ticks = clock_ticks(time);
-    return ticks > UINT64_MAX - clock_base ? UINT64_MAX : clock_base + ticks;
-}
-
 void clock_delay(uint64_t nanoseconds) {
     uint64_t start = timebase_read();
     uint64_t ticks = clock_ticks(nanoseconds);

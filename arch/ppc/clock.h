@@ -11,8 +11,6 @@ int clock_start(uint32_t frequency);
 uint32_t clock_timebase_frequency(void);
 /* Time-base ticks of so many nanoseconds, rounded up; held at UINT64_MAX. */
 uint64_t clock_ticks(uint64_t nanoseconds);
-/* What the time base reads at `time` (time_now() units). */
-uint64_t timebase_from_clock(uint64_t time);
 void clock_delay(uint64_t nanoseconds);
 
 #endif

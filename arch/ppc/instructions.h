@@ -19,12 +19,8 @@
  *   void cache_forget_code(void);         this CPU's instruction cache is empty; it sees no stores by itself
  * The TLB, by what the MAS registers hold; each is followed by the isync (and msync) that it needs:
  *   void tlb_write(void);                 tlbwe
- *   void tlb_read(void);                  tlbre
  *   void tlb_search(uint32_t address);    tlbsx by MAS6; MAS1[V] tells whether it was found
- *   void tlb_invalidate(uint32_t where);  tlbivax; page number with TLBIVAX_TLB1 or TLBIVAX_ALL; this CPU's
- * TLB (in QEMU), so that other CPUs are told by an IPI void tlb_sync(void);                  tlbsync and
- * msync, after tlb_invalidate() void tlb_flash(uint32_t which);       MMUCSR0_TLB0_FI | MMUCSR0_TLB1_FI,
- * waited for; spares IPROT entries
+ *   void tlb_flash(uint32_t which);       MMUCSR0_TLB0_FI | MMUCSR0_TLB1_FI, waited for; spares IPROT entries
  */
 #include <ppc_instructions.h>
 

@@ -59,17 +59,8 @@ static inline void cache_forget_code(void) {
 static inline void tlb_write(void) {
     __asm__ volatile("isync; tlbwe; isync; msync" ::: "memory");
 }
-static inline void tlb_read(void) {
-    __asm__ volatile("isync; tlbre; isync" ::: "memory");
-}
 static inline void tlb_search(uint32_t address) {
     __asm__ volatile("isync; tlbsx 0, %0; isync" ::"r"(address) : "memory");
-}
-static inline void tlb_invalidate(uint32_t where) {
-    __asm__ volatile("msync; tlbivax 0, %0; isync" ::"r"(where) : "memory");
-}
-static inline void tlb_sync(void) {
-    __asm__ volatile("tlbsync; msync; isync" ::: "memory");
 }
 static inline void tlb_flash(uint32_t which) {
     spr_write(SPR_MMUCSR0, which);

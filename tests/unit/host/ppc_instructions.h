@@ -27,10 +27,7 @@ static inline void cache_forget_code(void) {
     test_code_forgotten++;
 }
 void tlb_write(void);
-void tlb_read(void);
 void tlb_search(uint32_t address);
-void tlb_invalidate(uint32_t where);
-void tlb_sync(void);
 void tlb_flash(uint32_t which);
 
 #endif
