@@ -7,6 +7,8 @@
 //   uint64_t time_now(void);           nanoseconds since the clock was started; the same on all CPUs, never
 //   backwards bool interrupts_save(void) / void interrupts_restore(bool);  for the few places that run with
 //   interrupts on
+//   void arch_code_store(const void *at, size_t size);  what was written there is what instructions are
+//   fetched from
 #ifndef SAGUARO_CORE_ARCH_H
 #define SAGUARO_CORE_ARCH_H
 

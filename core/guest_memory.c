@@ -332,7 +332,10 @@ static int memory_write(struct guest_memory *memory, uint64_t gpa, const void *b
             return -EFAULT;
         uint64_t room = page_room(place.physical);
         size_t part = size < room ? size : (size_t)room;
-        move(window(place.physical), from, part);
+        void *to = window(place.physical);
+        move(to, from, part);
+        if (!ram)
+            arch_code_store(to, part);
         if (memory->logging)
             mark_page(memory, place.offset);
         from += part;

@@ -116,7 +116,7 @@ int guest_read(struct vm *vm, uint64_t gpa, void *buffer, size_t size);
 /* The one function through which everything but the guest's own CPU writes guest RAM; marks the pages dirty.
  * ROM: -EFAULT. */
 int guest_write(struct vm *vm, uint64_t gpa, const void *buffer, size_t size);
-/* As guest_write(), for loaders: ROM is written too. */
+/* As guest_write(), for loaders: ROM is written too, and what is written may be code. */
 int guest_load(struct vm *vm, uint64_t gpa, const void *buffer, size_t size);
 /* Atomic compare and exchange of 1, 2, 4, 8 or 16 bytes of RAM that do not cross a 4 KiB page; 16 bytes are
  * aligned. 1: done; 0: *expected was updated; -EFAULT. */

@@ -331,7 +331,12 @@ static void test_access(void **state) {
     dirty_take();
     assert_int_equal(guest_write(&vm, 4 * MIB - 5000, out, 6000), -EFAULT);
     assert_int_equal(dirty_take(), 0);
+    test_code_stored = 0;
+    assert_int_equal(guest_write(&vm, 0, out, 16), 0);
+    assert_int_equal(test_code_stored, 0);
+    dirty_take();
     assert_int_equal(guest_load(&vm, 4 * MIB - 8, out, 16), 0);
+    assert_int_equal(test_code_stored, 16); /* it may be code */
     assert_int_equal(guest_read(&vm, 4 * MIB - 8, in, 16), 0);
     assert_memory_equal(in, out, 16);
     assert_int_equal(dirty_take(), 2);

@@ -4,6 +4,7 @@
 #define SAGUARO_ARCH_PPC_INLINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <ppc_instructions.h>
 
@@ -50,6 +51,16 @@ static inline bool interrupts_save(void) {
 static inline void interrupts_restore(bool enabled) {
     if (enabled)
         __asm__ volatile("wrteei 1" ::: "memory");
+}
+
+/* Code is fetched from memory, not out of the data cache (e500 core manual, 3.3.1.2.1); no e500's lines are
+ * smaller. */
+static inline void arch_code_store(const void *at, size_t size) {
+    const uintptr_t step = 32, end = (uintptr_t)at + size;
+
+    for (uintptr_t line = (uintptr_t)at & ~(step - 1); line < end; line += step)
+        cache_store((const void *)line);
+    memory_sync();
 }
 
 /* Compares 16 bytes at `at` with *expected and, when equal, replaces them by *desired. An e500v2 has no

@@ -7,13 +7,10 @@
 
 #include "arch/ppc/guest/board.h"
 #include "arch/ppc/guest/device_tree.h"
-#include "arch/ppc/instructions.h"
 #include "arch/ppc/vm.h"
 #include "core/main.h"
 #include "lib/config.h"
 #include "lib/image.h"
-
-#define CACHE_LINE 32u /* bytes; no e500's is smaller */
 
 /* Says what is wrong, in the VM's end_text; returns `error`. */
 static int __attribute__((format(printf, 3, 4)))
@@ -42,15 +39,6 @@ static unsigned megabytes(uint64_t bytes) {
     return (unsigned)(bytes >> 20);
 }
 
-/* Code that was written here is fetched from memory. */
-static void store_code(struct vm *vm, uint64_t address, uint64_t size) {
-    for (uint64_t done = 0; done < size; done += PAGE_SIZE) {
-        const char *page = guest_page(vm, address + done);
-        for (unsigned line = 0; page && line < PAGE_SIZE; line += CACHE_LINE)
-            cache_store(page + line);
-    }
-}
-
 /* RAM is zero already where the file gives nothing. */
 static int load_segments(struct vm *vm, const struct boot_file *file, const struct image_loadable *image) {
     for (unsigned i = 0; i < image->count; i++) {
@@ -59,10 +47,7 @@ static int load_segments(struct vm *vm, const struct boot_file *file, const stru
         if (error)
             return load_error(vm, error, "\"%.60s\" cannot be placed at 0x%llx", file->name,
                               (unsigned long long)segment->address);
-        store_code(vm, segment->address & ~(PAGE_SIZE - 1),
-                   segment->file_size + (segment->address & (PAGE_SIZE - 1)));
     }
-    memory_sync();
     return 0;
 }
 

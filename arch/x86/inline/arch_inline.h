@@ -4,6 +4,7 @@
 #define SAGUARO_ARCH_X86_INLINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* time_now() = ((tsc - clock_tsc_base) * clock_multiplier) >> 32; set once by the calibration, before other
@@ -53,6 +54,12 @@ static inline bool interrupts_save(void) {
 static inline void interrupts_restore(bool enabled) {
     if (enabled)
         __asm__ volatile("sti" ::: "memory");
+}
+
+/* Fetches see what was stored (Intel SDM vol. 3, 11.6). */
+static inline void arch_code_store(const void *at, size_t size) {
+    (void)at;
+    (void)size;
 }
 
 /* Compares 16 bytes at `at` (aligned) with *expected and, when equal, replaces them by *desired, atomically.

@@ -4,6 +4,7 @@
 #define SAGUARO_TESTS_ARCH_INLINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -38,6 +39,12 @@ static inline bool interrupts_save(void) {
 }
 static inline void interrupts_restore(bool enabled) {
     (void)enabled;
+}
+/* Nothing to do, but it is counted. */
+__attribute__((weak)) size_t test_code_stored;
+static inline void arch_code_store(const void *at, size_t size) {
+    (void)at;
+    test_code_stored += size;
 }
 /* What arch/x86 code uses besides; the host's TSC is test_time. */
 static inline uint64_t tsc_read(void) {

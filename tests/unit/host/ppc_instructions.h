@@ -18,11 +18,7 @@ void context_sync(void);
 void memory_sync(void);
 void io_sync(void);
 /* Caches: nothing to do, but it is counted. */
-__attribute__((weak)) unsigned test_code_forgotten, test_lines_stored;
-static inline void cache_store(const void *at) {
-    (void)at;
-    test_lines_stored++;
-}
+__attribute__((weak)) unsigned test_code_forgotten;
 static inline void cache_forget_code(void) {
     test_code_forgotten++;
 }
