@@ -71,7 +71,9 @@ int boot_file_load(const struct boot_file *file, uint64_t offset, struct vm *vm,
     return guest_load(vm, gpa, (const uint8_t *)(uintptr_t)file->address + offset, size);
 }
 
+static unsigned later;
 int vm_load_later(struct vm *vm, const struct boot_file *file, uint64_t offset, uint64_t gpa, uint64_t size) {
+    later++;
     return boot_file_load(file, offset, vm, gpa, size);
 }
 
@@ -103,6 +105,7 @@ static int setup(void **unused) {
     memset(&boot, 0, sizeof(boot));
     no_heap = false;
     load_fails = -1;
+    later = 0;
     config = (struct config_guest){.name = "test", .image = "vmlinux", .cmdline = "quiet", .memory = MEMORY};
     machine.core.config = &config;
     machine.core.vcpu_count = 1;
@@ -145,6 +148,7 @@ static void test_vmlinux(void **unused) {
     assert_int_equal(boot.times, 1);
     assert_int_equal(boot.pc, 0);
     assert_int_equal(boot.mapped, 64u << 20);
+    assert_int_equal(later, 2); /* both segments: a step at a time, if they are large */
     assert_int_equal(ram[0], 0x11);
     assert_int_equal(ram[0x1ff], 0x11);
     assert_int_equal(ram[0x200], 0);

@@ -43,7 +43,7 @@ static unsigned megabytes(uint64_t bytes) {
 static int load_segments(struct vm *vm, const struct boot_file *file, const struct image_loadable *image) {
     for (unsigned i = 0; i < image->count; i++) {
         const struct image_segment *segment = &image->segment[i];
-        int error = boot_file_load(file, segment->offset, vm, segment->address, segment->file_size);
+        int error = vm_load_later(vm, file, segment->offset, segment->address, segment->file_size);
         if (error)
             return load_error(vm, error, "\"%.60s\" cannot be placed at 0x%llx", file->name,
                               (unsigned long long)segment->address);
