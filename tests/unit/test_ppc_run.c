@@ -537,6 +537,34 @@ static void test_answered(void **context) {
     }
 }
 
+/* The code's page goes while the vCPU is held: another vCPU's tlbivax and tlbsync are done, and something
+ * else is where the code was. */
+static void test_answered_without_code(void **context) {
+    (void)context;
+    static const struct bus_ops ops = {served_read, served_write};
+    uint32_t *gpr = state->registers.gpr;
+    assert_int_equal(bus_add(&vm()->bus[BUS_MEMORY], DEVICE_BASE, 0x1000, &ops, NULL, "served"), 0);
+    map1(state, 3, 0xe0000000, DEVICE_BASE, TSIZE_4K, MAS3_SR | MAS3_SW, 0);
+    put_word(CODE, (uint32_t)OP_LWZ << 26 | 9u << 21 | 3u << 16);
+    gpr[3] = 0xe0000010;
+    gpr[4] = DATA;
+    gpr[9] = 0x55555555;
+    asks = 1;
+    accesses = 0;
+    service.waits = true;
+    then(IVOR_DATA_TLB, 0, 0xe0000010, NULL);
+    assert_int_equal(run(), VCPU_RUN_BLOCK);
+    shadow_broadcast(ppc_vcpu(vm()->vcpu[1]), CODE | TLBIVAX_TLB1);
+    shadow_wait(ppc_vcpu(vm()->vcpu[1]));
+    put_word(CODE, (uint32_t)OP_STW << 26 | 9u << 21 | 4u << 16);
+    service.waits = false;
+    one(IVOR_EXTERNAL, 0, 0);
+    expect_vector(IVOR_INST_TLB);
+    assert_int_equal(state->srr0, CODE);
+    assert_int_equal(get_word(DATA), 0);
+    assert_int_equal(vcpu->core.hold, VCPU_HOLD_NONE);
+}
+
 static void test_no_memory(void **context) {
     (void)context;
     struct cpu other = {.number = 63};
@@ -553,9 +581,19 @@ static void test_no_memory(void **context) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_memory_access), TEST(test_device),    TEST(test_program),      TEST(test_others),
-        TEST(test_calls),         TEST(test_magic),     TEST(test_waiting),      TEST(test_requests),
-        TEST(test_secondary),     TEST(test_no_memory), TEST(test_service_call), TEST(test_answered),
+        TEST(test_memory_access),
+        TEST(test_device),
+        TEST(test_program),
+        TEST(test_others),
+        TEST(test_calls),
+        TEST(test_magic),
+        TEST(test_waiting),
+        TEST(test_requests),
+        TEST(test_secondary),
+        TEST(test_no_memory),
+        TEST(test_service_call),
+        TEST(test_answered),
+        TEST(test_answered_without_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

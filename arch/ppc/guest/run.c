@@ -255,6 +255,10 @@ enum vcpu_run_result arch_vcpu_run(struct vcpu *core) {
         vm_crash(core, "no memory for the shadow TLB of CPU %u", cpu->number);
         return VCPU_RUN_RESCHEDULE;
     }
+    /* What other vCPUs' tlbivax has taken away meanwhile is gone for an access that is repeated, too: their
+     * tlbsync has not waited for it. */
+    if (core->hold && (__atomic_load_n(&core->requests, __ATOMIC_ACQUIRE) & PPC_REQUEST_TLB))
+        shadow_take_broadcast(vcpu);
     if (core->hold && !answered(vcpu)) {
         shadow_put(vcpu);
         return VCPU_RUN_BLOCK;
