@@ -198,6 +198,19 @@ static void test_magic_critical(void **context) {
     state0()->registers.gpr[1] += 16;
     guest_interrupts_update(vcpu0());
     assert_int_equal(state0()->registers.pc, vector_of(IVOR_EXTERNAL));
+    /* The watchdog has to wait as well. */
+    state0()->registers.gpr[1] -= 16;
+    state0()->registers.pc = PC;
+    state0()->msr = MSR_CE;
+    state0()->tcr = TCR_WIE;
+    state0()->tsr = TSR_WIS;
+    vcpu0()->external = 0;
+    guest_interrupts_update(vcpu0());
+    assert_int_equal(state0()->registers.pc, PC);
+    assert_int_equal(vcpu0()->slow, PPC_SLOW_MASKED | PPC_SLOW_MAGIC);
+    state0()->registers.gpr[1] += 16;
+    guest_interrupts_update(vcpu0());
+    assert_int_equal(state0()->registers.pc, vector_of(IVOR_WATCHDOG));
 }
 
 static void test_magic_fields(void **context) {

@@ -105,9 +105,9 @@ static enum source first_pending(const struct ppc_vcpu *vcpu, uint32_t msr, uint
     return NONE;
 }
 
-/* The guest's MSR as far as it masks: between two marks on the magic page EE does not count. */
+/* The guest's MSR as far as it masks: between two marks on the magic page neither EE nor CE counts. */
 static uint32_t mask_of(const struct ppc_vcpu *vcpu) {
-    return vcpu->state->msr & ~(magic_critical(vcpu) ? MSR_EE : 0u);
+    return vcpu->state->msr & ~(magic_critical(vcpu) ? MSR_EE | MSR_CE : 0u);
 }
 
 bool guest_interrupt_ready(const struct ppc_vcpu *vcpu) {
