@@ -594,6 +594,18 @@ static void test_interrupt(void **unused) {
     run(1, step_reschedule);
     assert_int_equal(guest.entered[0].vector, 0x08);
     assert_false(mock.pic);
+    /* Both ask at once: the APIC's goes first, and an exit is asked for, or nothing would look at the PIC
+     * again. */
+    unsigned windows = engine_calls.windows;
+    mock.lapic_vector = 0x34;
+    mock.pic = true;
+    run(2, step_nothing, step_reschedule);
+    assert_int_equal(guest.entered[0].vector, 0x34);
+    assert_true(mock.pic);
+    assert_int_equal(engine_calls.windows, windows + 1);
+    run(1, step_reschedule);
+    assert_int_equal(guest.entered[0].vector, 0x08);
+    assert_false(mock.pic);
 }
 
 /* An interrupt whose delivery an exception cut short comes after it, before anything else. */

@@ -103,20 +103,23 @@ static void deliver(struct x86_vcpu *vcpu) {
     }
     int vector = by_cpu ? -1 : lapic_pending(vcpu->lapic);
     struct pic *pic = x86_vm(vcpu->core.vm)->pc.pic;
-    bool from_pic = vector < 0 && pic_pending(pic) && lapic_accepts_pic(vcpu->lapic);
+    bool by_pic = pic_pending(pic) && lapic_accepts_pic(vcpu->lapic);
 
-    if (vector < 0 && !from_pic)
+    if (vector < 0 && !by_pic)
         return;
     if (!engine->interruptible(vcpu)) {
         engine->interrupt_window(vcpu);
         return;
     }
-    if (from_pic) {
+    if (vector < 0) {
         inject_interrupt(vcpu, pic_acknowledge(pic));
         return;
     }
     lapic_accept(vcpu->lapic, (uint8_t)vector);
     inject_interrupt(vcpu, (uint8_t)vector);
+    /* No end of an interrupt in the APIC has us look at the PIC. */
+    if (__builtin_expect(by_pic, 0))
+        engine->interrupt_window(vcpu);
     if (!x86_eoi_exits)
         pv_eoi_offer(vcpu, (uint8_t)vector);
 }
