@@ -88,6 +88,9 @@ void vcpu_replaced(struct x86_vcpu *vcpu) {
 void vcpu_power_on(struct x86_vcpu *vcpu) {
     struct x86_vcpu_state *state = vcpu->state;
 
+    /* What was asked of it in its last life counts no more: devices went on until they were reset, and an NMI
+     * or INIT of theirs would be for the new one. Core's bits are not ours. */
+    __atomic_and_fetch(&vcpu->core.requests, VCPU_REQUEST_ARCH - 1, __ATOMIC_RELEASE);
     vcpu->record_next = 0; /* a report tells of this life only */
     state->system.cr0 = CR0_CD | CR0_NW;
     reset_registers(vcpu);

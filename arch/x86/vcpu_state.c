@@ -409,8 +409,6 @@ static bool msrs_load(struct x86_vcpu *vcpu, const struct x86_msrs *msrs) {
 }
 
 static void requests_load(struct x86_vcpu *vcpu, const struct record *record) {
-    /* What was asked of the machine before counts no more; core's bits are not ours. */
-    __atomic_and_fetch(&vcpu->core.requests, VCPU_REQUEST_ARCH - 1, __ATOMIC_RELEASE);
     vcpu->sipi_vector = record->sipi_vector;
     vcpu_request(&vcpu->core, (record->requests & PENDING_INIT ? X86_REQUEST_INIT : 0) |
                                   (record->requests & PENDING_SIPI ? X86_REQUEST_SIPI : 0) |
