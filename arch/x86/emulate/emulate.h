@@ -12,6 +12,7 @@
 
 #define EMULATE_INSTRUCTION_MAX 15u   /* longest legal instruction in bytes */
 #define EMULATE_REP_LIMIT       1024u /* iterations of a REP instruction per call of emulate_one() */
+#define EMULATE_DEVICE_LIMIT    4u    /* accesses to devices among them: one may take some 10 us */
 
 enum emulate_result {
     EMULATE_OK,    /* done: registers advanced */

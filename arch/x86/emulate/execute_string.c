@@ -98,6 +98,7 @@ static enum emulate_result string_run(struct emulate *emulate, struct string_sta
     unsigned address = in->address_size, kind = in->opcode & 0xfe;
     uint64_t mask = size_mask(address),
              step = *rflags & FLAG_DF ? -(uint64_t)in->operand_size : in->operand_size;
+    unsigned devices = 0;
     if (in->repeat && (gpr[X86_RCX] & mask) == 0)
         return EMULATE_OK;
     for (unsigned done = 0; done < EMULATE_REP_LIMIT; done++) {
@@ -113,6 +114,7 @@ static enum emulate_result string_run(struct emulate *emulate, struct string_sta
             register_write(emulate, X86_RDI, address, gpr[X86_RDI] + step);
         if (!in->repeat)
             return EMULATE_OK;
+        devices += emulate->replay.next;
         emulate_cancel(emulate); /* this iteration's device accesses are done for good */
         uint64_t left = (gpr[X86_RCX] - 1) & mask;
         register_write(emulate, X86_RCX, address, left);
@@ -120,7 +122,7 @@ static enum emulate_result string_run(struct emulate *emulate, struct string_sta
             return EMULATE_OK;
         if ((kind == 0xa6 || kind == 0xae) && !(*rflags & FLAG_ZF) == (in->repeat == 0xf3))
             return EMULATE_OK;
-        if (*rflags & FLAG_TF)
+        if ((*rflags & FLAG_TF) || devices >= EMULATE_DEVICE_LIMIT)
             break;
     }
     /* Between iterations: an interrupt taken here is to see RF set, as the CPU does it (SDM vol.
