@@ -555,7 +555,9 @@ void passed_function_stop(struct passed_function *f, bool last) {
 
 void passed_function_end(struct passed_function *f, bool last) {
     spin_lock(&f->lock);
-    /* What is shown goes with the next start: nobody is there to see it until then. */
+    /* Before the machine is reset: what it puts in its places then may lie where the guest had the BARs. */
+    if (!last)
+        move_all(f, false);
     pci_msix_set(&f->vectors, false, false);
     limit_none(f);
     f->unmasked = 0;
