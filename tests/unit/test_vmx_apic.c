@@ -165,11 +165,17 @@ static void test_leaving(void **state) {
     runs_with(0, LAPIC_PAGE_NONE);
     want(0, LAPIC_PAGE_X2APIC);
     runs_with(0, LAPIC_PAGE_X2APIC);
-    /* INIT, with the others where they are; then power-on. */
+    /* INIT, with the others where they are. */
     vmx_apic_place(&vcpus[0]);
     assert_int_equal(machine.physical, 0);
+    /* All are back, and this one runs without the control when another one has its INIT. */
     want(0, LAPIC_PAGE_TRAP);
     want(1, LAPIC_PAGE_TRAP);
+    vm.core.prepared = true;
+    runs_with(0, LAPIC_PAGE_NONE);
+    vmx_apic_place(&vcpus[1]);
+    assert_int_equal(machine.physical, 0);
+    vm.core.prepared = false;
     vmx_apic_place(&vcpus[0]);
     assert_int_equal(machine.physical, (uintptr_t)vmx_vm.apic_access);
     /* Off, or elsewhere. */

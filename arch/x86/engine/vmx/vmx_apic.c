@@ -48,6 +48,9 @@ void vmx_apic_place(struct x86_vcpu *vcpu) {
     /* Of vCPUs that find out at the same time each does the same. */
     if (all == __atomic_load_n(&vmx->apic_mapped, __ATOMIC_ACQUIRE))
         return;
+    /* An INIT is no power-on: the others run, and to those without the control it would be memory. */
+    if (all && vm->core.prepared)
+        return;
     int error = all ? paging_map(&vm->nested, PC_LAPIC_BASE, arch_heap_physical(vmx->apic_access), PAGE_SIZE,
                                  PAGING_READ | PAGING_WRITE | PAGING_USER)
                     : paging_unmap(&vm->nested, PC_LAPIC_BASE, PAGE_SIZE);
