@@ -121,6 +121,27 @@ static void test_timer_rate_is_bounded(void **state) {
     assert_int_equal(next_deadline(), test_time + 20000);
 }
 
+/* Of vCPUs that share a CPU the timers share what one of them could have. */
+static void test_timer_rate_of_all_is_bounded(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t affinity;
+        unsigned cpus;
+    } placed[] = {{2, 1}, {3, 2}, {~0ull, 2}};
+    for (unsigned p = 0; p < array_count(placed); p++) {
+        for (unsigned i = 0; i < VCPUS; i++)
+            machine.vcpu[i].core.affinity = placed[p].affinity;
+        machine_each(reset_part);
+        enable_all(true);
+        for (unsigned i = 0; i < VCPUS; i++) {
+            wrmsr(i, 0x83e, 0xb);
+            wrmsr(i, 0x832, 0x20000 | TIMER_VECTOR);
+            wrmsr(i, 0x838, 100);
+        }
+        assert_in_range(advance_to(test_time + 1000000), 45 * placed[p].cpus, 50 * placed[p].cpus);
+    }
+}
+
 static void test_timer_deadline(void **state) {
     (void)state;
     enable_all(true);
@@ -235,8 +256,13 @@ static void test_state_deadline(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_timer_divisors),        TEST(test_timer_one_shot), TEST(test_timer_periodic),
-        TEST(test_timer_rate_is_bounded), TEST(test_timer_deadline), TEST(test_timer_late_callback),
+        TEST(test_timer_divisors),
+        TEST(test_timer_one_shot),
+        TEST(test_timer_periodic),
+        TEST(test_timer_rate_is_bounded),
+        TEST(test_timer_rate_of_all_is_bounded),
+        TEST(test_timer_deadline),
+        TEST(test_timer_late_callback),
         TEST(test_state_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,7 @@ struct lapic {
     uint64_t target;  /* ns: when the count reaches 0 next, or LAPIC_NEVER; may lag behind in periodic mode */
     uint64_t period;  /* ns; 0: not periodic */
     uint64_t deadline; /* guest TSC; 0: not armed */
+    uint64_t shortest; /* ns between two interrupts in periodic mode */
 };
 
 static inline bool lapic_software_enabled(const struct lapic *lapic) {

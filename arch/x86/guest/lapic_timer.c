@@ -6,9 +6,10 @@
 #include "arch/x86/guest/tsc.h"
 
 /*
- * A periodic timer interrupts at most this often. A shorter period counts down as programmed, but several of
- * its ends share one interrupt (as they would when the first is still pending), so that no guest can keep a
- * host CPU busy with timers alone.
+ * A guest's periodic timers interrupt each of its host CPUs at most this often: those of vCPUs that share one
+ * take turns. A shorter period counts down as programmed, but several of its ends share one interrupt (as
+ * they would when the first is still pending), so that no guest can keep a host CPU busy with timers alone,
+ * for which its vCPUs need not even run.
  */
 #define PERIOD_MIN 20000ull /* ns */
 
@@ -42,6 +43,14 @@ static void program(struct lapic *lapic) {
         timer_arm(&lapic->timer, lapic->target);
 }
 
+static uint64_t shortest_period(const struct vcpu *vcpu) {
+    unsigned count = vcpu->vm->vcpu_count, cpus = 0;
+
+    for (unsigned i = 0; i < cpu_count(); i++)
+        cpus += vcpu->affinity >> i & 1;
+    return cpus && cpus < count ? PERIOD_MIN * ((count + cpus - 1) / cpus) : PERIOD_MIN;
+}
+
 static void stop(struct lapic *lapic) {
     lapic->target = LAPIC_NEVER;
     lapic->period = 0;
@@ -54,8 +63,8 @@ static void step(struct lapic *lapic, uint64_t now) {
     uint64_t behind = now >= lapic->target ? now - lapic->target : 0;
     uint64_t periods = behind / lapic->period + 1;
 
-    if (lapic->period < PERIOD_MIN)
-        periods += (PERIOD_MIN - 1) / lapic->period;
+    if (lapic->period < lapic->shortest)
+        periods += (lapic->shortest - 1) / lapic->period;
     lapic->target += periods * lapic->period;
 }
 
@@ -66,9 +75,9 @@ static void start(struct lapic *lapic, uint64_t count) {
 
     lapic->target = now + count * divisor;
     lapic->period = mode_of(lapic) == LAPIC_PERIODIC ? lapic->initial * divisor : 0;
-    if (lapic->period && lapic->target - now < PERIOD_MIN) {
-        /* The first end as well: TMICT written in a loop fires once a PERIOD_MIN at most. */
-        uint64_t periods = (PERIOD_MIN - (lapic->target - now) + lapic->period - 1) / lapic->period;
+    if (lapic->period && lapic->target - now < lapic->shortest) {
+        /* The first end as well: TMICT written in a loop fires no more often. */
+        uint64_t periods = (lapic->shortest - (lapic->target - now) + lapic->period - 1) / lapic->period;
         lapic->target += periods * lapic->period;
     }
     program(lapic);
@@ -106,6 +115,7 @@ void lapic_timer_reset(struct lapic *lapic) {
     stop(lapic);
     lapic->initial = 0;
     lapic->divide = 0;
+    lapic->shortest = shortest_period(lapic->vcpu);
     spin_unlock(&lapic->timer_lock);
 }
 
