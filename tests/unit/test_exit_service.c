@@ -109,6 +109,25 @@ static void test_answered(void **unused) {
     assert_int_equal(mock.crash[0], 0);
 }
 
+static enum engine_next step_ask_ins(void) {
+    mock.asks = 1;
+    return exit_emulate(&vcpu);
+}
+
+/* INS to a device's register, which the CPU says no address of: the port must not be read again. */
+static void test_answered_ins(void **unused) {
+    (void)unused;
+    mock.waits = true;
+    assert_int_equal(run(1, step_ask_ins), VCPU_RUN_BLOCK);
+    assert_int_equal(mock.emulations, 1);
+    mock.waits = false;
+    vcpu.core.requests = X86_REQUEST_INIT;
+    assert_int_equal(run(1, step_reschedule), VCPU_RUN_RESCHEDULE);
+    assert_int_equal(mock.emulations, 2);
+    assert_int_equal(mock.init_resets, 1);
+    assert_int_equal(vcpu.core.hold, VCPU_HOLD_NONE);
+}
+
 static enum engine_next step_ask_with_request(void) {
     vcpu.core.requests |= X86_REQUEST_TLB;
     return step_ask();
@@ -144,7 +163,7 @@ static void test_service_wait(void **unused) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_service_call),       TEST(test_asked),        TEST(test_answered),
+        TEST(test_service_call),       TEST(test_asked),        TEST(test_answered), TEST(test_answered_ins),
         TEST(test_asked_with_request), TEST(test_service_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

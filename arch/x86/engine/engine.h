@@ -153,7 +153,7 @@ enum engine_next exit_halt(struct x86_vcpu *vcpu, unsigned length);
 enum engine_next exit_port(struct x86_vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
 /* A second-level fault at `gpa`. `write`, `fetch`: the kind of access. */
 enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool write, bool fetch);
-/* The last one again: the answer that its device owed is there. */
+/* The last one, or the last exit_emulate(), again: the answer that its device owed is there. */
 enum engine_next exit_nested_again(struct x86_vcpu *vcpu);
 /* The same for the CPU's own access to the guest's page tables at `gpa`. */
 enum engine_next exit_nested_table_fault(struct x86_vcpu *vcpu, uint64_t gpa);

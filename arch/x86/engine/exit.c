@@ -332,6 +332,8 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
 }
 
 enum engine_next exit_nested_again(struct x86_vcpu *vcpu) {
+    if (!vcpu->emulate->gpa) /* it was exit_emulate(), of INS or OUTS */
+        return exit_emulate(vcpu);
     return exit_nested_fault(vcpu, vcpu->emulate->gpa, vcpu->emulate->gpa_write, false);
 }
 
