@@ -101,8 +101,5 @@ void console_guest_output(struct vm *vm, const uint8_t *bytes, size_t count);
 void console_guest_output_virtio(struct vm *vm, const uint8_t *bytes, size_t count);
 /* Shows an incomplete last line: the guest has ended. */
 void console_guest_flush(struct vm *vm);
-/* Calls `print` for the guest's last `count` lines, oldest first, as text without control characters; out of
- * the last 16 KiB. For reports. */
-void console_guest_replay(struct vm *vm, unsigned count, void (*print)(const char *line));
 
 #endif

@@ -251,23 +251,6 @@ static uint32_t ring_lines(const struct vm_console *console, unsigned count) {
     return back;
 }
 
-void console_guest_replay(struct vm *vm, unsigned count, void (*print)(const char *line)) {
-    struct vm_console *console = vm->console;
-    if (console == NULL || count == 0)
-        return;
-    struct line line = {.length = 0};
-    spin_lock(&console->lock);
-    for (uint32_t back = ring_lines(console, count); back != 0; back--) {
-        bool complete = line_add(&line, ring_byte(console, back));
-        if (complete || (back == 1 && line.length != 0)) {
-            line.text[line.length] = '\0';
-            print(line.text);
-            line_reset(&line);
-        }
-    }
-    spin_unlock(&console->lock);
-}
-
 /* --- who has the console --- */
 
 #define ATTACH_LINES 25
