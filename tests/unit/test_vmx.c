@@ -317,6 +317,26 @@ static void test_owned_bits(void **unused) {
     assert_int_equal(f.state.system.cr4, 0);
 }
 
+/* What the last state still had to deliver does not reach the next one. */
+static void test_forgotten_events(void **unused) {
+    (void)unused;
+    open_engines();
+    state_make(&f.state, STATE_RESET);
+    f.vcpu.engine = &f.vmx;
+    vmcs_write(VMCS_ENTRY_EVENT, 0x80000b0e); /* of an entry that was refused */
+    vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+               0x1001); /* of a MOV SS with a breakpoint, in front of the OUT that resets */
+    vmx_store(&f.vcpu, X86_STATE_ALL & ~X86_STATE_DEBUG);
+    assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0x80000b0e);
+    vmx_store(&f.vcpu, X86_STATE_ALL);
+    assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0);
+    assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+    f.state.interrupt_shadow = 1;
+    f.state.registers.rflags |= RFLAGS_TF;
+    vmx_store(&f.vcpu, X86_STATE_ALL);
+    assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMX_PENDING_DEBUG_BS);
+}
+
 static void test_pdptes(void **unused) {
     (void)unused;
     open_engines();
@@ -439,6 +459,7 @@ int main(void) {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_states_enter),
         cmocka_unit_test(test_owned_bits),
+        cmocka_unit_test(test_forgotten_events),
         cmocka_unit_test(test_pdptes),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_words_in_other_modes),

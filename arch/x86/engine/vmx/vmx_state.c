@@ -153,6 +153,16 @@ void vmx_fetch(struct x86_vcpu *vcpu, uint32_t groups) {
         fetch_msrs(&state->msrs);
 }
 
+/* Another state (power-on, INIT, load): what the VMCS still had to deliver in the last one is not for it. An
+ * entry that was refused leaves its event there (26.8); debug exceptions of a MOV SS wait for the end of the
+ * next instruction, which may have been a reset. */
+static void forget(const struct x86_vcpu_state *state) {
+    bool stepped = state->interrupt_shadow && (state->registers.rflags & RFLAGS_TF);
+
+    vmcs_write(VMCS_ENTRY_EVENT, 0);
+    vmcs_write(VMCS_GUEST_PENDING_DEBUG, stepped ? VMX_PENDING_DEBUG_BS : 0); /* 26.3.1.5 */
+}
+
 void vmx_store(struct x86_vcpu *vcpu, uint32_t groups) {
     const struct x86_vcpu_state *state = vcpu->state;
 
@@ -166,4 +176,6 @@ void vmx_store(struct x86_vcpu *vcpu, uint32_t groups) {
     }
     if (groups & X86_STATE_MSRS)
         store_msrs(&state->msrs);
+    if (groups == X86_STATE_ALL)
+        forget(state);
 }
