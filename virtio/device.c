@@ -160,6 +160,9 @@ void virtio_device_enable_queue(struct virtio_device *device, unsigned index) {
         break_queue(device, index, "its size or an address is not allowed");
         return;
     }
+    /* What it says of a queue of this number is of one from before. */
+    record->journal.place = VIRTQ_NO_PLACE;
+    virtq_keep(&device->queue[index], &record->journal, (uint16_t)index);
     queue->position = virtq_position(&device->queue[index]);
     queue->enabled = 1;
 }
@@ -246,6 +249,7 @@ void virtio_device_finish(struct virtio_device *device, unsigned index, const st
     if (!queue_usable(device, index))
         return;
     virtq_finish(&device->queue[index], buffer, written);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* until then the journal counts */
     device->record->queue[index].position = virtq_position(&device->queue[index]);
     if (device->queue[index].broken)
         break_queue(device, index, device->queue[index].broken);
@@ -325,17 +329,21 @@ static const char *record_fault(struct virtio_device *device) {
     return NULL;
 }
 
-/* Enables the queues again. A broken device's stay as they are: nothing will be done with them. */
+/* Enables the queues again, and completes what was being given to the driver. A broken device's stay as they
+ * are: nothing will be done with them. */
 static const char *restore_queues(struct virtio_device *device) {
-    const struct virtio_record *record = device->record;
+    struct virtio_record *record = device->record;
 
     for (unsigned i = 0; i < device->queue_count; i++) {
-        const struct virtio_queue_record *queue = &record->queue[i];
+        struct virtio_queue_record *queue = &record->queue[i];
         virtq_disable(&device->queue[i]);
-        if (queue->enabled && !(record->status & VIRTIO_STATUS_NEEDS_RESET) &&
-            virtq_enable(&device->queue[i], device->memory, queue->size, queue->descriptors, queue->driver,
+        if (!queue->enabled || (record->status & VIRTIO_STATUS_NEEDS_RESET))
+            continue;
+        if (virtq_enable(&device->queue[i], device->memory, queue->size, queue->descriptors, queue->driver,
                          queue->device, record->features, &queue->position))
             return "a queue's place";
+        virtq_keep(&device->queue[i], &record->journal, (uint16_t)i);
+        queue->position = virtq_position(&device->queue[i]);
     }
     return NULL;
 }

@@ -74,9 +74,10 @@ struct virtio_record {
     uint8_t queue_count;
     uint8_t own[256]; /* the class's */
     struct virtio_queue_record queue[VIRTIO_MAX_QUEUES];
+    struct virtq_journal journal; /* of all queues */
 };
 #define VIRTIO_RECORD_MAGIC   0x76697274u
-#define VIRTIO_RECORD_VERSION 1u
+#define VIRTIO_RECORD_VERSION 2u
 
 struct virtio_device {
     const struct virtio_class *class;

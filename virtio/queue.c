@@ -5,9 +5,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include "virtio/queue_internal.h"
 
 static_assert((VIRTQ_MAX_SIZE & (VIRTQ_MAX_SIZE - 1)) == 0, "the ring of flights wraps at 16 bits");
+static_assert(offsetof(struct virtq_flight, id) == offsetof(struct virtq_published, id) &&
+                  offsetof(struct virtq_flight, descriptors) ==
+                      offsetof(struct virtq_published, descriptors) &&
+                  offsetof(struct virtq_flight, written) == offsetof(struct virtq_published, written),
+              "one begins like the other");
 
 static bool usable(const struct virtq *queue) {
     return queue->size != 0 && !queue->broken;
@@ -49,12 +55,79 @@ int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t siz
     queue->available = queue->used;
     queue->signalled = queue->used;
     queue->signalled_valid = !position;
+    queue->journal = NULL;
     if (!map_areas(queue)) {
         virtq_disable(queue);
         return -EINVAL;
     }
     ask(queue, true);
     return 0;
+}
+
+/* Gives the first `count` buffers in flight, which have so many ring entries, to the driver. */
+static void publish(struct virtq *queue, unsigned count, unsigned descriptors) {
+    if (queue->packed)
+        virtq_packed_publish(queue, count, descriptors);
+    else
+        virtq_split_publish(queue, count);
+}
+
+/* Whether the driver can see what was to be given to it from `used` on. */
+static bool is_published(const struct virtq *queue) {
+    if (!queue->packed)
+        return virtq_load16(queue->device_area + VIRTQ_RING_INDEX) != queue->used;
+    const uint8_t *entry = virtq_packed_entry(queue, queue->used);
+    return !virtq_packed_available(virtq_load16(entry + VIRTQ_DESCRIPTOR_FLAGS), queue->used);
+}
+
+static uint32_t place_of(const struct virtq *queue) {
+    return (uint32_t)queue->number << 16 | queue->used;
+}
+
+/* Completes what the journal says. Nothing, if that cannot be. */
+static void complete(struct virtq *queue) {
+    const struct virtq_journal *journal = queue->journal;
+    unsigned descriptors = 0;
+
+    if (journal->place != place_of(queue) || journal->count == 0 || journal->count > queue->size)
+        return;
+    for (unsigned i = 0; i < journal->count; i++) {
+        const struct virtq_published *buffer = &journal->buffer[i];
+        queue->flight[i] = (struct virtq_flight){
+            .id = buffer->id, .descriptors = buffer->descriptors, .written = buffer->written};
+        descriptors += buffer->descriptors;
+    }
+    if (descriptors < journal->count || descriptors > queue->size)
+        return;
+    if (!is_published(queue))
+        publish(queue, journal->count, descriptors);
+    else if (queue->packed)
+        queue->used = virtq_packed_forward(queue, queue->used, descriptors);
+    else
+        queue->used = (uint16_t)(queue->used + journal->count);
+    queue->available = queue->signalled = queue->used;
+    ask(queue, true);
+}
+
+void virtq_keep(struct virtq *queue, struct virtq_journal *journal, uint16_t number) {
+    queue->journal = journal;
+    queue->number = number;
+    if (usable(queue))
+        complete(queue);
+}
+
+/* Our program may end at any instruction. What stands in the journal before is no longer valid, for its queue
+ * has gone on. */
+static inline void note(const struct virtq *queue, unsigned count) {
+    struct virtq_journal *journal = queue->journal;
+
+    for (unsigned i = 0; i < count; i++)
+        memcpy(&journal->buffer[i], &queue->flight[(queue->flight_first + i) % VIRTQ_MAX_SIZE],
+               sizeof(journal->buffer[i]));
+    journal->count = (uint16_t)count;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    journal->place = place_of(queue);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 void virtq_disable(struct virtq *queue) {
@@ -169,10 +242,9 @@ void virtq_finish(struct virtq *queue, const struct virtq_buffer *buffer, uint32
     }
     if (count == 0)
         return;
-    if (queue->packed)
-        virtq_packed_publish(queue, count, descriptors);
-    else
-        virtq_split_publish(queue, count);
+    if (queue->journal)
+        note(queue, count);
+    publish(queue, count, descriptors);
     queue->flight_first = (uint16_t)((queue->flight_first + count) % VIRTQ_MAX_SIZE);
     queue->flight_count = (uint16_t)(queue->flight_count - count);
     note_progress(queue, queue->packed ? descriptors : count);

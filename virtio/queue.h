@@ -48,6 +48,19 @@ struct virtq_position {
     uint16_t unused;
 };
 
+/* What is being given to the driver at the moment, kept beside the position: the ring alone does not tell how
+ * far that went, and in a packed one it cannot be begun anew. Valid for the queue that stands at `place`. */
+struct virtq_journal {
+    uint32_t place; /* number of the queue << 16 | its position before; written at once, and last */
+    uint16_t count; /* of buffers */
+    uint16_t unused;
+    struct virtq_published {
+        uint16_t id, descriptors;
+        uint32_t written;
+    } buffer[VIRTQ_MAX_SIZE];
+};
+#define VIRTQ_NO_PLACE UINT32_MAX
+
 struct virtq_flight { /* a buffer in flight */
     uint16_t id;
     uint16_t descriptors; /* packed: how many ring entries it takes */
@@ -69,6 +82,8 @@ struct virtq {
     bool signalled_valid;
     bool notify;                         /* we want to be notified */
     uint16_t asked;                      /* event index: the position that we last asked it for */
+    struct virtq_journal *journal;       /* NULL: none is kept */
+    uint16_t number;                     /* in the journal */
     uint16_t flight_first, flight_count; /* in `flight`, a ring */
     struct virtq_flight flight[VIRTQ_MAX_SIZE];
 };
@@ -78,6 +93,10 @@ struct virtq {
  * beginning. 0; -EINVAL: a size or an address is not allowed or not in RAM. */
 int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t size, uint64_t descriptors,
                  uint64_t driver, uint64_t device, uint64_t features, const struct virtq_position *position);
+/* After virtq_enable(): what is given to the driver is noted in *journal first, as queue `number`'s; several
+ * queues may share it. If it says that this was under way when the queue stood where it does, it is
+ * completed: the driver has all of it then, and virtq_position() is behind it. */
+void virtq_keep(struct virtq *queue, struct virtq_journal *journal, uint16_t number);
 void virtq_disable(struct virtq *queue);
 /* The memory's translations have changed: finds the three areas of an enabled queue anew. -EFAULT: one is not
  * to be reached any more, and the queue is broken. */

@@ -462,6 +462,24 @@ static void test_restart(void **state) {
     assert_int_equal(fix_record.queue[0].enabled, 1);
 }
 
+/* What was being given to the driver when our program ended; and a journal of an earlier queue. */
+static void test_restart_giving(void **state) {
+    (void)state;
+    work(VIRTIO_VERSION_1 | FIX_OWN);
+    fix_record.journal.count = 1;
+    fix_record.journal.place = 2u << 16;
+    assert_int_equal(start(true), 0);
+    assert_int_equal(fix_record.queue[0].position.used, 1);
+    assert_int_equal(fix_record.queue[2].position.used, 1);
+    assert_int_equal(fix_device.queue[2].used, 1);
+    virtio_device_set_status(&fix_device, 0);
+    fix_record.journal.count = 1;
+    fix_negotiate(VIRTIO_VERSION_1);
+    fix_enable(2);
+    assert_true(fix_record.journal.place == VIRTQ_NO_PLACE);
+    assert_int_equal(fix_record.queue[2].position.used, 0);
+}
+
 static void test_restart_midway(void **state) {
     (void)state;
     virtio_device_set_status(&fix_device, 3);
@@ -572,6 +590,7 @@ int main(void) {
         cmocka_unit_test_setup(test_config, setup),
         cmocka_unit_test_setup(test_generation, setup),
         cmocka_unit_test_setup(test_restart, setup),
+        cmocka_unit_test_setup(test_restart_giving, setup),
         cmocka_unit_test_setup(test_restart_midway, setup),
         cmocka_unit_test_setup(test_hostile_record, setup),
         cmocka_unit_test_setup(test_random_record, setup),

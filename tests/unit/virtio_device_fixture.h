@@ -64,6 +64,14 @@ int virtq_enable(struct virtq *queue, struct virtio_memory *memory, uint16_t siz
     fix.enables++;
     return 0;
 }
+void virtq_keep(struct virtq *queue, struct virtq_journal *journal, uint16_t number) {
+    assert_ptr_equal(journal, &fix_record.journal);
+    assert_ptr_equal(queue, &fix_device.queue[number]);
+    assert_int_not_equal(queue->size, 0);
+    queue->journal = journal;
+    if (journal->count && journal->place >> 16 == number)
+        queue->used++;
+}
 void virtq_disable(struct virtq *queue) {
     memset(queue, 0, sizeof(*queue));
 }
