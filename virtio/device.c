@@ -61,6 +61,7 @@ void virtio_device_reset(struct virtio_device *device) {
     record->queue_select = 0;
     record->config_vector = VIRTIO_NO_VECTOR;
     record->isr = 0;
+    record->config_untold = 0;
     record->queue_count = (uint8_t)device->queue_count;
     if (device->class->reset)
         device->class->reset(device);
@@ -190,6 +191,7 @@ uint64_t virtio_device_config_read(struct virtio_device *device, unsigned offset
     uint64_t value = 0;
 
     device->config_seen = true;
+    device->record->config_untold = 0;
     if (!device->class->config_read)
         return 0;
     for (unsigned done = 0, step; done < size && offset + done < device->config_size; done += step) {
@@ -220,6 +222,7 @@ void virtio_device_config_changed(struct virtio_device *device) {
         device->record->generation++;
         device->config_seen = false;
     }
+    device->record->config_untold = 1;
     if (virtio_running(device))
         device->interrupt_config(device);
 }
@@ -273,6 +276,7 @@ void virtio_device_break(struct virtio_device *device, const char *why) {
     if (device->record->status & VIRTIO_STATUS_NEEDS_RESET)
         return;
     device->record->status |= VIRTIO_STATUS_NEEDS_RESET;
+    device->record->config_untold = 1;
     snprintf(line, sizeof(line), "%s; the device has to be reset", why);
     say(device, line);
     if (device->record->status & VIRTIO_STATUS_DRIVER_OK)
@@ -373,8 +377,11 @@ int virtio_device_init(struct virtio_device *device) {
     if (fresh || fault) {
         memset(device->record, 0, sizeof(*device->record));
         virtio_device_reset(device);
-    } else if (virtio_running(device)) {
-        resume(device);
+    } else {
+        if (device->record->config_untold && (device->record->status & VIRTIO_STATUS_DRIVER_OK))
+            device->interrupt_config(device);
+        if (virtio_running(device))
+            resume(device);
     }
     if (fault) {
         char line[SERVICE_MAX_TEXT];

@@ -72,7 +72,8 @@ struct virtio_record {
     uint8_t isr;
     uint8_t generation; /* of the configuration */
     uint8_t queue_count;
-    uint8_t own[256]; /* the class's */
+    uint8_t own[256];      /* the class's */
+    uint8_t config_untold; /* 1: it has changed, or the device broke, and the driver has not looked since */
     struct virtio_queue_record queue[VIRTIO_MAX_QUEUES];
     struct virtq_journal journal; /* of all queues */
 };

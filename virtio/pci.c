@@ -391,6 +391,8 @@ static void write_common(struct virtio_device *device, unsigned offset, unsigned
 static uint8_t read_isr(struct virtio_device *device) {
     uint8_t isr = device->record->isr;
 
+    if (isr & VIRTIO_ISR_CONFIG)
+        device->record->config_untold = 0;
     device->record->isr = 0;
     set_line(device->owner, false);
     return isr;

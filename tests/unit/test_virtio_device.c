@@ -459,7 +459,29 @@ static void test_restart(void **state) {
     assert_int_equal(start(true), 0);
     assert_int_equal(fix_record.status, 15 | VIRTIO_STATUS_NEEDS_RESET);
     assert_int_equal(fix.starts + fix.enables, 0);
+    assert_int_equal(fix.irqs_config, 1); /* the message may not have gone */
     assert_int_equal(fix_record.queue[0].enabled, 1);
+}
+
+/* What an interrupt was to tell of, which had not gone when our program ended. */
+static void test_restart_untold(void **state) {
+    (void)state;
+    virtio_device_config_changed(&fix_device); /* before there is a driver */
+    work(VIRTIO_VERSION_1 | FIX_OWN);
+    virtio_device_config_changed(&fix_device);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(start(true), 0);
+        assert_int_equal(fix.irqs_config, 1);
+    }
+    virtio_device_config_read(&fix_device, 0, 1);
+    assert_int_equal(start(true), 0);
+    assert_int_equal(fix.irqs_config, 0);
+    virtio_device_config_changed(&fix_device);
+    virtio_device_set_status(&fix_device, 0);
+    assert_int_equal(start(true), 0);
+    work(VIRTIO_VERSION_1 | FIX_OWN);
+    assert_int_equal(start(true), 0);
+    assert_int_equal(fix.irqs_config, 0);
 }
 
 /* What was being given to the driver when our program ended; and a journal of an earlier queue. */
@@ -590,6 +612,7 @@ int main(void) {
         cmocka_unit_test_setup(test_config, setup),
         cmocka_unit_test_setup(test_generation, setup),
         cmocka_unit_test_setup(test_restart, setup),
+        cmocka_unit_test_setup(test_restart_untold, setup),
         cmocka_unit_test_setup(test_restart_giving, setup),
         cmocka_unit_test_setup(test_restart_midway, setup),
         cmocka_unit_test_setup(test_hostile_record, setup),

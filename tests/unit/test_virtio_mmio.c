@@ -219,6 +219,10 @@ static void test_restart(void **state) {
     assert_int_equal(status, 2); /* as the hypervisor has kept it */
     status = 0;
     assert_int_equal(start(true), 0);
+    assert_int_equal(status, 2); /* the driver has not read what has changed */
+    status = 0;
+    virtio_device_config_read(&fix_device, 0, 1);
+    assert_int_equal(start(true), 0);
     assert_int_equal(status, 0);
     drive(1);
     assert_int_equal(start(true), 0);
