@@ -245,11 +245,14 @@ static void finish(struct ahci_port *port) {
     if (!faults)
         count(port);
     command->busy = false;
-    record->active = 0;
+    /* If our program ends in between, the command is done once more: not one without its interrupt. */
+    record->is |= bits;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (faults || command->task.error)
         record->stopped = 1;
     else
         record->ci &= ~(1u << record->slot);
+    record->active = 0;
     record->next = (uint8_t)((record->slot + 1) % AHCI_SLOTS);
     ahci_port_event(port, bits);
 }
@@ -421,8 +424,10 @@ static uint32_t go_on(struct ahci_port *port) {
 
 /* Nothing that a disk could be asked to do: the port stops, and only the guest's reset helps. */
 static uint32_t stop(struct ahci_port *port, uint32_t bits, const char *why) {
-    port->record->active = 0;
+    port->record->is |= bits; /* first, as in finish() */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     port->record->stopped = 1;
+    port->record->active = 0;
     port->command.task.sector = 0;
     memset(port->command.fis, 0, ATA_FIS_SIZE);
     report(port, why, (int)port->record->slot);

@@ -3,6 +3,7 @@
 // a restart of the program. Commands are in test_virtio_ata.c.
 // unit-sources: virtio/ahci.c virtio/ahci_command.c virtio/ata.c virtio/disk.c virtio/disk_memory.c virtio/memory.c
 #include "tests/unit/ahci_fixture.h"
+#include "tests/unit/any_moment.h"
 
 /* ---- registers and resets */
 
@@ -436,6 +437,43 @@ static void test_order(void **state) {
     assert_int_equal(port_get(0, CI), 0);
 }
 
+static void issue_read(void) {
+    issue(0, 4, 0x25, 100, 2, DATA, 1024);
+}
+static void issue_identify(void) {
+    issue(0, 4, 0xec, 0, 0, DATA, 512);
+}
+static void issue_unknown(void) {
+    issue(0, 4, 0xff, 0, 0, DATA, 512);
+}
+static void issue_no_fis(void) {
+    fis(0, 4, 0x25, 100, 2, 0)[0] = 0x34;
+    header(0, 4, 0, 0);
+    port_put(0, CI, 1u << 4);
+}
+
+/* Whenever the program ends, the guest is told of the end of its command. */
+static void test_any_moment(void **state) {
+    (void)state;
+    static const struct {
+        void (*issue)(void);
+        uint32_t left, status; /* PxCI and PxIS in the end */
+    } commands[] = {{issue_read, 0, DHRS},
+                    {issue_identify, 0, PSS},
+                    {issue_unknown, 1u << 4, DHRS | TFES},
+                    {issue_no_fis, 1u << 4, IFS}};
+    for (unsigned i = 0; i < array_count(commands); i++) {
+        start(0);
+        unsigned count = moments_of(commands[i].issue, &record, sizeof(record));
+        for (unsigned n = 1; n < count; n++) { /* 0: before the command was there */
+            memcpy(&record, moment(n), sizeof(record));
+            assert_int_equal(power_up(), 0);
+            assert_int_equal(port_get(0, CI), commands[i].left);
+            assert_int_equal(interrupt(0), commands[i].status);
+        }
+    }
+}
+
 static void test_restart(void **state) {
     (void)state;
     start(0);
@@ -538,10 +576,11 @@ static void test_interrupts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_description), TEST(test_registers),   TEST(test_hot_reset), TEST(test_soft_reset),
+        TEST(test_description), TEST(test_registers),   TEST(test_hot_reset),  TEST(test_soft_reset),
 
-        TEST(test_read_only),   TEST(test_disk_errors), TEST(test_hostile),   TEST(test_random),
-        TEST(test_slow),        TEST(test_order),       TEST(test_restart),   TEST(test_interrupts),
+        TEST(test_read_only),   TEST(test_disk_errors), TEST(test_hostile),    TEST(test_random),
+        TEST(test_slow),        TEST(test_order),       TEST(test_any_moment), TEST(test_restart),
+        TEST(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
