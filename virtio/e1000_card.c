@@ -137,6 +137,14 @@ bool e1000_ring_of(const struct e1000_card *card, enum e1000_register first, str
     return ring->head < ring->count && ring->tail < ring->count;
 }
 
+uint32_t e1000_handing(const struct e1000_ring *ring, uint32_t handing) {
+    uint32_t end = handing & ~E1000_HANDING;
+
+    if (!(handing & E1000_HANDING) || end >= ring->count)
+        return 0;
+    return end >= ring->head ? end - ring->head : end + ring->count - ring->head;
+}
+
 uint8_t *e1000_descriptor(struct e1000_card *card, const struct e1000_ring *ring, uint32_t index,
                           uint64_t *gpa) {
     *gpa = ring->base + index * E1000_DESCRIPTOR_SIZE;
@@ -307,6 +315,8 @@ void e1000_card_start(struct e1000_card *card) {
     card->line(card, false); /* it may be at either level, if our program ended while it changed it */
     if (card->record->magic != E1000_RECORD_MAGIC)
         e1000_card_reset(card);
+    e1000_receive_resume(card);
+    e1000_transmit_resume(card);
     set_line(card);
     switch_set_link(&card->port, true);
     card->again(card);

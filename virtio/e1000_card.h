@@ -9,7 +9,7 @@
 #include "virtio/memory.h"
 #include "virtio/switch.h"
 
-#define E1000_RECORD_MAGIC  0x65313030u
+#define E1000_RECORD_MAGIC  0x65313031u
 #define E1000_REGISTERS_MAX 48u
 #define E1000_STATISTICS    64u
 #define E1000_HASHES        128u /* words of the multicast table, and of that of VLANs */
@@ -36,6 +36,9 @@ struct e1000_record {
     uint32_t vlans[E1000_HASHES];
     uint32_t addresses[2 * E1000_ADDRESSES]; /* RAL, RAH */
     uint16_t phy[E1000_PHY_REGISTERS];
+    /* While a packet's descriptors are handed back to the driver: the ring's head behind them, and
+     * E1000_HANDING; else 0. So the next run goes on behind them, whatever the driver has seen. */
+    uint32_t handing_sent, handing_received;
     struct e1000_context context;
     uint8_t skipping; /* 1: what is sent is dropped up to the packet's end */
     /* The serial EEPROM: bits that came in since its selection, how many; bits that are to go out. */

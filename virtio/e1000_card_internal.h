@@ -105,6 +105,7 @@ enum {
     E1000_TSCTC = 0xf8 / 4, /* packets that were cut into segments */
 };
 
+#define E1000_HANDING         0x10000u /* in the record's handing_sent and handing_received */
 #define E1000_CRC             4u
 #define E1000_DESCRIPTOR_SIZE 16u
 #define E1000_DD              0x01u /* in either kind's status: done */
@@ -131,6 +132,17 @@ uint8_t *e1000_descriptor(struct e1000_card *card, const struct e1000_ring *ring
                           uint64_t *gpa);
 /* Sets causes (E1000_ICR_*), and the line accordingly. */
 void e1000_interrupt(struct e1000_card *card, uint32_t causes);
+/* Sets them alone: e1000_interrupt() follows, if our program does not end before. */
+static inline void e1000_note(struct e1000_card *card, uint32_t causes) {
+    e1000_set(card, E1000_ICR, e1000_get(card, E1000_ICR) | causes);
+}
+/* What the record has while `count` descriptors, fewer than the ring has, are handed back. */
+static inline uint32_t e1000_hand(const struct e1000_ring *ring, uint32_t count) {
+    uint32_t end = ring->head + count;
+    return E1000_HANDING | (end < ring->count ? end : end - ring->count);
+}
+/* How many these were, when our program ended. */
+uint32_t e1000_handing(const struct e1000_ring *ring, uint32_t handing);
 /* Adds to a counter of 32 bits, which stays at its largest value, or to one of 64 bits. */
 void e1000_count(struct e1000_card *card, unsigned counter, uint32_t more);
 void e1000_count_bytes(struct e1000_card *card, unsigned counter, uint32_t more);
@@ -146,7 +158,10 @@ uint32_t e1000_eeprom_read(const struct e1000_card *card, uint32_t command);
 /* A write to EECD, whose pins are those of the EEPROM. */
 void e1000_eeprom_pins(struct e1000_card *card, uint32_t value);
 
-/* ---- e1000_card_receive.c */
+/* ---- e1000_card_receive.c, e1000_card_transmit.c */
 extern const struct switch_port_class e1000_port_class;
+/* After a restart: completes what was being handed back. */
+void e1000_receive_resume(struct e1000_card *card);
+void e1000_transmit_resume(struct e1000_card *card);
 
 #endif

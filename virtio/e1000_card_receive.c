@@ -22,6 +22,7 @@
 #define STATUS_EOP    0x02u
 #define STATUS_IXSM   0x04u /* no checksum was looked at */
 #define STATUS_VP     0x08u /* a tag was taken off */
+#define ERROR_DATA    0x80u
 
 /* A descriptor's memory, in use only within receive(). */
 static struct virtq_buffer target;
@@ -106,10 +107,10 @@ static void fill(struct virtq *queue, const struct frame *frame, uint32_t cut, u
 
 /* The status is what the driver looks at: it comes last. */
 static void write_back(struct e1000_card *card, uint8_t *at, uint64_t gpa, uint32_t size, uint8_t status,
-                       uint16_t tag) {
+                       uint8_t errors, uint16_t tag) {
     bytes_put16(at + LENGTH, (uint16_t)size);
     bytes_put16(at + CHECKSUM, 0);
-    at[ERRORS] = 0;
+    at[ERRORS] = errors;
     bytes_put16(at + SPECIAL, tag);
     __atomic_store_n(&at[STATUS], status, __ATOMIC_RELEASE);
     card->memory->dirty(card->memory, gpa + LENGTH, E1000_DESCRIPTOR_SIZE - LENGTH);
@@ -136,12 +137,16 @@ static int put(struct e1000_card *card, struct e1000_ring *ring, const struct fr
     uint16_t tag = cut ? frame_get16(frame->head + FRAME_HEADER) : 0;
 
     writer.memory = card->memory;
+    e1000_note(card, E1000_ICR_RXT0);
+    card->record->handing_received = e1000_hand(ring, (total + room - 1) / room);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     while (done < total) {
         uint32_t part = total - done < room ? total - done : room;
         uint64_t gpa;
         uint8_t *at = e1000_descriptor(card, ring, ring->head, &gpa), descriptor[8];
         if (!at) {
             e1000_complain(card, "the ring of receive descriptors is not in RAM");
+            card->record->handing_received = 0;
             return -ENXIO;
         }
         memcpy(descriptor, at, sizeof(descriptor));
@@ -153,11 +158,32 @@ static int put(struct e1000_card *card, struct e1000_ring *ring, const struct fr
         uint8_t status = E1000_DD | STATUS_IXSM;
         if (done == total)
             status |= STATUS_EOP | (cut ? STATUS_VP : 0);
-        write_back(card, at, gpa, part, status, tag);
+        write_back(card, at, gpa, part, status, 0, tag);
         ring->head = ring->head + 1 < ring->count ? ring->head + 1 : 0;
     }
     e1000_set(card, E1000_RDH, ring->head);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    card->record->handing_received = 0;
     return 0;
+}
+
+/* Those that the driver has not got are a damaged frame. It may have taken the others back already: these it
+ * writes anew before it gives them to us. */
+void e1000_receive_resume(struct e1000_card *card) {
+    struct e1000_ring ring;
+
+    if (e1000_ring_of(card, E1000_RDBAL, &ring)) {
+        uint32_t count = e1000_handing(&ring, card->record->handing_received);
+        for (; count > 0; count--) {
+            uint64_t gpa;
+            uint8_t *at = e1000_descriptor(card, &ring, ring.head, &gpa);
+            if (at && !(at[STATUS] & E1000_DD))
+                write_back(card, at, gpa, LEAST, E1000_DD | STATUS_IXSM | STATUS_EOP, ERROR_DATA, 0);
+            ring.head = ring.head + 1 < ring.count ? ring.head + 1 : 0;
+        }
+        e1000_set(card, E1000_RDH, ring.head);
+    }
+    card->record->handing_received = 0;
 }
 
 static int receive(struct switch_port *port, const struct frame *frame) {

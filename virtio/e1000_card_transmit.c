@@ -144,18 +144,37 @@ static bool gather(struct e1000_card *card, const struct e1000_ring *ring, struc
 static uint32_t finish(struct e1000_card *card, struct e1000_ring *ring, uint32_t count) {
     uint32_t causes = 0;
 
+    card->record->handing_sent = e1000_hand(ring, count);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     for (; count > 0; count--) {
         uint64_t gpa;
         uint8_t *at = e1000_descriptor(card, ring, ring->head, &gpa);
         if (at && (at[COMMAND] & COMMAND_RS)) {
+            e1000_note(card, E1000_ICR_TXDW);
             __atomic_store_n(&at[STATUS], (uint8_t)(at[STATUS] | E1000_DD), __ATOMIC_RELEASE);
             card->memory->dirty(card->memory, gpa + STATUS, 1);
             causes |= E1000_ICR_TXDW;
         }
         ring->head = after(ring, ring->head);
     }
+    if (ring->head == ring->tail)
+        causes |= E1000_ICR_TXQE;
+    e1000_note(card, causes);
     e1000_set(card, E1000_TDH, ring->head);
-    return ring->head == ring->tail ? causes | E1000_ICR_TXQE : causes;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    card->record->handing_sent = 0;
+    return causes;
+}
+
+void e1000_transmit_resume(struct e1000_card *card) {
+    struct e1000_ring ring;
+
+    if (e1000_ring_of(card, E1000_TDBAL, &ring)) {
+        uint32_t count = e1000_handing(&ring, card->record->handing_sent);
+        if (count)
+            (void)finish(card, &ring, count);
+    }
+    card->record->handing_sent = 0;
 }
 
 /* ---- what is done to a frame. All places are in its head, which is in our memory; what lies elsewhere is

@@ -464,9 +464,9 @@ static void test_any_moment(void **state) {
                     {issue_no_fis, 1u << 4, IFS}};
     for (unsigned i = 0; i < array_count(commands); i++) {
         start(0);
-        unsigned count = moments_of(commands[i].issue, &record, sizeof(record));
+        unsigned count = moments_of(commands[i].issue, &record, sizeof(record), NULL, 0);
         for (unsigned n = 1; n < count; n++) { /* 0: before the command was there */
-            memcpy(&record, moment(n), sizeof(record));
+            moment_restore(n);
             assert_int_equal(power_up(), 0);
             assert_int_equal(port_get(0, CI), commands[i].left);
             assert_int_equal(interrupt(0), commands[i].status);
