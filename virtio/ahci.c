@@ -124,9 +124,13 @@ void ahci_port_event(struct ahci_port *port, uint32_t bits) {
 
 /* ---- the link and what comes over it */
 
-bool ahci_link_up(const struct ahci_port *port) {
-    unsigned detect = port->record->sctl & PORT_SCTL_DETECT;
+static bool link_allowed(const struct ahci_port *port, uint32_t sctl) {
+    unsigned detect = sctl & PORT_SCTL_DETECT;
     return port->ata.disk && detect != DETECT_RESET && detect != DETECT_OFF;
+}
+
+bool ahci_link_up(const struct ahci_port *port) {
+    return link_allowed(port, port->record->sctl);
 }
 
 bool ahci_receive(struct ahci_port *port, unsigned offset, const uint8_t fis[ATA_FIS_SIZE]) {
@@ -285,32 +289,35 @@ static uint32_t read_port(const struct ahci_port *port, unsigned offset) {
     }
 }
 
+/* What follows from a change comes before the register itself: if our program ends in between, the write is
+ * done once more, and has to find the change again. */
 static void write_command(struct ahci_port *port, uint32_t value) {
     struct ahci_port_record *record = port->record;
     uint32_t before = record->cmd;
 
     if (value & PORT_CMD_CLO && !(before & PORT_CMD_ST))
         record->tfd &= ~(ATA_STATUS_BUSY | ATA_STATUS_DATA);
-    record->cmd = value & PORT_CMD_KEPT;
-    if (before & ~record->cmd & PORT_CMD_ST) {
+    if (before & ~value & PORT_CMD_ST) {
         ahci_command_drop(port);
         record->ci = 0;
         record->slot = record->next = 0;
         record->stopped = 0;
     }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    record->cmd = value & PORT_CMD_KEPT;
     if (record->greeting && record->cmd & PORT_CMD_FRE)
         ahci_greet(port);
 }
 
 static void write_control(struct ahci_port *port, uint32_t value) {
-    bool was_up = ahci_link_up(port);
+    bool was_up = ahci_link_up(port), up = link_allowed(port, value);
 
-    port->record->sctl = value & PORT_SCTL_MASK;
-    bool up = ahci_link_up(port);
     if (was_up && !up)
         link_down(port);
     else if (!was_up && up)
         link_restored(port);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    port->record->sctl = value & PORT_SCTL_MASK;
 }
 
 static void put_low(uint64_t *address, uint32_t value, uint32_t unused) {

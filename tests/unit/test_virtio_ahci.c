@@ -474,6 +474,57 @@ static void test_any_moment(void **state) {
     }
 }
 
+static void stop_engine(void) {
+    port_put(0, CMD, FRE);
+}
+static void link_off(void) {
+    port_put(0, SCTL, 0x301);
+}
+static void link_on(void) {
+    port_put(0, SCTL, 0x300);
+}
+
+/* A write that ends a command, whenever the program ends, is done once more by the hypervisor: the command is
+ * given up, and the disk is there again. */
+static void test_any_moment_reset(void **state) {
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        void (*ends)(void) = how == 0 ? stop_engine : how == 1 ? link_off : link_on;
+        start(0);
+        slow.hold = true;
+        issue(0, 4, 0x35, 100, 2, DATA, 1024);
+        if (how == 2) {
+            link_off();
+            release(0);
+            loop();
+        }
+        unsigned count = moments_of(ends, &record, sizeof(record), NULL, 0);
+        for (unsigned n = 0; n < count; n++) {
+            moment_restore(n);
+            slow.held = NULL;
+            assert_int_equal(power_up(), 0);
+            ends();
+            if (how == 1)
+                link_on();
+            if (slow.held)
+                release(0);
+            loop();
+            assert_int_equal(port_get(0, CI), 0);
+            assert_int_equal(port_get(0, TFD) & 0x88, 0);
+            if (how) {
+                assert_int_equal(port_get(0, SIG), 0x101);
+                assert_true(port_get(0, SERR) & 0x4000000);
+            }
+            slow.writes = 0;
+            port_put(0, CMD, FRE);
+            port_put(0, CMD, FRE | ST);
+            assert_int_equal(slow.writes, 0);
+            assert_null(slow.held);
+        }
+        slow.hold = false;
+    }
+}
+
 static void test_restart(void **state) {
     (void)state;
     start(0);
@@ -579,8 +630,8 @@ int main(void) {
         TEST(test_description), TEST(test_registers),   TEST(test_hot_reset),  TEST(test_soft_reset),
 
         TEST(test_read_only),   TEST(test_disk_errors), TEST(test_hostile),    TEST(test_random),
-        TEST(test_slow),        TEST(test_order),       TEST(test_any_moment), TEST(test_restart),
-        TEST(test_interrupts),
+        TEST(test_slow),        TEST(test_order),       TEST(test_any_moment), TEST(test_any_moment_reset),
+        TEST(test_restart),     TEST(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
