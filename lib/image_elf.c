@@ -14,6 +14,8 @@
 #define PT_LOAD       1u
 #define PT_NOTE       4u
 #define PH_MAX        128u
+#define NOTES_MAX                                                                                            \
+    1024u /* that are looked at: segments of notes may lie over each other, or be the whole file */
 
 /* The fields that both classes have, in one width. */
 struct header {
@@ -174,6 +176,7 @@ int64_t image_elf_note(const struct image_source *source, const char *name, uint
     struct program_header ph;
     char why[80];
     size_t name_size = strlen(name) + 1;
+    unsigned notes = 0;
 
     if (read_header(source, &header, why, sizeof(why)))
         return -EINVAL;
@@ -182,7 +185,7 @@ int64_t image_elf_note(const struct image_source *source, const char *name, uint
             ph.file_size > source->size - ph.offset)
             continue;
         /* A note is at least 12 bytes, so that the walk ends with the segment. */
-        for (uint64_t at = 0; ph.file_size - at >= 12;) {
+        for (uint64_t at = 0; ph.file_size - at >= 12 && notes < NOTES_MAX; notes++) {
             uint8_t head[12];
             char found[16];
             if (source->read(source->context, ph.offset + at, head, sizeof(head)))

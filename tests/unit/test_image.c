@@ -456,6 +456,34 @@ static void pvh_refused(void **state) {
     refused(IMAGE_PVH, "is no ELF file");
 }
 
+/* A file of zeroes is full of notes, and may be the segment of many program headers. */
+static unsigned reads;
+
+static int counted_read(void *context, uint64_t offset, void *buffer, size_t size) {
+    (void)context;
+    reads++;
+    memset(buffer, 0, size);
+    if (offset < sizeof(file.bytes))
+        memcpy(buffer, file.bytes + offset,
+               size < sizeof(file.bytes) - offset ? size : sizeof(file.bytes) - offset);
+    return 0;
+}
+
+static void notes_without_end(void **state) {
+    (void)state;
+    const uint64_t size = 64u << 20;
+    const struct image_source source = {.read = counted_read, .size = size};
+    char out[8];
+
+    build_elf(&file, &elf64, 0);
+    put16(&file, elf64.count, 128);
+    for (unsigned i = 0; i < 128; i++)
+        put_ph(&file, &elf64, i, 4, sizeof(file.bytes), 0, size - sizeof(file.bytes), 0);
+    reads = 0;
+    assert_int_equal(image_elf_note(&source, "Xen", 18, out, sizeof(out)), -ENOENT);
+    assert_true(reads < 5000);
+}
+
 static void notes_damaged(void **state) {
     (void)state;
     uint8_t out[8];
@@ -558,6 +586,7 @@ int main(void) {
         cmocka_unit_test(pvh_sound),
         cmocka_unit_test(pvh_refused),
         cmocka_unit_test(notes_damaged),
+        cmocka_unit_test(notes_without_end),
         cmocka_unit_test(firmware),
         cmocka_unit_test(kinds_apart),
         cmocka_unit_test(unreadable),
