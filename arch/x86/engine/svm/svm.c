@@ -62,8 +62,8 @@ static int probe(char *why, size_t size) {
     svm_features = leaf.edx;
     svm_asids = leaf.ebx;
     svm_emulated = cpu_model_emulated();
-    svm_virtual_injection = svm_emulated;
-    x86_eoi_exits = svm_emulated && !instructions_counted();
+    svm_virtual_injection = svm_emulated && instructions_counted();
+    x86_eoi_exits = svm_emulated && !svm_virtual_injection;
     return 0;
 }
 
@@ -156,13 +156,14 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
 
 /*
  * QEMU 7.2: VMRUN that injects an external interrupt leaves its vector in the CPU's exception_index
- * (helper_vmrun()), until the next exit. If the CPU's thread is to leave its loop for anything but an
- * interrupt that it has seen already - with -icount, whenever a timer is due; else for a change of the
- * memory map, another CPU's wish to be alone, or an interrupt that comes between two looks of its own - that
- * is taken for an exception of the guest, and the same vector comes once more, whatever IF says. So there an
- * interrupt is injected as a virtual one (15.21.4), which is taken before the guest's first instruction; if
- * something else comes first, it is still there at the exit. V_IRQ has a fault of its own, see recheck():
- * with a thread for each CPU the end of each interrupt is an exit (x86_eoi_exits), which comes soon.
+ * (helper_vmrun()). If the CPU's thread is then to leave its loop for anything but an interrupt - with
+ * -icount, whenever a timer is due - that is taken for an exception of the guest, and the same vector comes
+ * once more, whatever IF says. So with -icount an interrupt is injected as a virtual one (15.21.4), which is
+ * taken before the guest's first instruction; if something else comes first, it is still there at the exit.
+ * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see recheck(). What makes
+ * a thread leave its loop is then an interrupt, nearly always, or a change of the machine's memory map. Any
+ * exit makes QEMU forget the vector: there the end of each interrupt is one, soon enough (x86_eoi_exits). A
+ * guest that ended it without took its timer's interrupt again behind that, with the timers' lock held.
  */
 static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
     struct vmcb *vmcb = svm->vmcb;
