@@ -67,7 +67,7 @@ FUZZ_DEPENDENCIES += $$(FUZZ_OBJECTS_$(1):.o=.d)
 $(FUZZ)/$(1): $$(FUZZ_OBJECTS_$(1)) $(FUZZ)/libfdt.a
 	@echo "  FUZZLD  $$@"
 	$$(Q)$$(FUZZ_CC) $$(FUZZ_FLAGS) -fsanitize=fuzzer -o $$@ $$(FUZZ_OBJECTS_$(1)) $(FUZZ)/libfdt.a $$(FUZZ_LIBS_$(1))
-# Bounded and repeatable: the same inputs each time.
+# Bounded, and the same inputs each time.
 .PHONY: test-$(1) long-$(1)
 test-$(1): $(FUZZ)/$(1)
 	$$(Q)tools/run-fuzzer.sh $(FUZZ)/$(1) fresh "$$(FUZZ_SEEDS_$(1))" -seed=1 -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_TIME)

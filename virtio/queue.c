@@ -189,7 +189,7 @@ int virtq_take_more(struct virtq *queue, struct virtq_buffer *buffer) {
     uint64_t read_size = buffer->read_size, write_size = buffer->write_size;
     int result = take(queue, buffer, (unsigned)readable + writable);
 
-    if (result == -ENOSPC) {
+    if (result < 0) { /* half walked, perhaps */
         buffer->readable = readable;
         buffer->writable = writable;
         buffer->read_size = read_size;

@@ -115,7 +115,8 @@ static inline void virtq_empty(struct virtq_buffer *buffer) {
 }
 /* Takes the next one, too, and adds its segments to those that *buffer has (virtq_empty(): none); id and slot
  * are its own. Results as for virtq_take(), and -ENOSPC: nothing was taken, for the two do not go together,
- * or the driver has broken the rules, which virtq_take() says. */
+ * or the driver has broken the rules, which virtq_take() says. After any but 1 the segments are what they
+ * were. */
 int virtq_take_more(struct virtq *queue, struct virtq_buffer *buffer);
 /* Gives the last `count` buffers that were taken back at once without using them: they are the next ones
  * again. None of them is finished, or only by virtq_finish_behind(). */

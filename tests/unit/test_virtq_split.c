@@ -202,6 +202,19 @@ static void test_take_more(void **state) {
     }
 }
 
+/* What was walked of a buffer that breaks the rules is not left behind. */
+static void test_take_more_broken(void **state) {
+    (void)state;
+    begin(0);
+    struct virtq_element outside = {.gpa = 0x30000, .size = 50, .writable = true};
+    assert_true(virtq_driver_add(&driver, (struct virtq_element[]){in, outside}, 2, false) >= 0);
+    virtq_empty(&buffer);
+    assert_int_equal(virtq_take_more(&queue, &buffer), -EPROTO);
+    assert_non_null(queue.broken);
+    assert_int_equal(buffer.readable + buffer.writable, 0);
+    assert_int_equal(buffer.read_size + buffer.write_size, 0);
+}
+
 static void test_empty(void **state) {
     (void)state;
     begin(VIRTIO_RING_INDIRECT);
@@ -597,16 +610,13 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_enable),          TEST(test_one),
-        TEST(test_order),           TEST(test_untake),
-        TEST(test_take_more),       TEST(test_empty),
-        TEST(test_pieces),          TEST(test_indirect),
-        TEST(test_longest),         TEST(test_wrong),
-        TEST(test_too_many),        TEST(test_too_long),
-        TEST(test_round),           TEST(test_interrupt_flag),
-        TEST(test_interrupt_event), TEST(test_interrupt_far),
-        TEST(test_notify_flag),     TEST(test_notify_event),
-        TEST(test_notify_race),     TEST(test_retract),
+        TEST(test_enable),          TEST(test_one),           TEST(test_order),
+        TEST(test_untake),          TEST(test_take_more),     TEST(test_take_more_broken),
+        TEST(test_empty),           TEST(test_pieces),        TEST(test_indirect),
+        TEST(test_longest),         TEST(test_wrong),         TEST(test_too_many),
+        TEST(test_too_long),        TEST(test_round),         TEST(test_interrupt_flag),
+        TEST(test_interrupt_event), TEST(test_interrupt_far), TEST(test_notify_flag),
+        TEST(test_notify_event),    TEST(test_notify_race),   TEST(test_retract),
         TEST(test_restart),         TEST(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
