@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fixtures of the boot tests: machines that end with the test that started them; and what is done about a race in QEMU.
+# Fixtures of the boot tests: machines that end with the test that started them; and what is done about races in QEMU.
 import os
 import re
 import sys
@@ -16,7 +16,14 @@ import machine_ppc  # noqa: E402
 # take "nested paging is on" out of it when the first CPU just enters a guest: that guest sees the machine's memory in place of
 # its page tables, and ends in a triple fault. Or the word says after a #VMEXIT that interrupts are open, as they were in the guest: the
 # machine itself ends so, and resets. Both were caught in the act (docs/support.md); they need two CPUs that are emulated by two
-# threads. A test that fails when that happened is run once more, and the summary names it.
+# threads.
+#
+# QEMU 7.2: code is translated before its page is guarded against changes (tb_gen_code() ahead of tb_link_page()), so that what another
+# CPU changes meanwhile may be run as it was for ever. Linux replaces an instruction by INT3 first. A CPU that is left with that goes
+# round: its handler finds the breakpoint gone and has the instruction run again. The one place where that was seen is run by each
+# tick, and changed when Linux says "sched_clock: Marking stable".
+#
+# A test that fails when one of these happened is run once more, and the summary names it.
 repeated = []
 
 
@@ -32,11 +39,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
-    machines.triple_faults.clear()
+    machines.qemu_faults.clear()
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if any(report.failed for report in reports) and machines.triple_faults:
-        repeated.append((item.nodeid, list(machines.triple_faults)))
+    if any(report.failed for report in reports) and machines.qemu_faults:
+        repeated.append((item.nodeid, list(machines.qemu_faults)))
         for forget in machines.caches:
             forget()
         item._initrequest()
@@ -49,7 +56,7 @@ def pytest_runtest_protocol(item, nextitem):
 
 def pytest_terminal_summary(terminalreporter):
     for test, faults in repeated:
-        terminalreporter.write_line(f"RUN AGAIN after a triple fault on QEMU (conftest.py says why): {test}: {'; '.join(faults)}")
+        terminalreporter.write_line(f"RUN AGAIN after a fault of QEMU's (conftest.py says which): {test}: {'; '.join(faults)}")
 
 
 def folder_name(request, name):

@@ -156,9 +156,12 @@ class Emulated:
         with open(self.log_path, encoding="utf-8", errors="replace", newline="") as file:
             return clean(file.read())
 
+    def _state(self):
+        return os.path.join(self.folder, "state.txt")
+
     def _keep_state(self):
         """What QEMU's CPUs and interrupt controllers look like now, twice, into a file beside the log."""
-        with open(os.path.join(self.folder, "state.txt"), "w", encoding="utf-8") as file:
+        with open(self._state(), "w", encoding="utf-8") as file:
             for command in ("info registers -a", "info pic", "info lapic", "info irq", "info registers -a"):
                 try:
                     file.write(f"--- {command}\n{self.qmp('human-monitor-command', **{'command-line': command})}\n")

@@ -12,10 +12,26 @@ from emulated import (ANSWER_TIME, BOOT_TIME, BUILD, CHECK_CONFIG, GUESTS, PROMP
 
 LOADER = os.path.join(BUILD, "x86/saguaro.efi")
 
-# Triple faults in machines of this test that have ended, of guests and of the machines themselves, on QEMU with more than one CPU
-# thread; and what has to be forgotten before a test runs again. See conftest.py.
-triple_faults = []
+# What QEMU with more than one CPU thread may have done to machines of this test that have ended: triple faults, of guests and of the
+# machines themselves, and guests that run code that is no longer there. And what has to be forgotten before a test runs again. See
+# conftest.py.
+qemu_faults = []
 caches = []
+
+
+def stale_code(output, state):
+    """
+    Linux guests that stood still where Linux changes the first instruction of its clock's tick, by their output and by what QEMU's
+    CPUs looked like at two moments (_keep_state()): such a CPU has interrupts off, and is at the same place of the kernel both times.
+    """
+    looks = [re.findall(r"^RIP=(ffffffff\w{8}) RFL=(\w{8})", look, re.M) for look in state.split("--- info registers -a\n")[1:]]
+    if len(looks) != 2 or not any(first == second and not int(first[1], 16) & 0x200 for first, second in zip(*looks)):
+        return []
+    last = {}
+    for name, line in re.findall(r"(?:^|saguaro> )(?:\[([a-z][a-z0-9-]*)\] )?(\[ *\d+\.\d{6}\] .*)", output, re.M):
+        last[name] = line
+    return [f"guest {name or 'on the console'}: stands still at a static branch" for name, line in last.items()
+            if "sched_clock: Marking stable" in line]
 
 
 def firmware():
@@ -125,7 +141,10 @@ class Machine(Emulated):
 
     def close(self):
         if self.racy and self.log is not None:
-            triple_faults.extend(re.findall(r"guest \S+ crashed: triple fault on vCPU \d+", self.output()))
+            qemu_faults.extend(re.findall(r"guest \S+ crashed: triple fault on vCPU \d+", self.output()))
             if self._reset_itself():
-                triple_faults.append("the machine: triple fault")
+                qemu_faults.append("the machine: triple fault")
+            if os.path.exists(self._state()):
+                with open(self._state(), encoding="utf-8") as file:
+                    qemu_faults.extend(stale_code(self.output(), file.read()))
         super().close()

@@ -3,6 +3,7 @@
 // injected and injected again, interrupt windows, NMIs and the IRET that opens them, #DB, permission maps.
 // unit-sources: arch/x86/engine/svm/svm.c arch/x86/engine/svm/svm_exit.c arch/x86/engine/svm/svm_state.c
 // unit-sources: arch/x86/engine/svm/svm_length.c arch/x86/engine/direct_msrs.c core/timer.c
+#include "tests/unit/host/privileged.h" /* first: it asks for names of registers */
 #include "tests/unit/host/svm_surroundings.h"
 
 /* ---- identifiers and clean bits */
@@ -188,7 +189,19 @@ static void guest_took(struct vmcb *vmcb) {
     vmcb->v_interrupt &= ~SVM_V_IRQ;
 }
 
-/* On QEMU that counts instructions an interrupt is injected as a virtual one. */
+/* The host's interrupt came, and the virtual one is gone without having been taken. */
+static void guest_lost(struct vmcb *vmcb) {
+    vmcb->v_interrupt &= ~SVM_V_IRQ;
+    vmcb->exit_code = SVM_EXIT_INTR;
+}
+static void guest_in_handler(struct vmcb *vmcb) {
+    guest_lost(vmcb);
+    vmcb->rip += 0x1000;
+    vmcb->rsp -= 40;
+    vmcb->rflags &= ~RFLAGS_IF;
+}
+
+/* On QEMU an interrupt is injected as a virtual one. */
 static void test_virtual(void **unused) {
     struct x86_vcpu *vcpu = &vcpus[0];
     const struct x86_event event = {.valid = 1, .type = X86_EVENT_INTERRUPT, .vector = 0x91};
@@ -219,6 +232,22 @@ static void test_virtual(void **unused) {
     assert_int_equal(interrupted_info, 0x91 | 1u << 31);
     assert_true(vmcb_of(0)->intercept3 & SVM_INTERCEPT_VINTR);
     assert_true(vmcb_of(0)->v_interrupt & SVM_V_IRQ);
+    privileged_pass();
+    /* So is one that QEMU has lost. Where ends of interrupts do not exit, the guest may have been in its
+     * handler and come back meanwhile. */
+    for (unsigned i = 0; i < 3; i++) {
+        states[0].registers.rflags = 0x202;
+        states[0].registers.rip = 0x1000;
+        states[0].pending = event;
+        interrupted_info = 0;
+        x86_eoi_exits = i != 1;
+        on_run = i == 2 ? guest_in_handler : guest_lost;
+        run(0);
+        assert_int_equal(interrupted_info, i == 0 ? 0x91 | 1u << 31 : 0);
+    }
+    privileged_trap();
+    x86_eoi_exits = false;
+    on_run = NULL;
     /* Exceptions, and interrupts on a real CPU, are not. */
     svm_emulated = svm_virtual_injection = false;
     states[0].pending = event;

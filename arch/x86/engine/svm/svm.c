@@ -62,8 +62,8 @@ static int probe(char *why, size_t size) {
     svm_features = leaf.edx;
     svm_asids = leaf.ebx;
     svm_emulated = cpu_model_emulated();
-    svm_virtual_injection = svm_emulated && instructions_counted();
-    x86_eoi_exits = svm_emulated && !svm_virtual_injection;
+    svm_virtual_injection = svm_emulated;
+    x86_eoi_exits = svm_emulated && !instructions_counted();
     return 0;
 }
 
@@ -156,19 +156,20 @@ static void interrupt_window(struct x86_vcpu *vcpu) {
 
 /*
  * QEMU 7.2: VMRUN that injects an external interrupt leaves its vector in the CPU's exception_index
- * (helper_vmrun()). If the CPU's thread is then to leave its loop for anything but an interrupt - with
- * -icount, whenever a timer is due - that is taken for an exception of the guest, and the same vector comes
- * once more, whatever IF says. So with -icount an interrupt is injected as a virtual one (15.21.4), which is
- * taken before the guest's first instruction; if something else comes first, it is still there at the exit.
- * Without -icount CPUs have threads of their own, and V_IRQ has a fault of its own, see recheck(). What makes
- * a thread leave its loop is then an interrupt, nearly always, or a change of the machine's memory map. Any
- * exit makes QEMU forget the vector: there the end of each interrupt is one, soon enough (x86_eoi_exits). A
- * guest that ended it without took its timer's interrupt again behind that, with the timers' lock held.
+ * (helper_vmrun()), until the next exit. If the CPU's thread is to leave its loop for anything but an
+ * interrupt that it has seen already - with -icount, whenever a timer is due; else for a change of the
+ * memory map, another CPU's wish to be alone, or an interrupt that comes between two looks of its own - that
+ * is taken for an exception of the guest, and the same vector comes once more, whatever IF says. So there an
+ * interrupt is injected as a virtual one (15.21.4), which is taken before the guest's first instruction; if
+ * something else comes first, it is still there at the exit. V_IRQ has a fault of its own, see recheck():
+ * with a thread for each CPU the end of each interrupt is an exit (x86_eoi_exits), which comes soon.
  */
-static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
+static void inject_virtual(const struct x86_vcpu *vcpu, struct svm_vcpu *svm, uint8_t vector) {
     struct vmcb *vmcb = svm->vmcb;
 
     svm->uncommon |= SVM_INJECTION;
+    svm->injected_rip = vcpu->state->registers.rip;
+    svm->injected_rsp = vcpu->state->registers.gpr[X86_RSP];
     svm->window = (vmcb->intercept3 & SVM_INTERCEPT_VINTR) != 0;
     vmcb->intercept3 &= ~SVM_INTERCEPT_VINTR;
     vmcb->v_interrupt &= ~SVM_V_VECTOR_MASK;
@@ -177,11 +178,21 @@ static void inject_virtual(struct svm_vcpu *svm, uint8_t vector) {
     vmcb->clean &= ~(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
 }
 
+/* QEMU 7.2: what loses an interrupt of the host's (see recheck()) may as well lose the virtual one, when the
+ * host's comes at that very moment: that is then the exit, before the guest's first instruction. Had it been
+ * taken, the guest would be in its handler: that cannot have come back, if the end of an interrupt exits. */
+static bool injection_lost(const struct x86_vcpu *vcpu, const struct svm_vcpu *svm) {
+    const struct x86_registers *registers = &vcpu->state->registers;
+
+    return x86_eoi_exits && svm->vmcb->exit_code == SVM_EXIT_INTR && (registers->rflags & RFLAGS_IF) &&
+           registers->rip == svm->injected_rip && registers->gpr[X86_RSP] == svm->injected_rsp;
+}
+
 static void inject_virtual_end(struct x86_vcpu *vcpu, struct svm_vcpu *svm) {
     struct vmcb *vmcb = svm->vmcb;
 
     svm->uncommon &= (uint8_t)~SVM_INJECTION;
-    if (vmcb->v_interrupt & SVM_V_IRQ) {
+    if ((vmcb->v_interrupt & SVM_V_IRQ) || injection_lost(vcpu, svm)) {
         const struct x86_event event = {
             .type = X86_EVENT_INTERRUPT,
             .vector = (uint8_t)(vmcb->v_interrupt >> SVM_V_VECTOR_SHIFT),
@@ -214,7 +225,7 @@ static void prepare(struct x86_vcpu *vcpu, struct svm_vcpu *svm, struct svm_cpu 
     }
     if (event->valid) {
         if (event->type == X86_EVENT_INTERRUPT && svm_virtual_injection)
-            inject_virtual(svm, event->vector);
+            inject_virtual(vcpu, svm, event->vector);
         else
             vmcb->event_injection =
                 x86_event_info(event) | (event->has_error ? (uint64_t)event->error << 32 : 0);

@@ -42,11 +42,12 @@ struct svm_vcpu {
     uint64_t asid_generation; /* of the CPU in `cpu`; another one: needs a new ASID */
     struct cpu *cpu;          /* where the VMCB ran last */
     struct svm_code code[SVM_CODE_PAGES];
-    uint8_t uncommon;      /* SVM_FLUSH and those below it */
-    bool window;           /* and the window for the next one is to be waited for behind it */
-    bool stepping;         /* one instruction with TF, to open NMIs behind an IRET */
-    uint64_t stepping_dr6; /* DR6 before that */
-    struct timer retry;    /* ends the entry that an NMI has to wait for */
+    uint8_t uncommon;                    /* SVM_FLUSH and those below it */
+    bool window;                         /* and the window for the next one is to be waited for behind it */
+    uint64_t injected_rip, injected_rsp; /* where the guest stood at the injection */
+    bool stepping;                       /* one instruction with TF, to open NMIs behind an IRET */
+    uint64_t stepping_dr6;               /* DR6 before that */
+    struct timer retry;                  /* ends the entry that an NMI has to wait for */
 };
 
 struct svm_vm {
