@@ -333,6 +333,12 @@ static void test_split(void **context) {
     map0(state0(), 0, 0x10007000, 0x00125000, MAS3_SX | MAS3_SR, 0);
     assert_int_equal(fill(vcpu0(), 0x10007000, TLB_READ), SHADOW_FILLED);
     assert_maps(vcpu0(), 0x10007000, host_of(0x125000), MAS3_UR);
+    /* To be run and read on one side, to be written alone on the other: the hypervisor does not read there
+     * what the guest may not. */
+    map0(state0(), 0, 0x10009000, 0x00128000, MAS3_SX | MAS3_SR, MAS1_TS);
+    map0(state0(), 1, 0x10009000, 0x00128000, MAS3_SW, 0);
+    assert_int_equal(fill(vcpu0(), 0x10009000, TLB_WRITE), SHADOW_FILLED);
+    assert_maps(vcpu0(), 0x10009000, host_of(0x128000), MAS3_UX | MAS3_UW);
     /* Two pages: code runs, data accesses are done by hand. */
     map0(state0(), 0, 0x10008000, 0x00126000, MAS3_SX, MAS1_TS);
     map0(state0(), 1, 0x10008000, 0x00127000, MAS3_SR, 0);

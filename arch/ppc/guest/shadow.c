@@ -300,6 +300,8 @@ static enum shadow_result fill_split(struct ppc_vcpu *vcpu, const struct ppc_tlb
         if (there.physical == behind->physical &&
             attributes_of(other, &there) == attributes_of(guest, behind)) {
             entry->rights |= rights;
+            if (!(entry->rights & MAS3_UR)) /* one may be fetched and read there, the other written alone */
+                entry->rights &= ~MAS3_SR;
             entry->tlb1 = entry->tlb1 && guest_tlb_is_tlb1(state, other);
         } else if (!fetch && rights) {
             return SHADOW_CONFLICT;
