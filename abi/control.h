@@ -13,13 +13,14 @@
 /* What SERVICE_CALL_CONTROL does; those up to CONTROL_CONSOLE to guest `vm`, which is 0 for the others.
  * Results: 0; -EALREADY: it is so already; -EBUSY: it is between two states, or what was asked for goes on
  * already; -EINVAL: not in its state, or there is no such action; -ENOENT: no such guest; -ENODEV: it has no
- * console. */
+ * console; -ENOTSUP: it has no power button; -EAGAIN: it is being started. */
 enum control_action {
     CONTROL_START,
     CONTROL_STOP,
     CONTROL_RESET,
     CONTROL_PAUSE,
     CONTROL_RESUME,
+    CONTROL_SHUT_DOWN, /* presses its power button: it shuts down, if it likes, and is not started again */
     CONTROL_WRITES,    /* counts the pages that it writes in a second: the answer is a line of the log */
     CONTROL_CONSOLE,   /* the operator's keys are the guest's until Ctrl-] */
     CONTROL_RESTART,   /* ends this run of the service VM and starts it again */

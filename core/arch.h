@@ -101,6 +101,8 @@ void arch_vcpu_report(struct vcpu *vcpu);
 /* Fills in the VM's exits by cause; `out` is zeroed. */
 struct control_exits;
 void arch_vm_exits(const struct vm *vm, struct control_exits *out);
+/* Presses the power button of the guest's machine. 0; -ENOTSUP: it has none. Any CPU. */
+int arch_vm_power_button(struct vm *vm);
 
 /*
  * The log of written pages (core/dirty_log.h), which calls these while it runs.

@@ -179,6 +179,8 @@ int control_act(uint32_t action, uint32_t number) {
         return vm_pause(vm);
     case CONTROL_RESUME:
         return vm_resume(vm);
+    case CONTROL_SHUT_DOWN:
+        return vm_shut_down(vm);
     case CONTROL_WRITES:
         return control_writes(vm);
     default:

@@ -151,6 +151,7 @@ static int begin(struct vm *vm) {
     vm->unserved = false;
     vm->restarting = false;
     vm->stay_off = false;
+    vm->shut_down = false;
     vm->started = time_now();
     /* vCPU 0 prepares the machine in its own time and lets the others run when that is done. */
     spin_lock(&vm->lock);
@@ -392,6 +393,21 @@ void vm_note_missing(const char *name, const char *why) {
     missing[missing_count++].why = why;
 }
 
+int vm_shut_down(struct vm *vm) {
+    spin_lock(&vm->lock);
+    enum vm_state state = vm->state;
+    bool prepared = vm->prepared;
+    spin_unlock(&vm->lock);
+    if (state != VM_RUNNING)
+        return state == VM_STOPPING ? -EBUSY : -EINVAL;
+    if (!prepared)
+        return -EAGAIN;
+    int error = arch_vm_power_button(vm);
+    if (!error)
+        vm->shut_down = true;
+    return error;
+}
+
 void vm_check_idle(void) {
     if (idle_action == CONFIG_IDLE_STAY)
         return;
@@ -415,6 +431,7 @@ static bool wants_restart(const struct vm *vm) {
     case VM_END_CRASH:
         return vm->config->restart != CONFIG_RESTART_NEVER;
     case VM_END_POWER_OFF:
+        return vm->config->restart == CONFIG_RESTART_ALWAYS && !vm->shut_down;
     case VM_END_EXIT:
         return vm->config->restart == CONFIG_RESTART_ALWAYS;
     default:

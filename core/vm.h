@@ -151,6 +151,7 @@ struct vm {
     bool prepared;        /* the machine is reset and loaded */
     bool restarting;      /* off, and waits for restart_timer */
     bool stay_off;        /* stopped by command: no restart, however the run ends */
+    bool shut_down;       /* asked to by command: no restart, if it switches itself off in this run */
     struct work restart_work;
     struct work ended;          /* on the boot CPU: all vCPUs are parked */
     struct timer restart_timer; /* back-off before a restart */
@@ -179,6 +180,10 @@ int vm_stop(struct vm *vm);
 int vm_reset(struct vm *vm);
 int vm_pause(struct vm *vm);
 int vm_resume(struct vm *vm);
+/* Presses the power button of a guest that runs. What the guest makes of it is its own affair; if it switches
+ * itself off in this run, it is not started again. Also -ENOTSUP: it has none; -EAGAIN: its machine is being
+ * made. */
+int vm_shut_down(struct vm *vm);
 
 /* Ends the guest's run from anywhere: its vCPUs park at their next exit, then its restart policy applies. The
  * first caller counts. */

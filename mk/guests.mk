@@ -39,7 +39,7 @@ $(GUESTS)/initrd.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-cloud t
 
 # The same for the generic kernel, with drivers of devices that are not virtio's: e1000, e1000e, AHCI, NVMe, and what a file system is read with.
 GUEST_MODULES_GENERIC := e1000 e1000e scsi_common scsi_mod libata libahci ahci crct10dif_common crct10dif_generic crc-t10dif \
-    crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi nvme-core nvme sd_mod crc32c_generic crc16 mbcache jbd2 ext4
+    crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi nvme-core nvme sd_mod button crc32c_generic crc16 mbcache jbd2 ext4
 
 $(GUESTS)/initrd-generic.gz: $(GUEST_CACHE)/busybox-amd64 $(GUEST_CACHE)/vmlinuz-generic tools/make-initramfs.sh tools/guest-modules.sh \
     $(INITRAMFS_FILES) mk/guests.mk | setup-image

@@ -147,6 +147,11 @@ static void act(int number, enum control_action action, const char *verb, const 
         shell_print("%s is %s already\n", vm.name, state_name(&vm));
     else if (error == -EBUSY || error == -EINVAL)
         shell_print("cannot %s %s: it is %s\n", verb, vm.name, state_name(&vm));
+    else if (error == -EAGAIN)
+        shell_print("cannot %s %s: it is being started; try again\n", verb, vm.name);
+    else if (error == -ENOTSUP)
+        shell_print("cannot %s %s: its machine has no power button; use its console, or \"stop\"\n", verb,
+                    vm.name);
     else
         shell_print("cannot %s %s: error %d\n", verb, vm.name, error);
 }
@@ -174,6 +179,25 @@ static void run_pause(const char *text, int value) {
 static void run_resume(const char *text, int value) {
     (void)text;
     act(value, CONTROL_RESUME, "resume", "running");
+}
+
+/* One, or all that run. */
+static void run_shutdown(const char *text, int value) {
+    struct control_vm vm;
+    unsigned asked = 0;
+    (void)text;
+    if (value >= 0) {
+        act(value, CONTROL_SHUT_DOWN, "shut down", "asked to shut down");
+        return;
+    }
+    for (unsigned i = 0; i < shell_vm_count(); i++) {
+        if (shell_look_vm(i, &vm) && vm.state == CONTROL_RUNNING) {
+            act((int)i, CONTROL_SHUT_DOWN, "shut down", "asked to shut down");
+            asked++;
+        }
+    }
+    if (asked == 0)
+        shell_print("no guest is running\n");
 }
 
 static void run_console(const char *text, int value) {
@@ -356,6 +380,11 @@ const struct shell_command shell_commands[] = {
     {"start", ARGUMENT_VM, false, "start NAME", "starts a guest that is off", "", run_start},
     {"stop", ARGUMENT_VM, false, "stop NAME", "ends a guest at once, as if its power was cut",
      "It is not started again, whatever the config says about restarts.\n", run_stop},
+    {"shutdown", ARGUMENT_VM, true, "shutdown [NAME]",
+     "asks a guest, or all, to shut down, by the power button",
+     "A guest may take its time, or do nothing. One that switches itself off is not started again, whatever\n"
+     "the config says about restarts.\n",
+     run_shutdown},
     {"reset", ARGUMENT_VM, false, "reset NAME", "ends a guest at once and starts it again", "", run_reset},
     {"pause", ARGUMENT_VM, false, "pause NAME", "stops a guest's vCPUs; nothing is lost", "", run_pause},
     {"resume", ARGUMENT_VM, false, "resume NAME", "lets a paused guest go on", "", run_resume},
@@ -392,8 +421,8 @@ const struct shell_command shell_commands[] = {
      "A domain is what the functions in it reach; one that is in none reaches nothing.\n", run_iommu},
     {"reboot", ARGUMENT_NONE, false, "reboot", "restarts the machine; running guests are cut off", "",
      run_reboot},
-    {"poweroff", ARGUMENT_NONE, false, "poweroff", "switches the machine off; running guests are cut off", "",
-     run_poweroff},
+    {"poweroff", ARGUMENT_NONE, false, "poweroff", "switches the machine off; running guests are cut off",
+     "\"shutdown\" first lets them end by themselves.\n", run_poweroff},
     {"help", ARGUMENT_COMMAND, true, "help [COMMAND]", "says what the commands do", "", run_help},
 };
 const unsigned shell_command_count = array_count(shell_commands);

@@ -4,6 +4,7 @@
 #include "arch/ppc/service.h"
 #include "arch/ppc/vm.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include "abi/control.h"
 
@@ -88,4 +89,10 @@ void arch_vm_exits(const struct vm *vm, struct control_exits *out) {
         snprintf(exit->name, sizeof(exit->name), "%s", names[cause]);
         exit->count = count;
     }
+}
+
+/* The board's device tree has a line that switches the power off, and no button. */
+int arch_vm_power_button(struct vm *vm) {
+    (void)vm;
+    return -ENOTSUP;
 }

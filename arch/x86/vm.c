@@ -4,6 +4,7 @@
 #include "arch/x86/clock.h"
 #include "arch/x86/engine/engine.h"
 #include "arch/x86/guest/cpu_model.h"
+#include "arch/x86/guest/pm.h"
 #include "arch/x86/guest/pv.h"
 #include "arch/x86/guest/tsc.h"
 #include "arch/x86/load/load.h"
@@ -225,4 +226,9 @@ void arch_vm_exits(const struct vm *vm, struct control_exits *out) {
         snprintf(exit->name, sizeof(exit->name), "%s", names[cause]);
         exit->count = count;
     }
+}
+
+int arch_vm_power_button(struct vm *vm) {
+    pm_power_button(vm);
+    return 0;
 }

@@ -2,7 +2,7 @@
 # How guests end, and what follows: power-off, reboot, panic, crash, exit port; restart policies; what the machine does then.
 import re
 
-from machine import config, linux
+from machine import config, guest_file, linux
 from tiny import LOADED_AT, TRIPLE_FAULT, end, say, tiny
 
 def tiny_guest(file, more=""):
@@ -10,7 +10,7 @@ def tiny_guest(file, more=""):
 
 
 FILES = {"crash": tiny(say("crashing") + TRIPLE_FAULT), "seven": tiny(say("seven") + end(7)), "zero": tiny(end(0)),
-         "full": tiny(end(255))}
+         "full": tiny(end(255)), "spin": tiny(b"\xeb\xfe")}
 
 
 def test_summary(boot):
@@ -107,6 +107,35 @@ def test_no_prompt(boot):
     machine.expect("guest zero: this CPU cannot run it")
     machine.send("vms\r")
     machine.expect("there is no prompt: the service VM is not there")
+
+
+def test_shutdown(boot):
+    """The power button: a guest that shuts down by it stays off, with "restart = always", too; then the machine goes off."""
+    files = {"vmlinuz": guest_file("vmlinuz-generic"), "initrd.gz": guest_file("initrd-generic.gz")}
+    machine = boot(config({"web": linux("web", 'restart = "always";', cmdline="quiet"), "bare": tiny_guest("spin")}, 'when-idle = "poweroff";'),
+                   {**FILES, **files})
+    machine.wait_ready("web")
+    machine.send("\r")
+    machine.prompt()
+    with machine.console("web"):
+        # The driver of the button counts; what shuts a system down is its user space.
+        assert machine.shell("insmod /lib/modules/*/button.ko")[0] == 0
+        assert machine.shell("grep -c ' 0 .*enabled' /sys/firmware/acpi/interrupts/ff_pwr_btn") == (0, "1\n")
+    assert machine.monitor("shutdown web") == "web: asked to shut down\n"
+    with machine.console("web"):
+        assert machine.shell("grep -c ' 1 .*enabled' /sys/firmware/acpi/interrupts/ff_pwr_btn") == (0, "1\n")
+        machine.shell("(until grep -q ' 2 ' /sys/firmware/acpi/interrupts/ff_pwr_btn; do sleep 0.2; done; poweroff) > /dev/null 2>&1 & true")
+    # Nobody has to listen.
+    answer = machine.monitor("shutdown")
+    assert answer.startswith("web: asked to shut down\nbare: asked to shut down\n"), answer
+    machine.expect("guest web: powered off")
+    machine.send("\r")
+    machine.prompt()
+    assert re.search(r"^web +off ", machine.monitor("vms"), re.M)
+    assert machine.monitor("shutdown web") == "cannot shut down web: it is off\n"
+    machine.command("stop bare")
+    machine.expect("every guest has stopped: powering off")
+    machine.wait_poweroff()
 
 
 def test_linux_ends(boot, linux_files):

@@ -123,6 +123,7 @@ def test_vms(machine):
         assert re.search(rf"^{name} +running +1 +96 MiB +[0-9.]+ s +0$", answer, re.M)
     assert answer.count("exits: ") >= 2
     assert "db" not in machine.monitor("vms web")
+    assert machine.monitor("shutdown db") == "cannot shut down db: its machine has no power button; use its console, or \"stop\"\n"
 
 
 def test_console(machine):

@@ -146,8 +146,9 @@ static inline int look(uint32_t kind, uint32_t number, void *out) {
 }
 
 static inline int control(uint32_t action, uint32_t vm) {
-    static const char *const names[CONTROL_ACTIONS] = {"start",  "stop",    "reset",   "pause",  "resume",
-                                                       "writes", "console", "service", "reboot", "poweroff"};
+    static const char *const names[CONTROL_ACTIONS] = {"start",   "stop",     "reset",   "pause",
+                                                       "resume",  "shutdown", "writes",  "console",
+                                                       "service", "reboot",   "poweroff"};
     assert_true(action < CONTROL_ACTIONS);
     note(names[action], vm);
     if (action == CONTROL_REBOOT || action == CONTROL_POWER_OFF)

@@ -94,6 +94,10 @@ int vm_resume(struct vm *vm) {
     note("resume ", vm);
     return 0;
 }
+int vm_shut_down(struct vm *vm) {
+    note("shutdown ", vm);
+    return -ENOTSUP;
+}
 int control_writes(struct vm *vm) {
     note("writes ", vm);
     return 0;
@@ -300,11 +304,12 @@ static void test_actions(void **state) {
     assert_int_equal(control_act(CONTROL_RESET, 1), -EBUSY);
     assert_int_equal(control_act(CONTROL_PAUSE, 0), -EINVAL);
     assert_int_equal(control_act(CONTROL_RESUME, 0), 0);
+    assert_int_equal(control_act(CONTROL_SHUT_DOWN, 0), -ENOTSUP);
     assert_int_equal(control_act(CONTROL_WRITES, 0), 0);
     assert_int_equal(control_act(CONTROL_CONSOLE, 1), -ENODEV);
     assert_int_equal(control_act(CONTROL_RESTART, 99), -EBUSY);
-    assert_string_equal(did,
-                        "start web;stop db;reset db;pause web;resume web;writes web;console db;restart;");
+    assert_string_equal(
+        did, "start web;stop db;reset db;pause web;resume web;shutdown web;writes web;console db;restart;");
     did[0] = 0;
     for (uint32_t action = CONTROL_START; action <= CONTROL_CONSOLE; action++) {
         assert_int_equal(control_act(action, 2), -ENOENT);

@@ -234,9 +234,10 @@ static void test_actions(void **state) {
     assert_string_equal(command("reset web"), "web: resetting\n");
     assert_string_equal(command("pause web"), "web: pausing\n");
     assert_string_equal(command(" resume   data-2 "), "data-2: running\n");
+    assert_string_equal(command("shutdown web"), "web: asked to shut down\n");
     assert_string_equal(command("console web"), "");
     assert_string_equal(command("writes data-2"), "data-2: counting for a second\n");
-    assert_string_equal(actions, "start 1;stop 0;reset 0;pause 0;resume 2;console 0;writes 2;");
+    assert_string_equal(actions, "start 1;stop 0;reset 0;pause 0;resume 2;shutdown 0;console 0;writes 2;");
     action_result = -EALREADY;
     assert_string_equal(command("start web"), "web is running already\n");
     action_result = -EBUSY;
@@ -246,6 +247,20 @@ static void test_actions(void **state) {
     action_result = -EINVAL;
     assert_string_equal(command("pause database"), "cannot pause database: it is off\n");
     assert_string_equal(command("writes database"), "database does not run\n");
+    action_result = -EAGAIN;
+    assert_string_equal(command("shutdown web"), "cannot shut down web: it is being started; try again\n");
+    action_result = -ENOTSUP;
+    assert_string_equal(
+        command("shutdown web"),
+        "cannot shut down web: its machine has no power button; use its console, or \"stop\"\n");
+    /* Without a name: all that run. */
+    action_result = 0;
+    actions[0] = 0;
+    assert_string_equal(command("shutdown"), "web: asked to shut down\n");
+    assert_string_equal(actions, "shutdown 0;");
+    vms[0].state = CONTROL_OFF;
+    assert_string_equal(command("shutdown"), "no guest is running\n");
+    vms[0].state = CONTROL_RUNNING;
     action_result = -EIO;
     assert_string_equal(command("resume web"), "cannot resume web: error -5\n");
     action_result = -ENODEV;

@@ -66,6 +66,14 @@ int arch_vm_create(struct vm *vm) {
     return 0;
 }
 
+static int button_result;
+static unsigned buttons;
+int arch_vm_power_button(struct vm *vm) {
+    (void)vm;
+    buttons++;
+    return button_result;
+}
+
 void arch_vm_destroy(struct vm *vm) {
     (void)vm;
     destroyed++;
