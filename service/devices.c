@@ -210,9 +210,11 @@ static int make_disk(unsigned number) {
 /* For one search after the other; NULL: the next one takes new memory, for a disk that did not answer in time
  * may do so later, and keeps what there was. */
 static struct partition_search *search;
+static bool silent[CONFIG_MAX_DISKS]; /* such a disk: it is not waited for again */
 
 static void make_disks(void) {
     memset(disks, 0, sizeof(disks));
+    memset(silent, 0, sizeof(silent));
     search = NULL;
     for (unsigned i = 0; i < config->disk_count; i++) {
         if (config->disks[i].device) { /* what is wrong with it was said when it was looked for */
@@ -234,6 +236,11 @@ static int choose_partition(struct disk_layers *layers, const struct config_gues
 
     if (!disk->partition)
         return 0;
+    if (silent[disk->disk]) {
+        service_log(LOG_ERROR, "disk %s: partition %u: the disk did not answer before", disk->disk_name,
+                    (unsigned)disk->partition);
+        return -ETIMEDOUT;
+    }
     if (!search)
         search = heap_allocate(sizeof(*search));
     if (!search)
@@ -242,7 +249,8 @@ static int choose_partition(struct disk_layers *layers, const struct config_gues
     if (error) {
         service_log(LOG_ERROR, "disk %s: partition %u: %s", disk->disk_name, (unsigned)disk->partition,
                     search->why);
-        search = error == -ETIMEDOUT ? NULL : search;
+        silent[disk->disk] = error == -ETIMEDOUT;
+        search = silent[disk->disk] ? NULL : search;
         return error;
     }
     error = disk_part_init(&layers->part, *which, search->first, search->sectors, read_only);

@@ -3,12 +3,14 @@
 // boot record with extended partitions. What lies on the disk is not trusted: all is checked, loops end.
 #include "virtio/partition.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include "lib/crc32.h"
 #include "virtio/bytes.h"
 
-#define POLLS          10000000u /* looks at a disk before it is given up */
+#define POLLS          10000000u /* looks at a disk that owes one answer before it is given up ... */
+#define SEARCH_POLLS   40000000u /* ... and in a whole search, however many answers that takes */
 
 #define MBR_TABLE      446u
 #define MBR_ENTRY      16u
@@ -22,6 +24,8 @@
 #define GPT_MIN_HEADER 92u
 #define GPT_ENTRY      128u      /* bytes, the least */
 #define GPT_MAX_TABLE  0x100000u /* bytes of the table of entries */
+
+static_assert(PARTITION_PIECE % DISK_MAX_BLOCK == 0, "pieces are whole blocks, and hold whole entries");
 
 /* All positions below are in logical blocks. */
 static uint64_t blocks_of(const struct partition_search *search) {
@@ -40,27 +44,34 @@ static void read_done(struct disk_request *request, int error) {
     search->done = true;
 }
 
-/* Reads block `number` into `to`, which holds DISK_MAX_BLOCK bytes. */
-static int read_block(struct partition_search *search, uint64_t number, uint8_t *to) {
+/* Reads `count` blocks from `number` on into `to`. */
+static int read_blocks(struct partition_search *search, uint64_t number, uint32_t count, uint8_t *to) {
     struct disk *disk = search->disk;
     const uint32_t sectors = disk->block / DISK_SECTOR;
 
-    if (number >= blocks_of(search))
+    if (!disk_holds(blocks_of(search), number, count))
         return refuse(search, -EINVAL, "the partition table points beyond the disk's end");
-    search->segment = (struct virtq_segment){.data = to, .size = disk->block};
+    search->segment = (struct virtq_segment){.data = to, .size = count * disk->block};
     search->request = (struct disk_request){.operation = DISK_READ,
                                             .sector = number * sectors,
-                                            .count = sectors,
+                                            .count = (uint64_t)count * sectors,
                                             .segment = &search->segment,
                                             .segments = 1,
                                             .done = read_done};
     search->done = false;
     disk_submit(disk, &search->request);
-    for (unsigned i = 0; !search->done && disk->operations->poll && i < POLLS; i++)
+    for (unsigned i = 0; !search->done && disk->operations->poll && i < POLLS && search->polls; i++) {
+        search->polls--;
         disk->operations->poll(disk);
+    }
     if (!search->done)
-        return refuse(search, -ETIMEDOUT, "the disk does not answer");
+        return refuse(search, -ETIMEDOUT,
+                      search->polls ? "the disk does not answer" : "the disk answers too slowly");
     return search->error ? refuse(search, -EIO, "the disk's partition table cannot be read") : 0;
+}
+
+static int read_block(struct partition_search *search, uint64_t number, uint8_t *to) {
+    return read_blocks(search, number, 1, to);
 }
 
 /* A partition of `count` blocks from `first` on is the result, if it lies on the disk. */
@@ -189,17 +200,18 @@ static int read_entry(struct partition_search *search, const struct gpt *gpt, un
     uint32_t crc = UINT32_MAX;
 
     memset(entry, 0, GPT_ENTRY);
-    for (uint32_t done = 0; done < size; done += block) {
-        const uint32_t piece = size - done < block ? size - done : block;
+    for (uint32_t done = 0; done < size; done += PARTITION_PIECE) {
+        const uint32_t piece = size - done < PARTITION_PIECE ? size - done : PARTITION_PIECE;
         if (gpt->table >= blocks_of(search))
             return refuse(search, -EINVAL, "the partition table points beyond the disk's end");
-        int error = read_block(search, gpt->table + done / block, search->block);
+        int error =
+            read_blocks(search, gpt->table + done / block, (piece + block - 1) / block, search->block);
         if (error)
             return error;
         crc = crc32_update(crc, search->block, piece);
-        /* An entry's size and place are powers of two and multiples of GPT_ENTRY: it lies in one block. */
-        if (number <= gpt->entries && at / block == done / block)
-            memcpy(entry, search->block + at % block, GPT_ENTRY);
+        /* An entry's size and place are powers of two and multiples of GPT_ENTRY: it lies in one piece. */
+        if (number <= gpt->entries && at / PARTITION_PIECE == done / PARTITION_PIECE)
+            memcpy(entry, search->block + at % PARTITION_PIECE, GPT_ENTRY);
     }
     return ~crc == gpt->table_crc ? 0 : refuse(search, -EINVAL, "the disk's GPT has a wrong checksum");
 }
@@ -246,6 +258,7 @@ int partition_find(struct partition_search *search, struct disk *disk, unsigned 
     search->disk = disk;
     search->first = search->sectors = 0;
     search->why = "";
+    search->polls = SEARCH_POLLS;
     if (number < 1 || number > PARTITION_MAX)
         return refuse(search, -ENOENT, "there is no partition of this number");
     int error = read_block(search, 0, search->block);

@@ -6,7 +6,8 @@
 
 #include "virtio/disk.h"
 
-#define PARTITION_MAX 128u /* largest number that is looked for */
+#define PARTITION_MAX   128u   /* largest number that is looked for */
+#define PARTITION_PIECE 16384u /* bytes that are read at once: the usual table of a GPT */
 
 /* Caller's memory; large, and in use by the disk if a search ends with -ETIMEDOUT. */
 struct partition_search {
@@ -20,13 +21,15 @@ struct partition_search {
     struct virtq_segment segment;
     bool done;
     int error;
+    uint32_t polls;               /* looks at the disk that are left */
     uint8_t head[DISK_MAX_BLOCK]; /* GPT's header */
-    uint8_t block[DISK_MAX_BLOCK];
+    uint8_t block[PARTITION_PIECE];
 };
 
 /* Finds partition `number`, from 1 on; of an MBR 1 to 4 are primary ones and 5 onwards logical ones. Waits
- * for the disk. 0: first and sectors are set, and lie on the disk; -ENOENT: there is no such partition, or no
- * partition table; -EINVAL: the table is damaged; -EIO, -ETIMEDOUT: the disk cannot be read. */
+ * for the disk, whose answers all together may take as long as four that only just come in time; there are
+ * some 200 at most. 0: first and sectors are set, and lie on the disk; -ENOENT: there is no such partition,
+ * or no partition table; -EINVAL: the table is damaged; -EIO, -ETIMEDOUT: the disk cannot be read. */
 int partition_find(struct partition_search *search, struct disk *disk, unsigned number);
 
 #endif

@@ -383,8 +383,8 @@ static void never_answer(struct disk *disk, struct disk_request *request) {
     unanswered[unanswered_count++] = request;
 }
 
-/* What a disk was asked while it was looked for a partition stays the disk's if it does not answer in time.
- */
+/* What a disk was asked while it was looked for a partition stays the disk's if it does not answer in time;
+ * it is asked no more then. */
 static void check_silent_disks(void) {
     static const struct disk_operations operations = {.submit = never_answer};
     struct disk silent = {.operations = &operations, .sectors = 64, .block = 512, .physical = 512};
@@ -392,13 +392,15 @@ static void check_silent_disks(void) {
     configure(HEAD "disks { x { device = \"QM1\"; }; y { device = \"QM2\"; }; };"
                    "guests { a { kernel = \"k\"; memory = \"1M\"; entropy = \"no\";"
                    "             disk0 { disk = \"x\"; partition = <1>; };"
-                   "             disk1 { disk = \"y\"; partition = <1>; }; }; }; };");
+                   "             disk1 { disk = \"y\"; partition = <1>; };"
+                   "             disk2 { disk = \"x\"; partition = <2>; read-only = \"yes\"; }; }; }; };");
     add_vm(0, "a");
     hostdisk[0] = hostdisk[1] = &silent;
     start();
     hostdisk[0] = hostdisk[1] = NULL;
     assert_non_null(said("disk x: partition 1: the disk does not answer"));
     assert_non_null(said("disk y: partition 1: the disk does not answer"));
+    assert_non_null(said("disk x: partition 2: the disk did not answer before"));
     assert_int_equal(unanswered_count, 2);
     assert_ptr_not_equal(unanswered[0], unanswered[1]);
 }

@@ -227,15 +227,19 @@ static void test_logical(void **state) {
 
 static struct disk_request *held;
 static unsigned polls_left;
+static unsigned polls_each = 5;
+static unsigned requests, polls;
 static int fail;
 
 static void slow_submit(struct disk *disk, struct disk_request *request) {
     (void)disk;
     held = request;
-    polls_left = 5;
+    polls_left = polls_each;
+    requests++;
 }
 static void slow_poll(struct disk *disk) {
     (void)disk;
+    polls++;
     if (!held || --polls_left)
         return;
     struct disk_request *request = held;
@@ -262,12 +266,49 @@ static void test_slow(void **state) {
     assert_string_equal(search.why, "the disk does not answer");
 }
 
+/* What lies on the disk does not say how long its owner waits: the table is read in large pieces, and all
+ * answers together have a limit. */
+static void test_bound(void **state) {
+    const struct disk_operations operations = {.submit = slow_submit, .poll = slow_poll};
+    struct disk disk = memory.disk;
+    (void)state;
+    disk.operations = &operations;
+    make_gpt(128, 128);
+    requests = 0;
+    assert_int_equal(partition_find(&search, &disk, 3), 0);
+    assert_int_equal(requests, 3); /* boot record, header, table */
+    /* The largest table there is, with a wrong checksum, of the primary GPT and of the backup. */
+    uint8_t *large = calloc(8192, 512);
+    struct disk_memory bigger;
+    assert_non_null(large);
+    assert_int_equal(disk_memory_init(&bigger, large, 8192 * 512, true), 0);
+    build_mbr(large, 0, 0xee, 1, UINT32_MAX);
+    build_gpt(large + 512, 1, 8191, 8192, 2, large + 1024, 8192, 128);
+    build_gpt(large + 8191 * 512, 8191, 1, 8192, 3000, large + 3000 * 512, 8192, 128);
+    large[1024] = large[3000 * 512] = 1;
+    disk = bigger.disk;
+    disk.operations = &operations;
+    held = NULL;
+    memory = bigger;
+    requests = 0;
+    assert_int_equal(partition_find(&search, &disk, 3), -EINVAL);
+    assert_true(requests < 200);
+    /* Each answer comes in time, but there are too many that take long. */
+    polls_each = 9000000;
+    polls = 0;
+    assert_int_equal(partition_find(&search, &disk, 3), -ETIMEDOUT);
+    assert_string_equal(search.why, "the disk answers too slowly");
+    assert_true(polls <= 40000000);
+    polls_each = 5;
+    free(large);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_gpt, set_up),        cmocka_unit_test_setup(test_gpt_4k, set_up),
         cmocka_unit_test_setup(test_gpt_backup, set_up), cmocka_unit_test_setup(test_gpt_wrong, set_up),
         cmocka_unit_test_setup(test_mbr, set_up),        cmocka_unit_test_setup(test_logical, set_up),
-        cmocka_unit_test_setup(test_slow, set_up),
+        cmocka_unit_test_setup(test_slow, set_up),       cmocka_unit_test_setup(test_bound, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
