@@ -76,13 +76,13 @@ uint32_t host_apic_id(void) {
     return cpuid_read(1, 0).ebx >> 24;
 }
 
-int host_apic_init(uint64_t base) {
+int host_apic_init(uint64_t base, bool plain) {
     struct cpuid_registers features = cpuid_read(1, 0);
 
     if (!(features.edx & 1u << 9))
         return -ENODEV;
     uint64_t msr = msr_read(MSR_APIC_BASE);
-    x2 = (features.ecx & 1u << 21) != 0;
+    x2 = (features.ecx & 1u << 21) && (!plain || (msr & APIC_BASE_X2));
     if (!base)
         base = msr & 0x000ffffffffff000ull;
     apic_base = base;
@@ -97,6 +97,11 @@ int host_apic_init(uint64_t base) {
 void host_apic_enable(void) {
     uint64_t msr = msr_read(MSR_APIC_BASE) & 0xfff;
 
+    /* From x2APIC back to xAPIC leads through off. The boot CPU was not in x2APIC mode: no CPU should be. */
+    if (!x2 && (msr & APIC_BASE_X2)) {
+        msr &= ~(APIC_BASE_X2 | APIC_BASE_ENABLE);
+        msr_write(MSR_APIC_BASE, msr | apic_base);
+    }
     msr |= apic_base | APIC_BASE_ENABLE;
     if (x2) {
         /* From off to x2APIC leads through xAPIC mode (Intel SDM vol. 3, 11.12.5). */

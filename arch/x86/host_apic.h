@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local APIC of a host CPU: xAPIC or, where the CPU has it, x2APIC; interprocessor interrupts.
+// The local APIC of a host CPU: xAPIC, or x2APIC where the CPU has it and no IOMMU needs the former;
+// interprocessor interrupts.
 #ifndef SAGUARO_ARCH_X86_HOST_APIC_H
 #define SAGUARO_ARCH_X86_HOST_APIC_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Finds and maps the local APIC. `base`: where the MADT says that it is, 0: as the CPU says. 0; -ENODEV: the
- * CPU has none; -ENOMEM. */
-int host_apic_init(uint64_t base);
+/* Finds and maps the local APIC. `base`: where the MADT says that it is, 0: as the CPU says. `plain`: xAPIC
+ * mode is to be used unless the firmware has left the CPUs in x2APIC mode. 0; -ENODEV: the CPU has none;
+ * -ENOMEM. */
+int host_apic_init(uint64_t base, bool plain);
 /* Switches this CPU's local APIC on, every local interrupt masked. */
 void host_apic_enable(void);
 /* Whether the APICs are in x2APIC mode. */

@@ -15,7 +15,8 @@
 #include "lib/acpi_dmar.h"
 #include "lib/acpi_ivrs.h"
 
-#define HEADER 64u /* bytes of configuration space that say what a bridge leads to */
+#define HEADER  64u  /* bytes of configuration space that say what a bridge leads to */
+#define LAST_ID 254u /* of a CPU in xAPIC mode */
 
 static struct acpi_dmar dmar;
 static bool have_dmar;
@@ -67,7 +68,34 @@ void host_iommu_init(void) {
         init_amdvi();
 }
 
+static bool can_remap(void) {
+    return (have_dmar && vtd_can_remap()) || (have_ivrs && amdvi_can_remap());
+}
+
+/* Of CPUs that are on: those that are off may come with the table alone, and stay off. */
+static bool ids_fit(void) {
+    const struct platform_info *info = platform_info();
+    const struct acpi_madt *madt = host_acpi_madt();
+
+    if (host_apic_id() > LAST_ID)
+        return false;
+    for (unsigned i = 0; i < info->cpu_count; i++)
+        if ((info->cpus[i].flags & HANDOVER_CPU_ENABLED) && info->cpus[i].id > LAST_ID)
+            return false;
+    for (unsigned i = 0; !info->cpu_count && madt && i < madt->cpu_count; i++)
+        if (madt->cpu[i].enabled && madt->cpu[i].apic_id > LAST_ID)
+            return false;
+    return true;
+}
+
+bool host_iommu_wants_xapic(void) {
+    return can_remap() && ids_fit();
+}
+
 void host_iommu_start(void) {
+    if (host_apic_x2() && can_remap())
+        log_warning("IOMMU: interrupts are not remapped, since the CPUs are in x2APIC mode: %s",
+                    ids_fit() ? "switch that off in the machine's firmware" : "their APIC IDs need it");
     if (have_dmar)
         vtd_start_interrupts(!host_apic_x2());
     if (have_ivrs)

@@ -112,7 +112,7 @@ static void start_interrupts(bool uart) {
     const struct acpi_madt *madt = host_acpi_madt();
 
     pic_disable();
-    if (host_apic_init(madt ? madt->apic_address : 0))
+    if (host_apic_init(madt ? madt->apic_address : 0, host_iommu_wants_xapic()))
         start_fail("no local APIC");
     host_apic_enable();
     smp_nmi_pins();

@@ -347,6 +347,13 @@ static bool knows_ioapics(void) {
     return false;
 }
 
+bool amdvi_can_remap(void) {
+    for (unsigned i = 0; i < unit_count; i++)
+        if (amdvi_unit_of(units[i])->on && knows_ioapics())
+            return true;
+    return false;
+}
+
 void amdvi_start_interrupts(bool remap) {
     char text[128];
 

@@ -3,6 +3,7 @@
 #ifndef SAGUARO_DRIVERS_IOMMU_AMDVI_START_H
 #define SAGUARO_DRIVERS_IOMMU_AMDVI_START_H
 
+#include <stdbool.h>
 #include "lib/acpi_ivrs.h"
 
 /* Switches on the units of an IVRS table, which stays: whatever no domain maps is blocked when this returns,
@@ -10,6 +11,8 @@
  * in the log; what is behind it is not protected. Once, as early as memory and clock are there, on the boot
  * CPU. */
 void amdvi_start(const struct acpi_ivrs *ivrs);
+/* Whether a unit that is at work could remap interrupts. After amdvi_start(). */
+bool amdvi_can_remap(void);
 /* Switches on fault reports and interrupt remapping, once this CPU takes interrupts and before the first
  * line of an I/O APIC is used. `remap` false: lets interrupts pass as they are, since CPUs are in x2APIC
  * mode.

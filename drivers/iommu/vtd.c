@@ -348,6 +348,16 @@ void vtd_start(const struct acpi_dmar *dmar) {
     }
 }
 
+bool vtd_can_remap(void) {
+    for (unsigned i = 0; i < unit_count; i++) {
+        const struct vtd_unit *unit = vtd_unit_of(units[i]);
+        if (table->interrupt_remapping && unit_of_dmar[unit->dmar - table->unit] &&
+            (unit->ecap & VTD_ECAP_IR) && unit->queue)
+            return true;
+    }
+    return false;
+}
+
 void vtd_start_interrupts(bool remap) {
     char text[128];
 

@@ -233,6 +233,7 @@ static void test_without_remapping(void **state) {
         setup(NULL);
         ivrs.special_count = i == 1 ? 0 : 1;
         start_units();
+        assert_int_equal(amdvi_can_remap(), i != 1);
         left = i == 2 ? 0 : UINT32_MAX;
         amdvi_start_interrupts(i != 0); /* in x2APIC mode */
         left = UINT32_MAX;

@@ -448,18 +448,21 @@ static void test_without_remapping(void **state) {
     uint32_t data = 0x45;
     (void)state;
     vtd_start(&dmar);
+    assert_true(vtd_can_remap());
     vtd_start_interrupts(false); /* in x2APIC mode */
     assert_true(said("IOMMU VT-d 1 does not remap interrupts (-95)"));
     teardown(NULL);
     setup(NULL);
     dmar.interrupt_remapping = false;
     start(CAP_USUAL, ECAP_USUAL);
+    assert_false(vtd_can_remap());
     assert_true(said("IOMMU VT-d 1 does not remap interrupts (-95)"));
     assert_int_equal(iommu_interrupt_remap(&nic, &address, &data), -ENODEV);
     assert_true(address == 0xfee03000 && data == 0x45 && !(unit->gsts & VTD_IRE));
     teardown(NULL);
     setup(NULL);
     start(CAP_USUAL, ECAP_USUAL & ~VTD_ECAP_IR);
+    assert_false(vtd_can_remap());
     assert_true(said("does not remap interrupts"));
     teardown(NULL);
     setup(NULL);
