@@ -238,6 +238,8 @@ static int make_own(struct passthrough *p) {
         error = iommu_domain_create(&p->own[i].domain, p->vm->name, &p->own[i].account, NULL);
     if (error)
         return error;
+    for (unsigned i = 0; i < p->count; i++)
+        iommu_domain_seal(p->own[i].domain);
     p->passed.address_bits = iommu_address_bits();
     p->passed.confine = confine;
     p->passed.map = own_map;
@@ -258,8 +260,10 @@ static int make(struct passthrough *p) {
     if (!iommu_present())
         return 0;
     int error = iommu_domain_create(&p->domain, vm->name, &vm->memory.account, fault);
-    if (!error)
+    if (!error) {
+        iommu_domain_seal(p->domain);
         error = map_all(p);
+    }
     if (error)
         log_error("guest %s: its memory cannot be made known to the IOMMU (%d)", vm->name, error);
     if (error || vm->config->iommu == CONFIG_IOMMU_NONE)

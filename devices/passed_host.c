@@ -15,6 +15,7 @@
 #include "lib/config.h"
 
 #define CLASS_DISPLAY  0x03u
+#define CLASS_USB      0x0c03u
 
 #define EXPRESS_ERRORS 0x000fu /* of device control: reporting of each kind */
 #define NO_INTERRUPT   (-1)
@@ -89,6 +90,13 @@ static bool pages_are_its_own(const struct host_pci *pci) {
     return true;
 }
 
+/* What the firmware sets aside for a function may be anything: a guest that names the addresses of its DMA
+ * must not reach it, and the function may not work without. That of a USB controller is for the keyboard
+ * while the firmware runs, and needed no more. */
+static bool firmware_uses_it(const struct passed_host *host) {
+    return host_pci_class(host->pci) >> 8 != CLASS_USB && iommu_wants_memory(&host->device);
+}
+
 /* Whether the IOMMU that is in use keeps it within the guest's memory. NULL, or why not. */
 static const char *is_unbound(struct passed_host *host) {
     if (!host_pci_dma(host->pci, &host->device))
@@ -97,6 +105,8 @@ static const char *is_unbound(struct passed_host *host) {
         return "no IOMMU translates its DMA";
     if (!remaps(host))
         return "the IOMMU does not remap its interrupts, or has no room for more";
+    if (firmware_uses_it(host))
+        return "the firmware goes on to use it, with memory of its own (RMRR, IVMD)";
     if (has_company(host))
         return "a function that it cannot be kept apart from is somebody else's (`devices` shows the groups)";
     return NULL;

@@ -19,6 +19,7 @@ struct iommu_domain {
     unsigned number;  /* 1 and on, by which units tell domains apart */
     unsigned sources; /* requester IDs that are in it */
     bool suspended;
+    bool sealed; /* nothing of the firmware's memory is mapped */
     uint64_t faults;
     void (*fault)(struct iommu_domain *domain, const struct iommu_fault *fault, bool suspended);
     uint64_t call_time; /* the second in which `fault` was called ... */

@@ -46,6 +46,20 @@ bool iommu_covers(const struct iommu_device *device) {
     return true;
 }
 
+bool iommu_wants_memory(const struct iommu_device *device) {
+    struct iommu_device all;
+    uint64_t base, size;
+    uint16_t segment, requester;
+
+    if (!iommu_add_aliases(device, &all))
+        return true; /* it cannot be attached */
+    for (unsigned i = 0; iommu.driver->reserved(i, &segment, &requester, &base, &size); i++)
+        for (unsigned j = 0; segment == all.segment && j < all.count; j++)
+            if (requester == all.id[j])
+                return true;
+    return false;
+}
+
 unsigned iommu_address_bits(void) {
     return 64u - (unsigned)__builtin_clzll(iommu.driver->limit - 1);
 }
@@ -124,6 +138,10 @@ int iommu_domain_create(struct iommu_domain **domain, const char *name, struct m
         (*domain)->fault = fault;
     spin_unlock(&iommu.lock);
     return error;
+}
+
+void iommu_domain_seal(struct iommu_domain *domain) {
+    domain->sealed = true;
 }
 
 void iommu_domain_destroy(struct iommu_domain *domain) {
@@ -335,7 +353,7 @@ static void source_release(struct iommu_source *source) {
 static const char *attach(struct iommu_domain *domain, const struct iommu_device *device) {
     const char *why = refuses(domain, device);
 
-    for (unsigned i = 0; !why && i < device->count; i++)
+    for (unsigned i = 0; !why && !domain->sealed && i < device->count; i++)
         why = map_reserved(domain, device->segment, device->id[i]);
     for (unsigned i = 0; !why && i < device->count; i++) {
         struct iommu_source *source = iommu_source(device->segment, device->id[i], true);

@@ -40,6 +40,9 @@ struct iommu_fault {
  */
 bool iommu_present(void);
 bool iommu_covers(const struct iommu_device *device);
+/* Whether the firmware wants the function to reach memory of its own, under one of its IDs; there is a unit.
+ */
+bool iommu_wants_memory(const struct iommu_device *device);
 /* Bits of the addresses that all units translate; there is one. */
 unsigned iommu_address_bits(void);
 
@@ -56,11 +59,15 @@ unsigned iommu_address_bits(void);
 int iommu_domain_create(struct iommu_domain **domain, const char *name, struct memory_account *account,
                         void (*fault)(struct iommu_domain *domain, const struct iommu_fault *fault,
                                       bool suspended));
+/* What enters it from now on reaches no memory of the firmware's there: it is for somebody who chooses the
+ * addresses of DMA and is not trusted. */
+void iommu_domain_seal(struct iommu_domain *domain);
 /* Nothing may be attached to it. */
 void iommu_domain_destroy(struct iommu_domain *domain);
 
 /* The function reaches what the domain maps, and nothing else, from now on. Memory that the firmware wants to
- * stay within its reach is mapped at its own address in the domain, for as long as that is there. NULL, or
+ * stay within its reach is mapped at its own address in the domain, for as long as that is there, unless the
+ * domain is sealed. NULL, or
  * why not, in words (nothing was changed then, but that such memory may be mapped):
  *  - no unit translates its DMA, or it comes under more IDs than IOMMU_MAX_IDS;
  *  - a function of its group is in another domain, or under one of its IDs another device is;

@@ -53,7 +53,7 @@ static struct {
         void *context;
     } message[64];
     unsigned messages, message_room;
-    bool iommu, covers, remaps;
+    bool iommu, covers, remaps, wants_memory;
     unsigned interrupts;               /* entries that are taken */
     const struct iommu_domain *domain; /* that something is attached to */
     uint16_t attached;
@@ -217,6 +217,10 @@ bool iommu_present(void) {
 bool iommu_covers(const struct iommu_device *device) {
     (void)device;
     return world.covers;
+}
+bool iommu_wants_memory(const struct iommu_device *device) {
+    (void)device;
+    return world.wants_memory;
 }
 int iommu_interrupt_allocate(const struct iommu_device *device) {
     (void)device;

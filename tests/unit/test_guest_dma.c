@@ -25,6 +25,7 @@ struct cpu *test_cpu;
 uint64_t test_time;
 
 struct iommu_domain {
+    bool sealed;
     struct memory_account *account;
     uint64_t page[PAGES]; /* physical + 1; 0: not mapped */
     bool writable[PAGES];
@@ -133,6 +134,9 @@ int iommu_domain_create(struct iommu_domain **out, const char *name, struct memo
     (*out)->account = account;
     return 0;
 }
+void iommu_domain_seal(struct iommu_domain *of) {
+    of->sealed = true;
+}
 void iommu_domain_destroy(struct iommu_domain *of) {
     (void)of;
     domain_count--;
@@ -213,6 +217,7 @@ static unsigned mapped(unsigned domain) {
 static void test_confine(void **state) {
     (void)state;
     assert_int_equal(domain_count, 3);
+    assert_true(domains[0].sealed && domains[1].sealed && domains[2].sealed);
     assert_int_equal(vm.passed->address_bits, 39);
     assert_ptr_equal(domains[0].account, &vm.memory.account);
     assert_ptr_not_equal(domains[1].account, domains[2].account);

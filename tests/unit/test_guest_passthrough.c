@@ -38,7 +38,7 @@ static int create_error, domain_error, map_error;
 static size_t heap;
 static bool no_iommu;
 static unsigned warnings;
-static unsigned domains;
+static unsigned domains, sealed;
 static struct iommu_domain *const domain = (struct iommu_domain *)&domains;
 static void (*domain_fault)(struct iommu_domain *domain, const struct iommu_fault *fault, bool suspended);
 static struct {
@@ -157,9 +157,14 @@ int iommu_domain_create(struct iommu_domain **out, const char *name, struct memo
     if (domain_error)
         return domain_error;
     domains++;
+    sealed = 0;
     domain_fault = fault;
     *out = domain;
     return 0;
+}
+void iommu_domain_seal(struct iommu_domain *of) {
+    assert_ptr_equal(of, domain);
+    sealed++;
 }
 void iommu_domain_destroy(struct iommu_domain *of) {
     assert_ptr_equal(of, domain);
@@ -254,6 +259,7 @@ static void test_create(void **state) {
     did("+0 +1 +2 ");
     assert_non_null(vm.passed);
     assert_false(unflushed);
+    assert_int_equal(sealed, 1);
     passthrough_part.destroy(&vm, 0);
     did("-2 -1 -0 ");
     assert_null(vm.passed);

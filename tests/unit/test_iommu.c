@@ -410,6 +410,31 @@ static void test_reserved(void **state) {
     firmware_end = end;
 }
 
+/* Memory of the firmware's stays out of a domain that is sealed, and what does not need it can be there. */
+static void test_sealed(void **state) {
+    uint64_t physical;
+    bool writable;
+    (void)state;
+    keep(0x0010, 0x7f000000, 4 * K4);
+    start();
+    assert_true(iommu_wants_memory(&nic));
+    assert_false(iommu_wants_memory(&disk));
+    struct iommu_device elsewhere = nic;
+    elsewhere.segment = 1;
+    assert_false(iommu_wants_memory(&elsewhere));
+    struct iommu_domain *a = domain_new("a");
+    iommu_domain_seal(a);
+    assert_int_equal(iommu_map(a, 0x7f000000, 0x1000, K4, true), 0);
+    assert_null(iommu_attach(a, &nic));
+    assert_int_equal(now[0x0010].domain, a->number);
+    assert_int_equal(iommu_lookup(a, 0x7f000000, &physical, &writable), 0);
+    assert_int_equal(physical, 0x1000);
+    assert_int_equal(iommu_lookup(a, 0x7f001000, &physical, &writable), -ENOENT);
+    /* The firmware has it again. */
+    iommu_detach(a, &nic);
+    assert_int_equal(now[0x0010].domain, iommu.firmware->number);
+}
+
 static struct iommu_fault dma(uint16_t requester, uint64_t address) {
     return (struct iommu_fault){
         .requester = requester, .address = address, .write = true, .reason = "it may not write there"};
@@ -558,10 +583,9 @@ static void test_interrupts(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_absent),       TEST(test_domains), TEST(test_attach),
-        TEST(test_attach_fails), TEST(test_map),     TEST(test_map_refused),
-        TEST(test_reserved),     TEST(test_faults),  TEST(test_faults_of_nobody),
-        TEST(test_interrupts),
+        TEST(test_absent), TEST(test_domains),          TEST(test_attach),     TEST(test_attach_fails),
+        TEST(test_map),    TEST(test_map_refused),      TEST(test_reserved),   TEST(test_sealed),
+        TEST(test_faults), TEST(test_faults_of_nobody), TEST(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

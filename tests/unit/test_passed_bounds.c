@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a function of the machine that a guest has to itself must not reach or take: memory of the firmware's.
+// unit-sources: devices/passed_function.c devices/passed_host.c devices/host_pci.c devices/host_pci_control.c
+// unit-sources: devices/host_pci_dma.c devices/pci_bar.c devices/pci_function.c devices/pci_msix.c core/bus.c
+// unit-sources: lib/pci.c lib/config_pci.c lib/config_mac.c lib/state.c
+#include "passed_fixture.h"
+
+static void set_class(struct function *of, uint8_t class, uint8_t subclass) {
+    host_of(of)->config[PCI_CLASS + 3] = class;
+    host_of(of)->config[PCI_CLASS + 2] = subclass;
+}
+
+/* A function that the firmware goes on to use is refused, but for USB controllers: it does no more of these.
+ */
+static void test_firmware_memory(void **state) {
+    (void)state;
+    world.wants_memory = true;
+    assert_int_equal(passed_function_create(&world.vm, NVME, DEVFN, &f), -ENODEV);
+    assert_true(logged("the firmware goes on to use it, with memory of its own"));
+    assert_int_equal(machine.writes, 0);
+    set_class(nvme, 0x0c, 0x03);
+    create(NVME);
+    set_class(nvme, 0x01, 0x08);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {TEST(test_firmware_memory)};
+    return cmocka_run_group_tests(tests, find_machine, NULL);
+}
