@@ -80,13 +80,18 @@ static struct ioapic *find(uint32_t gsi, uint32_t *entry) {
 }
 
 /* What the line's entry has to be: the APIC ID and the vector, or what an IOMMU knows them by. Routed once,
- * a line stays so. 0 or -ENOSPC. */
+ * a line stays so. 0, -ENOSPC or -ENOENT. */
 static int redirection(const struct ioapic *ioapic, uint32_t id, uint32_t low, uint64_t *value) {
+    static struct log_limit limit = {.burst = 4};
     int interrupt = iommu_interrupt_allocate_ioapic(ioapic->id);
 
     *value = (uint64_t)id << 56 | low;
     if (interrupt == -ENODEV)
         return 0;
+    if (interrupt == -ENOENT && log_allowed(&limit))
+        log_warning("I/O APIC %u is not named by the firmware's table of IOMMUs, which would block its "
+                    "interrupts: its lines are not used",
+                    ioapic->id);
     if (interrupt < 0)
         return interrupt;
     int error = iommu_interrupt_set(interrupt, id, low & REDIRECT_VECTOR, low & REDIRECT_LEVEL);

@@ -112,6 +112,7 @@ int arch_host_message(void (*handler)(void *context), void *context, uint64_t *a
 static struct {
     void (*handler)(void *context);
     void *context;
+    int vector; /* the line's for good; 0: none yet */
     bool routed;
 } lines[ICH9_PIRQS];
 static struct spinlock line_lock;
@@ -158,9 +159,10 @@ int arch_host_pin(uint16_t segment, uint8_t bus, uint8_t devfn, unsigned pin, vo
     if (line >= 0 && !lines[line].routed) {
         lines[line].handler = handler;
         lines[line].context = context;
-        int vector = interrupt_allocate(line_came, (void *)(uintptr_t)line);
-        lines[line].routed =
-            vector >= 0 && !host_ioapic_route_level(ICH9_GSI + (unsigned)line, (unsigned)vector);
+        if (lines[line].vector <= 0)
+            lines[line].vector = interrupt_allocate(line_came, (void *)(uintptr_t)line);
+        lines[line].routed = lines[line].vector > 0 && !host_ioapic_route_level(ICH9_GSI + (unsigned)line,
+                                                                                (unsigned)lines[line].vector);
     }
     if (line >= 0 && !lines[line].routed)
         line = -1;

@@ -99,7 +99,8 @@ int iommu_lookup(const struct iommu_domain *domain, uint64_t address, uint64_t *
 
 /* Takes an entry that this function alone may use; one for the lines of the I/O APIC with this ID. Nothing
  * comes through it until iommu_interrupt_set(). A number for the calls below, 0 or greater; -ENODEV: its
- * interrupts are not remapped: plain ones are to be used; -ENOSPC. */
+ * interrupts are not remapped: plain ones are to be used; -ENOSPC; -ENOENT: the I/O APIC is known to no unit,
+ * and plain ones may be blocked. */
 int iommu_interrupt_allocate(const struct iommu_device *device);
 int iommu_interrupt_allocate_ioapic(uint8_t ioapic);
 /* Where it leads: a CPU by its APIC ID and the vector there; `level`: it is level-triggered. It may be

@@ -72,6 +72,14 @@ int iommu_interrupt_allocate(const struct iommu_device *device) {
     return interrupt;
 }
 
+/* With the lock. */
+static bool some_remap(void) {
+    for (unsigned i = 0; i < iommu.unit_count; i++)
+        if (iommu.unit[i]->interrupt)
+            return true;
+    return false;
+}
+
 int iommu_interrupt_allocate_ioapic(uint8_t ioapic) {
     struct iommu_interrupt entry = {.used = true, .line = true, .count = 1};
 
@@ -80,7 +88,8 @@ int iommu_interrupt_allocate_ioapic(uint8_t ioapic) {
     spin_lock(&iommu.lock);
     struct iommu_unit *unit = iommu.driver->find_ioapic(ioapic, &entry.first);
     entry.last = entry.id[0] = entry.first;
-    int interrupt = take(unit, &entry);
+    /* One that the firmware's table leaves out is behind some unit all the same. */
+    int interrupt = unit || !some_remap() ? take(unit, &entry) : -ENOENT;
     spin_unlock(&iommu.lock);
     return interrupt;
 }

@@ -204,7 +204,7 @@ static void check_interrupts(bool coherently) {
     assert_int_equal(remap(unit, 0xa0, 0xfee00000, 0x31, &vector, &cpu), NOT_LIVE);
     assert_int_equal(remap(unit, 0xa0, 0xfee00000, 0x32, &vector, &cpu), OK);
     assert_true(vector == 0x32 && cpu == 2);
-    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENODEV);
+    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENOENT);
     /* No memory for a table. */
     left = 0;
     address = 0xfee03000;

@@ -538,7 +538,7 @@ static void test_interrupts(void **state) {
     int one = iommu_interrupt_allocate(&nic), two = iommu_interrupt_allocate(&old_a);
     int line = iommu_interrupt_allocate_ioapic(2);
     assert_true(one == 0 && two == 1 && line == (int)IOMMU_MAX_INTERRUPTS);
-    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENODEV);
+    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENOENT);
     assert_false(written[0][0].used); /* nothing can come yet */
     assert_int_equal(iommu_interrupt_set(one, 255, 0x40, false), -EINVAL);
     assert_int_equal(iommu_interrupt_set(one, 3, 0x1f, false), -EINVAL);

@@ -432,7 +432,7 @@ static void check_interrupts(uint64_t ecap) {
     assert_int_equal(entry, 1ull << 49 | 1ull << 48 | 0x1a031);
     assert_int_equal(remap(unit, 0xf0f8, 0xfee00000 | (entry >> 48) << 4, 0, &vector, &cpu), 0);
     assert_true(vector == 0x31 && cpu == 1);
-    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENODEV);
+    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENOENT); /* its messages would be blocked */
     teardown(NULL);
 }
 
@@ -463,6 +463,7 @@ static void test_without_remapping(void **state) {
     setup(NULL);
     start(CAP_USUAL, ECAP_USUAL & ~VTD_ECAP_IR);
     assert_false(vtd_can_remap());
+    assert_int_equal(iommu_interrupt_allocate_ioapic(3), -ENODEV);
     assert_true(said("does not remap interrupts"));
     teardown(NULL);
     setup(NULL);
