@@ -27,6 +27,14 @@ const struct boot_rom *boot_rom_find(uint16_t segment, uint8_t bus, uint8_t devf
     return NULL;
 }
 
+unsigned boot_passed_count(void) {
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < config.guest_count; i++)
+        count += config.guests[i].passthrough_count;
+    return count;
+}
+
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t size) {
     uint8_t *out = buffer;
 

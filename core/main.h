@@ -41,6 +41,9 @@ const struct boot_file *boot_file_find(const char *name);
 /* The expansion ROM of a PCI function; NULL: the loader brought none. */
 const struct boot_rom *boot_rom_find(uint16_t segment, uint8_t bus, uint8_t devfn);
 
+/* The functions of the machine that the config gives to guests, all together. */
+unsigned boot_passed_count(void);
+
 /* Copies `size` bytes at `offset` of a file. 0 or -EINVAL: beyond its end. */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t size);
 

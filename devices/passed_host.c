@@ -161,6 +161,16 @@ static bool map_traps(struct passed_host *host) {
     return true;
 }
 
+/* The machine's vectors are few, and kept once they were asked for: each function has its share, so that no
+ * guest can leave the others, or the service VM, without. */
+static unsigned vectors_of(const struct host_pci *pci) {
+    unsigned functions = boot_passed_count();
+    unsigned most = functions * PASSED_VECTORS > PASSED_SHARED ? PASSED_SHARED / functions : PASSED_VECTORS;
+
+    most = most ? most : 1;
+    return pci->msix.count < most ? pci->msix.count : most;
+}
+
 static void describe(struct passed_host *host) {
     const struct host_pci *pci = host->pci;
     struct passed_info *info = &host->info;
@@ -175,7 +185,7 @@ static void describe(struct passed_host *host) {
         info->rom = (struct passed_bar){.physical = rom->address, .size = rom->size};
     if (pci->msix.count) {
         info->msix = pci->msix.offset;
-        info->vectors = pci->msix.count < PASSED_VECTORS ? pci->msix.count : PASSED_VECTORS;
+        info->vectors = vectors_of(pci);
         info->table_bar = pci->msix.bar;
         info->table_begin = pci->msix.table;
         info->table_end = info->table_begin + (uint64_t)pci->msix.count * PCI_MSIX_ENTRY;

@@ -11,8 +11,10 @@ struct vm;
 struct iommu_domain;
 struct passed_host;
 
-#define PASSED_VECTORS 32u /* of MSI-X that the guest has at most */
-#define PASSED_BARS    6u
+#define PASSED_VECTORS 32u /* of MSI-X that the guest has at most ... */
+#define PASSED_SHARED                                                                                        \
+    96u /* ... and all functions of guests together, but for one of each: the machine has 160 */
+#define PASSED_BARS 6u
 
 struct passed_bar {
     uint64_t physical;

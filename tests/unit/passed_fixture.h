@@ -53,6 +53,7 @@ static struct {
         void *context;
     } message[64];
     unsigned messages, message_room;
+    unsigned passed_count; /* functions that guests have, by the config */
     bool iommu, covers, remaps, wants_memory;
     unsigned interrupts;               /* entries that are taken */
     const struct iommu_domain *domain; /* that something is attached to */
@@ -130,6 +131,9 @@ int guest_memory_place_shown(struct vm *vm, uint64_t base, uint64_t size, uint64
 const struct boot_rom *boot_rom_find(uint16_t segment, uint8_t bus, uint8_t devfn) {
     const struct boot_rom *rom = world.boot_rom;
     return rom && rom->segment == segment && rom->bus == bus && rom->devfn == devfn ? rom : NULL;
+}
+unsigned boot_passed_count(void) {
+    return world.passed_count;
 }
 int guest_memory_remove(struct vm *vm, uint64_t base, uint64_t size) {
     assert_ptr_equal(vm, &world.vm);
@@ -346,6 +350,7 @@ static inline int setup(void **state) {
     world.vm.memory.region[0] = (struct guest_region){.base = 0, .size = 0x10000000};
     world.vm.memory.region_count = 1;
     world.iommu = world.covers = world.remaps = true;
+    world.passed_count = 3;
     world.message_room = 64;
     world.no_device = UINT64_MAX;
     machine.writes = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a function of the machine that a guest has to itself must not reach or take: memory of the firmware's.
+// What a function of the machine that a guest has to itself must not reach or take: memory of the firmware's,
+// more vectors than its share.
 // unit-sources: devices/passed_function.c devices/passed_host.c devices/host_pci.c devices/host_pci_control.c
 // unit-sources: devices/host_pci_dma.c devices/pci_bar.c devices/pci_function.c devices/pci_msix.c core/bus.c
 // unit-sources: lib/pci.c lib/config_pci.c lib/config_mac.c lib/state.c
@@ -23,7 +24,25 @@ static void test_firmware_memory(void **state) {
     set_class(nvme, 0x01, 0x08);
 }
 
+/* Where guests have many functions each has fewer vectors: they come out of the same few of the machine's. */
+static void test_shares(void **state) {
+    static const struct {
+        unsigned functions, vectors;
+    } of[] = {{1, 32}, {3, 32}, {4, 24}, {96, 1}, {128, 1}};
+    (void)state;
+    for (unsigned i = 0; i < array_count(of); i++) {
+        world.passed_count = of[i].functions;
+        start(NVME);
+        assert_int_equal(get(MSIX + 2, 2), of[i].vectors - 1);
+        assert_true(of[i].functions * of[i].vectors <= 128);
+        passed_function_end(f, false);
+        passed_function_destroy(f);
+        f = NULL;
+        test_time += 1000000000;
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(test_firmware_memory)};
+    const struct CMUnitTest tests[] = {TEST(test_firmware_memory), TEST(test_shares)};
     return cmocka_run_group_tests(tests, find_machine, NULL);
 }
