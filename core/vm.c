@@ -505,7 +505,12 @@ static void restart(struct timer *timer) {
 
 static void restart_work(struct work *work) {
     struct vm *vm = container_of(work, struct vm, restart_work);
-    if (vm->restarting && vm->state == VM_OFF) /* nobody has started or stopped it meanwhile */
+    if (!vm->restarting || vm->state != VM_OFF) /* somebody has started or stopped it meanwhile */
+        return;
+    uint64_t wait = rest_of(vm); /* more than was thought: a function may take its time to come back */
+    if (wait)
+        timer_arm(&vm->restart_timer, time_now() + wait);
+    else
         begin(vm);
 }
 

@@ -19,6 +19,8 @@
 
 #define EXPRESS_ERRORS 0x000fu /* of device control: reporting of each kind */
 #define NO_INTERRUPT   (-1)
+#define PATIENCE       1000000000ull /* ns that it may take from its reset on (PCI Express Base 3.0, 6.6.1) ... */
+#define LOOK_AGAIN     20000000ull /* ... looked at so often */
 #define PAGE_DOWN(at)  ((at) & ~(PAGE_SIZE - 1))
 #define PAGE_UP(at)    (((at) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
 
@@ -45,7 +47,8 @@ struct passed_host {
     bool outside;                        /* it runs, and yet it is not in that domain any more */
     bool stopped;                        /* no DMA until the next start */
     bool closed;                         /* the machine ends */
-    uint64_t rest_end;                   /* time_now() when it is there again */
+    uint64_t rest_end;                   /* time_now() when it may be looked at ... */
+    uint64_t late;                       /* ... and when it has to be there again */
     volatile uint8_t *trap[PASSED_BARS]; /* where trap_begin is mapped */
     void (*came)(void *context, unsigned vector);
     void *context;
@@ -212,6 +215,7 @@ static struct host_pci *find(const char *address) {
 static void reset(struct passed_host *host) {
     host_pci_reset(host->pci);
     host->rest_end = time_now() + HOST_PCI_RESET_TIME;
+    host->late = time_now() + PATIENCE;
 }
 
 int passed_host_create(struct vm *vm, const char *address, void (*came)(void *context, unsigned vector),
@@ -332,10 +336,16 @@ void passed_host_end(struct passed_host *host, bool last) {
         reset(host);
 }
 
+static bool answers(const struct passed_host *host) {
+    return host_pci_read(host->pci, PCI_VENDOR, 4) == pci_space32(host->info.config, PCI_VENDOR);
+}
+
 uint64_t passed_host_rest(const struct passed_host *host) {
     uint64_t now = time_now();
 
-    return host->rest_end > now ? host->rest_end - now : 0;
+    if (host->rest_end > now)
+        return host->rest_end - now;
+    return now < host->late && !host->runs && !answers(host) ? LOOK_AGAIN : 0;
 }
 
 void passed_host_master(struct passed_host *host, bool on) {

@@ -59,7 +59,8 @@ void passed_host_stop(struct passed_host *host, bool last);
 /* After passed_host_stop(): no messages, and it leaves the domain; it is reset, but with `last`: the machine
  * does that then. */
 void passed_host_end(struct passed_host *host, bool last);
-/* ns until it may be started. */
+/* ns until it may be started, or until that should be asked again: after its reset a function has a second to
+ * answer; when that is over 0, whether it does or not. */
 uint64_t passed_host_rest(const struct passed_host *host);
 /* Nobody's again. It has never run: what messages it had would stay. */
 void passed_host_destroy(struct passed_host *host);

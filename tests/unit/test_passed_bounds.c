@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a function of the machine that a guest has to itself must not reach or take: memory of the firmware's,
-// more vectors than its share.
+// more vectors than its share; and how long its reset may take.
 // unit-sources: devices/passed_function.c devices/passed_host.c devices/host_pci.c devices/host_pci_control.c
 // unit-sources: devices/host_pci_dma.c devices/pci_bar.c devices/pci_function.c devices/pci_msix.c core/bus.c
 // unit-sources: lib/pci.c lib/config_pci.c lib/config_mac.c lib/state.c
@@ -42,7 +42,33 @@ static void test_shares(void **state) {
     }
 }
 
+/* After its reset it takes its time: first nothing answers, then it asks for patience. */
+static void test_patience(void **state) {
+    (void)state;
+    start(NVME);
+    passed_function_stop(f, false);
+    passed_function_end(f, false);
+    put(nvme, PCI_VENDOR, 4, UINT32_MAX);
+    test_time += TENTH;
+    assert_true(passed_function_rest(f) > 0 && passed_function_rest(f) < TENTH);
+    assert_string_equal(passed_function_start(f, domain),
+                        "it does not answer as it did when the machine started");
+    put(nvme, PCI_VENDOR, 4, 0xffff0001);
+    test_time += 8 * TENTH;
+    assert_true(passed_function_rest(f) > 0);
+    put(nvme, PCI_VENDOR, 4, 0x00101b36);
+    assert_int_equal(passed_function_rest(f), 0);
+    /* There is an end to it. */
+    put(nvme, PCI_VENDOR, 4, UINT32_MAX);
+    test_time += TENTH;
+    assert_int_equal(passed_function_rest(f), 0);
+    assert_string_equal(passed_function_start(f, domain),
+                        "it does not answer as it did when the machine started");
+    assert_null(world.domain);
+    put(nvme, PCI_VENDOR, 4, 0x00101b36);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(test_firmware_memory), TEST(test_shares)};
+    const struct CMUnitTest tests[] = {TEST(test_firmware_memory), TEST(test_shares), TEST(test_patience)};
     return cmocka_run_group_tests(tests, find_machine, NULL);
 }
