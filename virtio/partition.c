@@ -126,6 +126,8 @@ static int find_logical(struct partition_search *search, const struct mbr_entry 
         if (i == number) {
             if (logical.type == TYPE_NONE || logical.count == 0)
                 break;
+            if (logical.first == 0)
+                return refuse(search, -EINVAL, "the disk's partition table lies in it");
             if (logical.first > extended->count - offset ||
                 logical.count > extended->count - offset - logical.first)
                 return refuse(search, -EINVAL, "it does not lie in the extended partition");
@@ -147,6 +149,8 @@ static int find_in_mbr(struct partition_search *search, unsigned number) {
             return refuse(search, -ENOENT, "the disk has no such partition");
         if (is_extended(entry.type))
             return refuse(search, -EINVAL, "it is the extended partition that holds those from 5 on");
+        if (entry.first == 0) /* as on a stick with the image of a CD */
+            return refuse(search, -EINVAL, "the disk's partition table lies in it");
         return found(search, entry.first, entry.count);
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -164,6 +168,12 @@ struct gpt {
     uint32_t entries, entry_size, table_crc;
     bool header_valid, valid; /* header and table */
 };
+
+/* Whether a partition might lie in one of `count` blocks from `first` on: with what is there, whoever has it
+ * could choose where the others lie. */
+static bool can_use(const struct gpt *gpt, uint64_t first, uint64_t count) {
+    return first <= gpt->last_usable && (first >= gpt->first_usable || count > gpt->first_usable - first);
+}
 
 /* Reads the header at block `at`. 0; -EINVAL: it is none, or damaged. */
 static int read_header(struct partition_search *search, uint64_t at, struct gpt *gpt) {
@@ -189,6 +199,9 @@ static int read_header(struct partition_search *search, uint64_t at, struct gpt 
         gpt->entry_size < GPT_ENTRY || gpt->entry_size & (gpt->entry_size - 1) || gpt->entries == 0 ||
         gpt->entries > GPT_MAX_TABLE / gpt->entry_size)
         return refuse(search, -EINVAL, "the disk's GPT header has numbers that cannot be");
+    const uint64_t blocks = (gpt->entries * gpt->entry_size - 1) / search->disk->block + 1;
+    if (can_use(gpt, at, 1) || can_use(gpt, gpt->alternate, 1) || can_use(gpt, gpt->table, blocks))
+        return refuse(search, -EINVAL, "the disk's GPT lies where partitions may be");
     return 0;
 }
 

@@ -108,6 +108,10 @@ static void test_gpt_backup(void **state) {
     memcpy(at(BLOCKS - 60), at(2), 32 * 512);
     build_gpt(at(BLOCKS - 20), BLOCKS - 20, 1, BLOCKS, BLOCKS - 60, at(2), 128, 128);
     build_gpt(at(1), 1, BLOCKS - 20, BLOCKS, 2, at(2), 128, 128);
+    bytes_put64(at(BLOCKS - 20) + 48, BLOCKS - 61); /* the last block that it says may be used */
+    bytes_put64(at(1) + 48, BLOCKS - 61);
+    build_gpt_sum(at(BLOCKS - 20), 92);
+    build_gpt_sum(at(1), 92);
     memset(at(BLOCKS - 1), 0, 512);
     at(2)[0] ^= 1;
     found(3, 100, 1);
@@ -149,6 +153,12 @@ static void test_gpt_wrong(void **state) {
     change(80, 4, 0);
     change(80, 4, UINT32_MAX);
     change(80, 4, 0x2001);
+    change(40, 8, 1);          /* partitions over the header, ... */
+    change(40, 8, 2);          /* ... the table, ... */
+    change(40, 8, 33);         /* ... its last block, ... */
+    change(48, 8, BLOCKS - 1); /* ... the backup header */
+    change(72, 8, 34);
+    change(72, 8, BLOCKS - 34);
     change(84, 4, 0);
     change(84, 4, 64);
     change(84, 4, 130);
@@ -165,6 +175,18 @@ static void test_gpt_wrong(void **state) {
 }
 
 /* ---- MBR */
+
+/* Whoever has a partition that the table lies in could choose where the others are. */
+static void test_table_inside(void **state) {
+    (void)state;
+    build_mbr(at(0), 0, 0x17, 0, 500); /* an image that starts from CD or stick */
+    build_mbr(at(0), 1, 0xef, 100, 50);
+    not_found(1, -EINVAL, "the disk's partition table lies in it");
+    found(2, 100, 50);
+    build_mbr(at(0), 0, 0x0f, 200, 500);
+    build_mbr(at(200), 0, 0x83, 0, 50);
+    not_found(5, -EINVAL, "the disk's partition table lies in it");
+}
 
 static void test_mbr(void **state) {
     (void)state;
@@ -285,7 +307,13 @@ static void test_bound(void **state) {
     build_mbr(large, 0, 0xee, 1, UINT32_MAX);
     build_gpt(large + 512, 1, 8191, 8192, 2, large + 1024, 8192, 128);
     build_gpt(large + 8191 * 512, 8191, 1, 8192, 3000, large + 3000 * 512, 8192, 128);
-    large[1024] = large[3000 * 512] = 1;
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *head = large + (i ? 8191 : 1) * 512;
+        bytes_put64(head + 40, 2050);
+        bytes_put64(head + 48, 2999);
+        bytes_put32(head + 88, 0);
+        build_gpt_sum(head, 92);
+    }
     disk = bigger.disk;
     disk.operations = &operations;
     held = NULL;
@@ -305,10 +333,11 @@ static void test_bound(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_gpt, set_up),        cmocka_unit_test_setup(test_gpt_4k, set_up),
-        cmocka_unit_test_setup(test_gpt_backup, set_up), cmocka_unit_test_setup(test_gpt_wrong, set_up),
-        cmocka_unit_test_setup(test_mbr, set_up),        cmocka_unit_test_setup(test_logical, set_up),
-        cmocka_unit_test_setup(test_slow, set_up),       cmocka_unit_test_setup(test_bound, set_up),
+        cmocka_unit_test_setup(test_gpt, set_up),          cmocka_unit_test_setup(test_gpt_4k, set_up),
+        cmocka_unit_test_setup(test_gpt_backup, set_up),   cmocka_unit_test_setup(test_gpt_wrong, set_up),
+        cmocka_unit_test_setup(test_mbr, set_up),          cmocka_unit_test_setup(test_logical, set_up),
+        cmocka_unit_test_setup(test_table_inside, set_up), cmocka_unit_test_setup(test_slow, set_up),
+        cmocka_unit_test_setup(test_bound, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
