@@ -48,9 +48,9 @@ struct paging {
     struct memory_account *account; /* who pays for the tables */
     unsigned largest;               /* largest leaf's shift that may be used: 12, 21 or 30 */
     /* Called after entries lost rights, before what they led to is used otherwise: no CPU may use an old
-     * translation of the range when it returns. The lock is held: it must not wait for a CPU that may wait
-     * for the lock (one in its guest never does). NULL: no CPU uses the table yet, or the caller flushes by
-     * itself. */
+     * translation of the range when it returns, or there is a `retire`. The lock is held: it must not wait
+     * for a CPU that may wait for the lock (one in its guest never does). NULL: no CPU uses the table yet, or
+     * the caller flushes by itself. */
     void (*flush)(struct paging *paging, uint64_t address, uint64_t size);
     /* Called after entries, or a whole table before it is linked, were written: for hardware that walks the
      * table in memory and does not look into the caches of CPUs. NULL: there is none. */

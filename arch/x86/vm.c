@@ -8,6 +8,7 @@
 #include "arch/x86/guest/pv.h"
 #include "arch/x86/guest/tsc.h"
 #include "arch/x86/load/load.h"
+#include "arch/x86/nested.h"
 #include "arch/x86/service.h"
 #include "arch/x86/vcpu.h"
 #include "abi/control.h"
@@ -26,18 +27,6 @@ struct vm *arch_vm_allocate(void) {
 
 void arch_vm_free(struct vm *vm) {
     heap_free(x86_vm(vm), sizeof(struct x86_vm), NULL);
-}
-
-/* No translation that has lost rights may stay in any CPU's TLB. Those vCPUs that are in the guest leave it
- * for that. */
-static void nested_flush(struct paging *paging, uint64_t address, uint64_t size) {
-    struct vm *vm = &container_of(paging, struct x86_vm, nested)->core;
-
-    (void)address;
-    (void)size;
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        if (vm->vcpu[i])
-            vcpu_request(vm->vcpu[i], X86_REQUEST_TLB);
 }
 
 /* A region of memory or registers appeared in guest-physical space, or went. */
@@ -125,10 +114,9 @@ int arch_vm_create(struct vm *core) {
         tsc_set_frequency(vm, frequency);
     core->platform = core->service ? &service_platform : &pc_platform;
     core->memory.changed = memory_changed;
-    error = paging_init(&vm->nested, engine->nested_format(), account, engine->nested_largest());
+    error = nested_create(vm);
     if (error)
         goto free_model;
-    vm->nested.flush = nested_flush;
     error = bus_init(&core->bus[BUS_MEMORY]);
     if (error)
         goto free_nested;
@@ -150,7 +138,7 @@ free_ports:
 free_bus:
     bus_destroy(&core->bus[BUS_MEMORY]);
 free_nested:
-    paging_destroy(&vm->nested);
+    nested_destroy(vm);
 free_model:
     cpu_model_destroy((struct x86_cpu_model *)vm->model, account);
     return error;
@@ -163,7 +151,7 @@ void arch_vm_destroy(struct vm *core) {
     guest_memory_destroy(core);
     bus_destroy(&core->bus[BUS_PORT]);
     bus_destroy(&core->bus[BUS_MEMORY]);
-    paging_destroy(&vm->nested);
+    nested_destroy(vm);
     cpu_model_destroy((struct x86_cpu_model *)vm->model, &core->memory.account);
 }
 

@@ -85,7 +85,8 @@ struct x86_vcpu {
 struct x86_vm {
     struct vm core;
     struct pc pc;
-    struct paging nested; /* NPT or EPT */
+    struct paging nested; /* NPT or EPT; see nested.h */
+    void *nested_retired; /* tables that are unlinked, each with the next one's address first */
     const struct x86_cpu_model *model;
     bool page_log;          /* the CPU logs which pages are written; see dirty.c */
     uint64_t tsc_frequency; /* Hz of the guest's TSC; 0: the host's */
