@@ -22,7 +22,9 @@ struct cpu {
     unsigned number;      /* 0..cpu_count()-1; 0 is the boot CPU */
     uint32_t id;          /* the hardware's number (local APIC ID, PIR) */
     bool online;
-    bool idle; /* in or on the way into arch_cpu_idle(); guarded by the scheduler's lock */
+    bool
+        absent; /* it did not start, or cannot run guests: it will not come online. Set before VMs are made */
+    bool idle;  /* in or on the way into arch_cpu_idle(); guarded by the scheduler's lock */
     struct spinlock timer_lock;
     struct list timers;        /* sorted by deadline */
     uint64_t timer_programmed; /* what the hardware was last asked for */

@@ -25,13 +25,20 @@ static void ended(struct work *work);
 static void restart(struct timer *timer);
 static void restart_work(struct work *work);
 
+/* Whether a CPU of `cpus` runs vCPUs: on others they would wait for ever. */
+static bool any_present(uint64_t cpus) {
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if ((cpus >> i & 1) && !cpu_get(i)->absent)
+            return true;
+    return false;
+}
+
 static struct vm *build(const struct config_guest *config, bool service, int *error) {
-    *error = -ENOMEM;
-    uint64_t cpus = cpu_count() < 64 ? (1ull << cpu_count()) - 1 : UINT64_MAX;
-    if (!(config->cpus & cpus)) {
+    if (!any_present(config->cpus)) {
         *error = -ENXIO;
         return NULL;
     }
+    *error = -ENOMEM;
     struct vm *vm = arch_vm_allocate();
     if (!vm)
         return NULL;

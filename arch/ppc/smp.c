@@ -120,7 +120,8 @@ static void start_one(const struct machine *machine, const struct machine_cpu *f
         return;
     /* It is counted from now on; nothing is given to it before it is online. */
     cpu_register(&cpu->core);
-    if (!start(cpu, from->release))
+    cpu->core.absent = !start(cpu, from->release);
+    if (cpu->core.absent)
         log_warning("CPU %u does not start", (unsigned)from->id);
 }
 

@@ -253,6 +253,7 @@ static void start_all(const uint32_t *ids, unsigned count) {
             return;
         /* It is counted from now on; nothing is given to it before it is online. */
         cpu_register(&cpu->core);
+        cpu->core.absent = true;
         if (window_init(cpu)) {
             log_error("no memory for CPU with APIC ID %u", ids[i]);
             return;
@@ -262,7 +263,9 @@ static void start_all(const uint32_t *ids, unsigned count) {
             continue;
         }
         check_tsc(cpu);
-        if (!wait_started(cpu, 2, START_TIMEOUT))
+        bool ready = wait_started(cpu, 2, START_TIMEOUT);
+        cpu->core.absent = ready && cpu->engine_status != 0;
+        if (!ready) /* it may still come */
             log_warning("CPU %u (APIC ID %u) hangs in its start-up", cpu->core.number, ids[i]);
     }
 }
