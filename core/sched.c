@@ -92,9 +92,10 @@ static struct cpu *make_ready(struct vcpu *vcpu) {
     return notify(vcpu);
 }
 
-/* With the lock: charges the time since it was put on this CPU. */
+/* With the lock: charges the time since it was put on its CPU, whose clock may be a little ahead of the one
+ * that `now` is from: that is no time, and not nearly all that there is. */
 static void charge(struct vcpu *vcpu, uint64_t now) {
-    uint64_t used = now - vcpu->slice_start;
+    uint64_t used = now > vcpu->slice_start ? now - vcpu->slice_start : 0;
 
     vcpu->slice_start = now;
     vcpu->run_time += used;
