@@ -516,9 +516,11 @@ bool service_guest_settled(struct vm *vm) {
 }
 
 /* It is noted before the scheduler looks whether the vCPU is still held; service_settle() looks at the note
- * after the service VM has settled it. One of the two sees the other. */
+ * after the service VM has settled it. One of the two sees the other. The watch may have ended since the
+ * service VM was told of the reset: without it the wait would have no end of its own. */
 void service_guest_waits(struct vm *vm) {
     __atomic_fetch_or(&service.unsettled, 1u << vm->id, __ATOMIC_SEQ_CST);
+    watch_begin();
 }
 
 void service_guest_changed(struct vm *vm) {

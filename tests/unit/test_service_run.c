@@ -178,6 +178,12 @@ static void test_watch_sleeps(void **state) {
     test_time = last;
     service.watch.function(&service.watch);
     assert_int_equal(service.watch.deadline, last);
+    /* So is the time of one that begins to wait when the watch has just ended. */
+    service_guest_waits(&guests[1]);
+    assert_int_equal(service.watch.deadline, test_time + SECOND);
+    last = service.watch.deadline;
+    second_later();
+    assert_int_equal(service.watch.deadline, last);
     /* An event wakes it, and the watch, once. */
     service_event(SERVICE_EVENT_KEY);
     assert_int_equal(service.watch.deadline, test_time + SECOND);
