@@ -56,7 +56,9 @@ void work_run(void) {
     while (!list_empty(&batch)) {
         struct work *work = container_of(batch.next, struct work, link);
         list_remove(&work->link);
-        __atomic_store_n(&work->queued, 0, __ATOMIC_RELEASE);
+        /* Before the function looks at anything: who finds it queued still has left there what it is to see.
+         */
+        __atomic_exchange_n(&work->queued, 0, __ATOMIC_SEQ_CST);
         work->function(work);
     }
 }
