@@ -28,14 +28,16 @@
 
 static uint32_t reporter = NOBODY; /* number of the CPU that reports */
 static uint32_t reporter_faults;   /* exceptions inside its report */
-static uint32_t stopping;
+static uint32_t stopper = NOBODY;  /* the CPU that stops the others; of several the last one */
 
-bool machine_stopping(void) {
-    return __atomic_load_n(&stopping, __ATOMIC_ACQUIRE) != 0;
+/* Whether another CPU wants this one to stop. */
+static bool is_to_stop(void) {
+    uint32_t by = __atomic_load_n(&stopper, __ATOMIC_SEQ_CST);
+    return by != NOBODY && by != cpu_this()->number;
 }
 
 void machine_stop_others(void) {
-    __atomic_store_n(&stopping, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&stopper, cpu_this()->number, __ATOMIC_SEQ_CST);
     host_apic_nmi_others();
 }
 
@@ -234,8 +236,10 @@ void report_exception(struct trap_frame *frame) {
 void report_nmi(struct trap_frame *frame) {
     static struct log_limit limit = {.burst = 4};
 
-    if (machine_stopping())
+    if (is_to_stop())
         cpu_halt_forever();
+    if (__atomic_load_n(&stopper, __ATOMIC_SEQ_CST) != NOBODY)
+        return; /* the machine ends by this CPU, which has to get there */
     uint8_t reason = port_read8(PORT_NMI);
     /* All ones: no such port on this machine. */
     if (reason != 0xff && (reason & (NMI_SERR | NMI_IOCHK)) && cpu_this()->number == 0) {

@@ -3,7 +3,6 @@
 #ifndef SAGUARO_ARCH_X86_REPORT_H
 #define SAGUARO_ARCH_X86_REPORT_H
 
-#include <stdbool.h>
 #include "arch/x86/traps.h"
 
 /* An exception that nobody expected: full report, all CPUs stop. */
@@ -13,10 +12,8 @@ __attribute__((noreturn)) void report_exception(struct trap_frame *frame);
  * nobody knows (a report in the log, and on it goes). */
 void report_nmi(struct trap_frame *frame);
 
-/* True once the machine is being stopped, be it for a report or for power-off. */
-bool machine_stopping(void);
-
-/* Stops every other CPU where it is, for good. */
+/* Stops every other CPU where it is, for good, be it for a report or for power-off. An NMI does not disturb
+ * this one any more. */
 void machine_stop_others(void);
 
 #endif
