@@ -60,6 +60,10 @@ bool timer_cancel(struct timer *timer) {
     return false;
 }
 
+uint32_t x86_event_info(const struct x86_event *event) {
+    return event->vector | (uint32_t)event->type << 8 | 1u << 31 | (event->has_error ? 1u << 11 : 0);
+}
+
 /* ---- controls */
 
 /* What Bochs 2.7's corei7_skylake_x says. */
@@ -337,6 +341,42 @@ static void test_forgotten_events(void **unused) {
     assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMX_PENDING_DEBUG_BS);
 }
 
+/* A guest that steps over STI, or into a MOV SS's shadow: the #DB that exited is injected with the shadow
+ * that it came in, and the entry wants a single-step trap to be pending there. */
+static void test_step_in_shadow(void **unused) {
+    static const uint32_t shadows[] = {VMX_BLOCKED_STI, VMX_BLOCKED_MOV_SS};
+    (void)unused;
+    for (unsigned i = 0; i < array_count(shadows); i++) {
+        open_engines();
+        state_make(&f.state, STATE_KERNEL);
+        f.vcpu.engine = &f.vmx;
+        vmx_store(&f.vcpu, X86_STATE_ALL);
+        vmcs_write(VMCS_GUEST_RIP, f.state.registers.rip);
+        f.state.registers.rflags |= RFLAGS_TF;
+        vmcs_write(VMCS_GUEST_RFLAGS, f.state.registers.rflags);
+        vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, shadows[i]);
+        f.state.interrupt_shadow = 1;
+        f.state.pending = (struct x86_event){.valid = 1, .type = X86_EVENT_EXCEPTION, .vector = VECTOR_DB};
+        vmx_inject(&f.state);
+        assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0x80000301);
+        assert_null(vmx_state_error(0));
+        assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), VMX_PENDING_DEBUG_BS);
+    }
+    /* Without a shadow nothing is pending, and the exits of other exceptions leave it to the CPU. */
+    open_engines();
+    f.state.registers.rflags = 0x302;
+    f.state.pending = (struct x86_event){.valid = 1, .type = X86_EVENT_EXCEPTION, .vector = VECTOR_DB};
+    vmx_inject(&f.state);
+    assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+    f.state.interrupt_shadow = 1;
+    f.state.pending = (struct x86_event){
+        .valid = 1, .type = X86_EVENT_EXCEPTION, .vector = VECTOR_GP, .has_error = 1, .error = 0x18};
+    vmx_inject(&f.state);
+    assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0x80000b0d);
+    assert_int_equal(vmcs_read(VMCS_ENTRY_ERROR_CODE), 0x18);
+    assert_int_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG), 0);
+}
+
 static void test_pdptes(void **unused) {
     (void)unused;
     open_engines();
@@ -460,6 +500,7 @@ int main(void) {
         cmocka_unit_test(test_states_enter),
         cmocka_unit_test(test_owned_bits),
         cmocka_unit_test(test_forgotten_events),
+        cmocka_unit_test(test_step_in_shadow),
         cmocka_unit_test(test_pdptes),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_words_in_other_modes),

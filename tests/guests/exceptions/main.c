@@ -142,7 +142,8 @@ static void step(struct frame *frame) {
 
 static void step_over(void *unused) {
     (void)unused;
-    __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq;"
+    __asm__ volatile("pushfq; cli;"
+                     "pushfq; orl $0x100, (%%rsp); popfq;"
                      "nop;"
                      ".globl stepped; stepped:"
                      "movl $1, %%eax; xorl %%ecx, %%ecx; cpuid;"
@@ -150,8 +151,9 @@ static void step_over(void *unused) {
                      "inb $0x61, %%al;"
                      "movl 0xfee00030, %%eax;"
                      "outb %%al, $0x80;"
+                     "sti;" /* the trap comes in its shadow */
                      "pushfq; andl $0xfffffeff, (%%rsp); popfq;"
-                     "nop" ::
+                     "popfq" ::
                          : "eax", "ebx", "ecx", "edx", "memory", "cc");
 }
 
@@ -163,17 +165,22 @@ static void check_debug(void) {
     extern char stepped[];
     irq_handler(VECTOR_DB, step);
     guest_try(step_over, NULL);
-    /* NOP; MOV, XOR, CPUID, MOV, RDMSR, IN, MOV from MMIO, OUT, PUSHF, AND, POPF. */
-    static const uint8_t lengths[] = {0, 5, 2, 2, 5, 2, 2, 9, 2, 1, 7, 1};
+    /* NOP; MOV, XOR, CPUID, MOV, RDMSR, IN, MOV from MMIO, OUT, STI, PUSHF, AND, POPF. */
+    static const uint8_t lengths[] = {0, 5, 2, 2, 5, 2, 2, 9, 2, 1, 1, 7, 1};
+    enum { STI_STEP = 9 };
     uint64_t expected = (uint64_t)stepped;
-    check_equal(step_count, array_count(lengths), "single steps, over instructions that exit too");
-    for (unsigned i = 0; i < step_count && i < array_count(lengths); i++) {
+    unsigned taken = 0;
+    for (unsigned i = 0; i < array_count(lengths); i++) {
         expected += lengths[i];
-        if (steps[i] != expected) {
+        if (i == STI_STEP && taken < step_count && steps[taken] != expected)
+            continue; /* QEMU 7.2 takes no trap behind STI */
+        if (taken >= step_count || steps[taken] != expected) {
             check_equal(i, 99, "a step in the wrong place");
             break;
         }
+        taken++;
     }
+    check_equal(step_count, taken, "single steps, over instructions that exit too");
     check_equal(step_dr6 & 0x4000, 0x4000, "DR6.BS");
     /* A data breakpoint on RAM, then one on an instruction. */
     step_count = 0;

@@ -190,8 +190,6 @@ static void set_tsc(const struct x86_vcpu *vcpu, struct vmx_vcpu *vmx) {
 
 /* The uncommon things that precede an entry. */
 static void __attribute__((noinline)) prepare(struct x86_vcpu *vcpu, struct vmx_vcpu *vmx) {
-    struct x86_event *event = &vcpu->state->pending;
-
     if (vmx->dirty & VMX_DIRTY_TLB) {
         vmx_log_switch(vcpu);
         flush(vcpu, vmx);
@@ -203,11 +201,8 @@ static void __attribute__((noinline)) prepare(struct x86_vcpu *vcpu, struct vmx_
         vmx_store(vcpu, vcpu->changed);
         vcpu->changed = 0;
     }
-    if (event->valid) {
-        if (event->has_error)
-            vmcs_write(VMCS_ENTRY_ERROR_CODE, event->error);
-        vmcs_write(VMCS_ENTRY_EVENT, x86_event_info(event));
-    }
+    if (vcpu->state->pending.valid)
+        vmx_inject(vcpu->state);
 }
 
 /* The interrupt shadow and the blocking of NMIs, where they are not what the VMCS has. An NMI that is to be

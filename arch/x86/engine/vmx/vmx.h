@@ -64,6 +64,8 @@ void vmx_store(struct x86_vcpu *vcpu, uint32_t groups);
 /* What is in the CPU alone: CR2 and DR6, which all vCPUs share; the system-call MSRs. */
 void vmx_load_registers(const struct x86_vcpu_state *state);
 void vmx_load_msrs(const struct x86_msrs *msrs);
+/* Has the next entry deliver state->pending, which is valid. The VMCS has the interruptibility already. */
+void vmx_inject(const struct x86_vcpu_state *state);
 
 /* vmx_setup.c */
 int vmx_vm_create(struct x86_vm *vm);

@@ -153,6 +153,26 @@ void vmx_fetch(struct x86_vcpu *vcpu, uint32_t groups) {
         fetch_msrs(&state->msrs);
 }
 
+/* A step behind STI or into the shadow of MOV SS: the #DB that exited took the single-step trap out of the
+ * VMCS, but an entry that finds TF set in a shadow insists on it (26.3.1.5). The CPU drops it again when it
+ * delivers the event (26.7.3). */
+static bool steps_in_shadow(const struct x86_vcpu_state *state) {
+    const struct x86_event *event = &state->pending;
+
+    return event->type == X86_EVENT_EXCEPTION && event->vector == VECTOR_DB && state->interrupt_shadow &&
+           (state->registers.rflags & RFLAGS_TF);
+}
+
+void vmx_inject(const struct x86_vcpu_state *state) {
+    const struct x86_event *event = &state->pending;
+
+    if (event->has_error)
+        vmcs_write(VMCS_ENTRY_ERROR_CODE, event->error);
+    vmcs_write(VMCS_ENTRY_EVENT, x86_event_info(event));
+    if (__builtin_expect(steps_in_shadow(state), 0))
+        vmcs_write(VMCS_GUEST_PENDING_DEBUG, vmcs_read(VMCS_GUEST_PENDING_DEBUG) | VMX_PENDING_DEBUG_BS);
+}
+
 /* Another state (power-on, INIT, load): what the VMCS still had to deliver in the last one is not for it. An
  * entry that was refused leaves its event there (26.8); debug exceptions of a MOV SS wait for the end of the
  * next instruction, which may have been a reset. */
