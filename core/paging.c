@@ -79,8 +79,9 @@ static unsigned entry_index(const struct paging_format *format, unsigned level, 
     return (unsigned)(address >> format->level[level].shift) & (table_entries(format, level) - 1);
 }
 
-static uint64_t leaf_make(const struct paging_format *format, unsigned level, uint64_t physical,
-                          unsigned rights) {
+static uint64_t leaf_make(const struct paging *paging, unsigned level, uint64_t physical, unsigned rights) {
+    const struct paging_format *format = paging->format;
+    rights &= paging->small_code && level != 0 ? ~PAGING_EXECUTE : ~0u;
     return physical | format->leaf_bits | format->rights_encode(rights) |
            (level != 0 ? format->large_bit : 0);
 }
@@ -210,7 +211,7 @@ static int map_table(struct pending *pending, uint64_t *table, unsigned level, u
         uint64_t *entry = &table[entry_index(format, level, address)];
         uint64_t old = entry_read(entry);
         if (part == whole && leaf_allowed(paging, level) && (physical & (whole - 1)) == 0) {
-            old = __atomic_exchange_n(entry, leaf_make(format, level, physical, rights), __ATOMIC_ACQ_REL);
+            old = __atomic_exchange_n(entry, leaf_make(paging, level, physical, rights), __ATOMIC_ACQ_REL);
             entries_written(paging, entry, sizeof(*entry));
             if (is_present(format, old)) {
                 pending_lost(pending, address, part);
@@ -274,6 +275,15 @@ static void unmap_table(struct pending *pending, uint64_t *table, unsigned level
     }
 }
 
+/* Other rights for a leaf, whose accessed and dirty bits stay. */
+static void leaf_change(struct paging *paging, unsigned level, uint64_t *entry, unsigned rights) {
+    const struct paging_format *format = paging->format;
+    uint64_t old = entry_read(entry), kept = format->accessed | format->dirty;
+    uint64_t value = leaf_make(paging, level, old & format->address_mask, rights);
+    while (!entry_exchange(paging, entry, &old, value | (old & kept))) {
+    }
+}
+
 static void protect_table(struct pending *pending, uint64_t *table, unsigned level, uint64_t address,
                           uint64_t size, unsigned rights) {
     const struct paging_format *format = pending->paging->format;
@@ -285,10 +295,7 @@ static void protect_table(struct pending *pending, uint64_t *table, unsigned lev
             protect_table(pending, entry_table(format, old), level - 1, address, part, rights);
         } else if (is_present(format, old)) {
             bug_if(part != entry_size(format, level));
-            uint64_t kept = format->accessed | format->dirty;
-            uint64_t value = leaf_make(format, level, old & format->address_mask, rights);
-            while (!entry_exchange(pending->paging, entry, &old, value | (old & kept))) {
-            }
+            leaf_change(pending->paging, level, entry, rights);
             unsigned before = format->rights_decode(old);
             if ((before & ~rights & RIGHTS_ACCESS) != 0 || ((before ^ rights) & ~RIGHTS_ACCESS) != 0)
                 pending_lost(pending, address, part);
@@ -304,7 +311,8 @@ static uint64_t table_as_leaf(const struct paging *paging, const uint64_t *table
     uint64_t used = format->accessed | format->dirty, all = 0;
     uint64_t first = entry_read(&table[0]);
     if (!is_present(format, first) || !is_leaf(format, level, first) ||
-        (first & format->address_mask & (entry_size(format, level + 1) - 1)) != 0)
+        (first & format->address_mask & (entry_size(format, level + 1) - 1)) != 0 ||
+        (paging->small_code && (format->rights_decode(first) & PAGING_EXECUTE) != 0))
         return 0;
     for (unsigned i = 0; i < table_entries(format, level); i++) {
         uint64_t entry = entry_read(&table[i]);
@@ -557,6 +565,35 @@ int paging_split(struct paging *paging, uint64_t address, uint64_t size) {
     struct pending pending = {.paging = paging};
     spin_lock(&paging->lock);
     int error = split_table(&pending, paging->root, paging->format->levels - 1u, address, size);
+    pending_finish(&pending);
+    spin_unlock(&paging->lock);
+    return error;
+}
+
+int paging_execute(struct paging *paging, uint64_t address) {
+    const struct paging_format *format = paging->format;
+    if (!range_valid(paging, address & ~(PAGE_SIZE - 1), PAGE_SIZE))
+        return -EINVAL;
+    struct pending pending = {.paging = paging};
+    uint64_t *table = paging->root;
+    bool whole = false; /* the table comes from a split, and is one region */
+    int error = 0;
+    spin_lock(&paging->lock);
+    for (unsigned level = format->levels - 1u; level != 0 && error == 0; level--) {
+        uint64_t *entry = &table[entry_index(format, level, address)], old = entry_read(entry);
+        whole = is_present(format, old) && is_leaf(format, level, old);
+        error = whole ? leaf_split(paging, entry, level) : is_present(format, old) ? 0 : -ENOENT;
+        if (whole && error == 0)
+            pending_lost(&pending, address & ~(entry_size(format, level) - 1), entry_size(format, level));
+        if (error == 0)
+            table = entry_table(format, entry_read(entry));
+    }
+    uint64_t *page = &table[entry_index(format, 0, address)];
+    if (error == 0 && !is_present(format, entry_read(page)))
+        error = -ENOENT;
+    for (uint64_t *at = table; error == 0 && at < table + table_entries(format, 0); at++)
+        if (whole || at == page)
+            leaf_change(paging, 0, at, format->rights_decode(entry_read(at)) | PAGING_EXECUTE);
     pending_finish(&pending);
     spin_unlock(&paging->lock);
     return error;

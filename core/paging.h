@@ -47,6 +47,8 @@ struct paging {
     uint64_t *root;                 /* heap page */
     struct memory_account *account; /* who pays for the tables */
     unsigned largest;               /* largest leaf's shift that may be used: 12, 21 or 30 */
+    bool small_code;                /* no large leaf is executable: it is mapped without PAGING_EXECUTE, and
+                                     * paging_execute() splits it when code is to run there */
     /* Called after entries lost rights, before what they led to is used otherwise: no CPU may use an old
      * translation of the range when it returns, or there is a `retire`. The lock is held: it must not wait
      * for a CPU that may wait for the lock (one in its guest never does). NULL: no CPU uses the table yet, or
@@ -85,6 +87,11 @@ int paging_protect(struct paging *paging, uint64_t address, uint64_t size, unsig
 /* Splits the large pages of a range. 0; -EINVAL; -ENOMEM: some are split. What hardware remembers of a large
  * page may set the dirty bit nowhere: the flush hook is called. */
 int paging_split(struct paging *paging, uint64_t address, uint64_t size);
+/* With small_code: code is to run at `address`, where the owner allows it. A large page there is split, and
+ * all of the last level's pages that it becomes are executable; a small one is made so. The flush hook is
+ * called after a split. 0; -ENOENT: nothing is mapped; -EINVAL; -ENOMEM: it is as it was, or split in part.
+ */
+int paging_execute(struct paging *paging, uint64_t address);
 /* Puts back large pages where a whole table maps one contiguous, equally entitled region. Returns how many
  * tables were freed. */
 unsigned paging_merge(struct paging *paging, uint64_t address, uint64_t size);

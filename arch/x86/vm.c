@@ -117,6 +117,7 @@ int arch_vm_create(struct vm *core) {
     error = nested_create(vm);
     if (error)
         goto free_model;
+    vm->nested.small_code = engine->small_code && engine->small_code();
     error = bus_init(&core->bus[BUS_MEMORY]);
     if (error)
         goto free_nested;

@@ -60,6 +60,8 @@ static struct {
     unsigned calls;
     bool nmi_open;
     unsigned nmis, preempted, loads, puts;
+    uint64_t executed; /* where paging_execute() was asked for code, and what it says */
+    int execute;
     int sipi;
 } mock;
 
@@ -89,6 +91,11 @@ int guest_memory_translate(struct vm *which, uint64_t gpa, uint64_t *physical, u
     *contiguous = 4096;
     *kind = mock.kind;
     return mock.translate;
+}
+int paging_execute(struct paging *paging, uint64_t address) {
+    assert_ptr_equal(paging, &vm.nested);
+    mock.executed = address;
+    return mock.execute;
 }
 struct emulate *mmio_emulator(struct x86_vcpu *which) {
     x86_need(which, X86_STATE_SEGMENTS | X86_STATE_CONTROL);

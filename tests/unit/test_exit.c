@@ -475,10 +475,25 @@ static void test_nested_faults(void **unused) {
     exit_nested_fault(&vcpu, 0x6000, false, true);
     assert_int_equal(engine_calls.tlb_flushes, 4);
     assert_int_equal(mock.crash[0], 0);
+    /* A CPU that must have code in small pages. */
+    assert_int_equal(mock.executed, 0);
+    vm.nested.small_code = true;
+    exit_nested_fault(&vcpu, 0x6000, true, false);
+    assert_int_equal(mock.executed, 0);
+    exit_nested_fault(&vcpu, 0x7123, false, true);
+    assert_int_equal(mock.executed, 0x7123);
+    assert_int_equal(engine_calls.tlb_flushes, 6);
+    assert_int_equal(mock.crash[0], 0);
+    mock.execute = -ENOMEM;
+    exit_nested_fault(&vcpu, 0x8000, false, true);
+    assert_string_equal(mock.crash, "runs code at 0x8000: no memory for small pages there");
+    mock.crash[0] = 0;
+    mock.executed = 0;
     /* Code where there is none. */
     mock.kind = GUEST_SHOWN_DEVICE;
     exit_nested_fault(&vcpu, 0xd0000000, false, true);
     assert_string_equal(mock.crash, "runs code at 0xd0000000, where a device has its registers or its ROM");
+    assert_int_equal(mock.executed, 0);
     mock.kind = GUEST_SHOWN_READ;
     mock.crash[0] = 0;
     exit_nested_fault(&vcpu, 0xd0010000, false, true);
@@ -499,7 +514,7 @@ static void test_nested_faults(void **unused) {
     mock.crash[0] = 0;
     mock.translate = 0;
     exit_nested_table_fault(&vcpu, 0x5000);
-    assert_int_equal(engine_calls.tlb_flushes, 5);
+    assert_int_equal(engine_calls.tlb_flushes, 7);
     assert_int_equal(mock.crash[0], 0);
 }
 

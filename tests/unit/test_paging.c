@@ -301,6 +301,65 @@ static void test_late_write(void **state) {
     finish(&paging);
 }
 
+/* No code in large pages: whatever is done, no leaf above the last level can be executed. */
+static void test_small_code(void **state) {
+    (void)state;
+    for (unsigned f = 0; f < FORMATS; f++) {
+        struct paging paging;
+        unsigned shift;
+        start(&paging, formats[f], 30);
+        paging.small_code = true;
+        assert_int_equal(paging_map(&paging, 0, G1, G1, RWX), 0);
+        assert_int_equal(paging_map(&paging, 3 * G1, 4 * G1, M2 + K4, RX), 0);
+        expect(&paging, 0, G1, RW, 30);
+        expect(&paging, 3 * G1, 4 * G1, PAGING_READ, 21);
+        expect(&paging, 3 * G1 + M2, 4 * G1 + M2, RX, 12);
+        assert_int_equal(paging_execute(&paging, 2 * G1), -ENOENT);
+        assert_int_equal(paging_execute(&paging, 1ull << 48), -EINVAL);
+        assert_int_equal(flushes, 0);
+
+        /* Code at one address: its 2 MiB are in small pages, the rest stays large and without the right. What
+         * hardware has noted is kept. */
+        *walk(&paging, 0, &shift) |= formats[f]->dirty;
+        assert_int_equal(paging_execute(&paging, 5 * M2 + 0x3456), 0);
+        assert_int_equal(flushes, 1);
+        expect(&paging, 5 * M2 - K4, G1 + 5 * M2 - K4, RW, 21);
+        expect(&paging, 5 * M2, G1 + 5 * M2, RWX, 12);
+        expect(&paging, 6 * M2 - K4, G1 + 6 * M2 - K4, RWX, 12);
+        expect(&paging, 6 * M2, G1 + 6 * M2, RW, 21);
+        assert_true((*walk(&paging, 5 * M2, &shift) & formats[f]->dirty) != 0);
+        assert_int_equal(paging_execute(&paging, 5 * M2), 0); /* once more: nothing to do */
+        assert_int_equal(flushes, 1);
+        /* They are not put together again. */
+        paging_merge(&paging, 0, G1);
+        expect(&paging, 5 * M2, G1 + 5 * M2, RWX, 12);
+
+        /* Split for another reason, as by a log of written pages: one page at a time. */
+        assert_int_equal(paging_split(&paging, 8 * M2, M2), 0);
+        expect(&paging, 8 * M2, G1 + 8 * M2, RW, 12);
+        assert_int_equal(paging_execute(&paging, 8 * M2 + K4), 0);
+        expect(&paging, 8 * M2, G1 + 8 * M2, RW, 12);
+        expect(&paging, 8 * M2 + K4, G1 + 8 * M2 + K4, RWX, 12);
+        assert_int_equal(paging_split(&paging, 9 * M2, M2), 0);
+        assert_int_equal(paging_merge(&paging, 0, G1), 1);
+        expect(&paging, 9 * M2, G1 + 9 * M2, RW, 21);
+
+        /* Rights that come later reach the small ones alone. */
+        assert_int_equal(paging_protect(&paging, 0, G1, PAGING_READ), 0);
+        expect(&paging, 5 * M2, G1 + 5 * M2, PAGING_READ, 12);
+        assert_int_equal(paging_protect(&paging, 0, G1, RWX), 0);
+        expect(&paging, 5 * M2, G1 + 5 * M2, RWX, 12);
+        expect(&paging, 6 * M2, G1 + 6 * M2, RW, 21);
+
+        left = 0;
+        assert_int_equal(paging_execute(&paging, 6 * M2), -ENOMEM);
+        expect(&paging, 6 * M2, G1 + 6 * M2, RW, 21);
+        left = UINT32_MAX;
+        paging.flush = NULL;
+        finish(&paging);
+    }
+}
+
 static void test_split_and_clean(void **state) {
     (void)state;
     for (unsigned f = 0; f < FORMATS; f++) {
@@ -473,11 +532,17 @@ static void test_next_field(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encodings),       cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_bad_arguments),   cmocka_unit_test(test_unmap_and_flush),
-        cmocka_unit_test(test_protect),         cmocka_unit_test(test_harvest_and_merge),
-        cmocka_unit_test(test_order),           cmocka_unit_test(test_late_write),
-        cmocka_unit_test(test_split_and_clean), cmocka_unit_test(test_written_and_retired),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_unmap_and_flush),
+        cmocka_unit_test(test_protect),
+        cmocka_unit_test(test_harvest_and_merge),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_late_write),
+        cmocka_unit_test(test_small_code),
+        cmocka_unit_test(test_split_and_clean),
+        cmocka_unit_test(test_written_and_retired),
         cmocka_unit_test(test_next_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,11 @@ static void test_optional_controls(void **unused) {
     caps.ept_vpid &= ~VMX_EPT_CAP_ACCESSED_DIRTY; /* nothing to log without dirty bits */
     assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
     assert_false(controls.page_log || controls.tsc_scaling);
+    /* A CPU that fails on code in large pages. */
+    assert_false(controls.small_code);
+    caps.small_code = true;
+    assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), 0);
+    assert_true(controls.small_code);
     /* The types of INVEPT. */
     caps.ept_vpid &= ~(VMX_EPT_CAP_INVEPT_SINGLE | VMX_EPT_CAP_INVEPT_ALL);
     assert_int_equal(vmx_caps_resolve(&caps, &controls, why, sizeof(why)), -ENOTSUP);

@@ -25,6 +25,9 @@ struct engine {
     /* The second-level page tables: their format and the largest leaf's shift. */
     const struct paging_format *(*nested_format)(void);
     unsigned (*nested_largest)(void);
+    /* True: this CPU must find no code in a large page of the second level (paging.small_code). NULL: it may.
+     */
+    bool (*small_code)(void);
 
     int (*vm_create)(struct x86_vm *vm); /* permission maps and the like; 0 or -ENOMEM */
     void (*vm_destroy)(struct x86_vm *vm);

@@ -300,6 +300,10 @@ enum engine_next exit_nested_fault(struct x86_vcpu *vcpu, uint64_t gpa, bool wri
             kind != GUEST_RAM && kind != GUEST_ROM)
             vm_crash(&vcpu->core, "runs code at 0x%llx, where a device has its registers or its ROM",
                      (unsigned long long)gpa);
+        else if (fetch && x86_vm(vcpu->core.vm)->nested.small_code &&
+                 paging_execute(&x86_vm(vcpu->core.vm)->nested, gpa) == -ENOMEM)
+            vm_crash(&vcpu->core, "runs code at 0x%llx: no memory for small pages there",
+                     (unsigned long long)gpa);
         else /* RAM is there: the tables have changed since the CPU looked. */
             engine->tlb_flush(vcpu);
         return ENGINE_AGAIN;

@@ -18,6 +18,22 @@ struct vmx_caps vmx_caps;
 struct vmx_controls vmx_controls;
 struct vmx_cpu vmx_cpu[MAX_CPUS];
 
+/*
+ * Most of Intel's CPUs before 2020 end in a machine check when a guest changes the size of one of its own
+ * pages and then fetches from it before it has forgotten the old translation ("Machine Check Error Avoidance
+ * on Page Size Change", CVE-2018-12207): any guest could stop the machine. They do not where EPT has the code
+ * in pages of 4 KiB. IA32_ARCH_CAPABILITIES (CPUID 7 EDX[29]) names those that are free of it.
+ */
+static bool fails_on_page_sizes(void) {
+    uint64_t capabilities = 0;
+
+    if (cpuid_read(0, 0).ecx != 0x6c65746eu) /* "ntel" */
+        return false;
+    if (cpuid_read(0, 0).eax >= 7 && (cpuid_read(7, 0).edx & 1u << 29))
+        rdmsr_safe(MSR_ARCH_CAPABILITIES, &capabilities);
+    return !(capabilities & PSCHANGE_MC_NO);
+}
+
 static void read_caps(struct vmx_caps *caps) {
     memset(caps, 0, sizeof(*caps));
     caps->basic = msr_read(MSR_VMX_BASIC);
@@ -35,6 +51,7 @@ static void read_caps(struct vmx_caps *caps) {
         caps->secondary = msr_read(MSR_VMX_SECONDARY);
     if (caps->secondary >> 32 & (VMX_SECONDARY_EPT | VMX_SECONDARY_VPID))
         caps->ept_vpid = msr_read(MSR_VMX_EPT_VPID);
+    caps->small_code = fails_on_page_sizes();
 }
 
 static int probe(char *why, size_t size) {
@@ -52,13 +69,14 @@ static int probe(char *why, size_t size) {
     read_caps(&vmx_caps);
     int error = vmx_caps_resolve(&vmx_caps, &vmx_controls, why, size);
     if (!error)
-        log_info("VT-x: %s%s%s%s%s", vmx_controls.secondary & VMX_SECONDARY_VPID ? "VPID" : "no VPID",
+        log_info("VT-x: %s%s%s%s%s%s", vmx_controls.secondary & VMX_SECONDARY_VPID ? "VPID" : "no VPID",
                  vmx_caps.ept_vpid & VMX_EPT_CAP_ACCESSED_DIRTY ? ", EPT with dirty bits" : "",
                  vmx_controls.xapic    ? ", APIC virtualisation"
                  : vmx_controls.x2apic ? ", x2APIC virtualisation"
                                        : "",
                  vmx_controls.page_log ? ", page-modification log" : "",
-                 vmx_controls.tsc_scaling ? ", TSC scaling" : "");
+                 vmx_controls.tsc_scaling ? ", TSC scaling" : "",
+                 vmx_controls.small_code ? ", code in small pages" : "");
     return error;
 }
 
@@ -110,6 +128,10 @@ static unsigned nested_largest(void) {
     if (vmx_caps.ept_vpid & VMX_EPT_CAP_1G)
         return HUGE_PAGE_SHIFT;
     return vmx_caps.ept_vpid & VMX_EPT_CAP_2M ? LARGE_PAGE_SHIFT : PAGE_SHIFT;
+}
+
+static bool small_code(void) {
+    return vmx_controls.small_code;
 }
 
 void vmcs_write_failed(uint32_t field, uint64_t value) {
@@ -324,6 +346,7 @@ const struct engine vmx_engine = {
     .cpu_enable = cpu_enable,
     .nested_format = nested_format,
     .nested_largest = nested_largest,
+    .small_code = small_code,
     .vm_create = vmx_vm_create,
     .vm_destroy = vmx_vm_destroy,
     .vcpu_create = vmx_vcpu_create,

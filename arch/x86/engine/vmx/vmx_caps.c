@@ -114,15 +114,15 @@ int vmx_caps_resolve(const struct vmx_caps *caps, struct vmx_controls *controls,
     bool xapic = apic && (caps->secondary >> 32 & VMX_XAPIC_SECONDARY) == VMX_XAPIC_SECONDARY;
     bool page_log =
         (caps->secondary >> 32 & VMX_SECONDARY_PAGE_LOG) && (caps->ept_vpid & VMX_EPT_CAP_ACCESSED_DIRTY);
-    *controls =
-        (struct vmx_controls){.pin = value[PIN],
-                              .primary = value[PRIMARY],
-                              .secondary = value[SECONDARY],
-                              .exit = value[EXIT],
-                              .entry = value[ENTRY],
-                              .x2apic = x2apic,
-                              .xapic = xapic,
-                              .page_log = page_log,
-                              .tsc_scaling = (caps->secondary >> 32 & VMX_SECONDARY_TSC_SCALING) != 0};
+    *controls = (struct vmx_controls){.pin = value[PIN],
+                                      .primary = value[PRIMARY],
+                                      .secondary = value[SECONDARY],
+                                      .exit = value[EXIT],
+                                      .entry = value[ENTRY],
+                                      .x2apic = x2apic,
+                                      .xapic = xapic,
+                                      .page_log = page_log,
+                                      .tsc_scaling = (caps->secondary >> 32 & VMX_SECONDARY_TSC_SCALING) != 0,
+                                      .small_code = caps->small_code};
     return 0;
 }

@@ -15,6 +15,7 @@ struct vmx_caps {
     uint64_t pin, primary, secondary, exit, entry;
     uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     uint64_t ept_vpid;
+    bool small_code; /* of Intel's CPUs: IA32_ARCH_CAPABILITIES does not say PSCHANGE_MC_NO */
 };
 
 struct vmx_controls {
@@ -23,6 +24,7 @@ struct vmx_controls {
         xapic;        /* VMX_X2APIC_SECONDARY, VMX_XAPIC_SECONDARY may be switched on, with the TPR shadow */
     bool page_log;    /* VMX_SECONDARY_PAGE_LOG may be switched on */
     bool tsc_scaling; /* VMX_SECONDARY_TSC_SCALING may be */
+    bool small_code;  /* EPT's large pages must not be executable */
 };
 
 /* Chooses the controls: all that is needed, and of what is wanted all that there is. 0, or -ENOTSUP with the
