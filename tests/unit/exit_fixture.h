@@ -60,6 +60,7 @@ static struct {
     unsigned calls;
     bool nmi_open;
     unsigned nmis, preempted, loads, puts;
+    uint64_t dr0;      /* the CPU's */
     uint64_t executed; /* where paging_execute() was asked for code, and what it says */
     int execute;
     int sipi;
@@ -164,10 +165,10 @@ void fpu_save(struct x86_vcpu *which) {
     mock.puts++;
 }
 void vcpu_debug_load(struct x86_vcpu *which) {
-    (void)which;
+    mock.dr0 = which->state->dr[0];
 }
 void vcpu_debug_save(struct x86_vcpu *which) {
-    (void)which;
+    which->state->dr[0] = mock.dr0;
 }
 void window_forget(void) {}
 void cpu_model_cpuid(struct x86_vcpu *which, uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out) {
@@ -283,6 +284,7 @@ void pv_preempted(struct x86_vcpu *which) {
 }
 void vcpu_init_reset(struct x86_vcpu *which) {
     mock.init_resets++;
+    memset(which->state->dr, 0, sizeof(which->state->dr));
     which->state->activity = which->core.index == 0 ? X86_ACTIVE : X86_WAIT_FOR_SIPI;
     which->state->nmi_pending = which->state->nmi_blocked = 0;
 }

@@ -743,8 +743,10 @@ static void test_start_up(void **unused) {
     run(1, step_reschedule);
     assert_int_equal(mock.sipi, -1);
     vcpu.core.requests = X86_REQUEST_INIT;
+    state.dr[0] = 0x1234;
     assert_int_equal(run(0), VCPU_RUN_BLOCK);
     assert_int_equal(mock.init_resets, 1);
+    assert_int_equal(state.dr[0], 0); /* also of the breakpoints that the CPU had */
     vcpu.core.requests = X86_REQUEST_INIT | X86_REQUEST_SIPI;
     run(1, step_reschedule);
     assert_int_equal(mock.init_resets, 2);

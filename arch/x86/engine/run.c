@@ -135,8 +135,10 @@ static void deliver_nmi(struct x86_vcpu *vcpu) {
 
 /* INIT and SIPI (Intel SDM vol. 3, 8.4.2 to 8.4.4). */
 static void start_up(struct x86_vcpu *vcpu, uint32_t requests) {
-    if (requests & X86_REQUEST_INIT)
+    if (requests & X86_REQUEST_INIT) {
         vcpu_init_reset(vcpu);
+        vcpu_debug_load(vcpu); /* DR0 to DR3 are in the CPU */
+    }
     if ((requests & X86_REQUEST_SIPI) && vcpu->state->activity == X86_WAIT_FOR_SIPI)
         vcpu_sipi(vcpu, __atomic_load_n(&vcpu->sipi_vector, __ATOMIC_ACQUIRE));
 }
