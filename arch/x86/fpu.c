@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Switching x87, SSE and AVX state between vCPUs in the standard XSAVE format (Intel SDM vol. 1, ch. 13).
 #include "arch/x86/fpu.h"
+#include "arch/x86/guest/cpu_model.h"
 #include "arch/x86/registers.h"
 #include "arch/x86/xsave_area.h"
 
 #include <string.h>
 
 static bool has_xsave;
+static bool pointers_stay;               /* see forget_pointers() */
 static uint64_t xcr0_host;               /* every component that this CPU and the save area have */
 static struct x86_vcpu *owner[MAX_CPUS]; /* whose state the CPU holds */
 
@@ -14,7 +16,35 @@ static void xcr0_write(uint64_t value) {
     __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
+/* AMD's CPUs before Zen say by CPUID 8000_0008 EBX[2] (RstrFpErrPtrs) that they have it not. An emulator says
+ * nothing that counts, and has no such registers of its own. */
+static bool cpu_keeps_pointers(void) {
+    struct cpuid_registers vendor = cpuid_read(0, 0);
+    bool amd = vendor.ecx == 0x444d4163u || vendor.ecx == 0x656e6975u; /* "cAMD", "uine" (Hygon) */
+
+    if (!amd || cpu_model_emulated())
+        return false;
+    return cpuid_read(0x80000000u, 0).eax < 0x80000008u || !(cpuid_read(0x80000008u, 0).ebx & 1u << 2);
+}
+
+bool fpu_pointers_stay(void) {
+    return pointers_stay;
+}
+
+/*
+ * The x87's pointers to its last instruction and operand (FIP, FDP, FOP): there FXRSTOR and XRSTOR load them
+ * only with an exception pending (AMD APM vol. 2, 11.4.4), and a guest would read another one's. A load of
+ * our own puts something else there.
+ */
+static inline void forget_pointers(void) {
+    static const uint32_t zero;
+
+    if (__builtin_expect(pointers_stay, 0))
+        __asm__ volatile("fnclex; emms; fildl %0" ::"m"(zero));
+}
+
 void fpu_cpu_init(void) {
+    pointers_stay = cpu_keeps_pointers();
     has_xsave = (cpuid_read(1, 0).ecx & 1u << 26) != 0;
     cr0_write((cr0_read() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
     cr4_write(cr4_read() | CR4_OSFXSR | CR4_OSXMMEXCPT | (has_xsave ? CR4_OSXSAVE : 0));
@@ -54,6 +84,7 @@ static void save(struct x86_vcpu *vcpu) {
 
 static void restore(struct x86_vcpu *vcpu) {
     void *area = vcpu->state->xsave;
+    forget_pointers();
     if (!has_xsave) {
         __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
         return;

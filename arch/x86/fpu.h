@@ -10,6 +10,9 @@
 void fpu_cpu_init(void);
 /* XCR0 bits of the components that are switched; 3 without XSAVE. */
 uint64_t fpu_components(void);
+/* True: this CPU leaves the x87's instruction and data pointers of one vCPU to the next one, and they are
+ * overwritten before a vCPU's state is loaded. */
+bool fpu_pointers_stay(void);
 void fpu_load(struct x86_vcpu *vcpu);
 void fpu_save(struct x86_vcpu *vcpu);
 /* Saves what a running vCPU has in the CPU, so that `state->xsave` can be read or changed; after a change
