@@ -244,7 +244,9 @@
 #define VMX_REASON_APIC_WRITE        56
 #define VMX_REASON_VMFUNC            59
 #define VMX_REASON_PAGE_LOG_FULL     62
-#define VMX_REASON_COUNT             70
+#define VMX_REASON_SEAMCALL          76
+#define VMX_REASON_TDCALL            77
+#define VMX_REASON_COUNT             78
 
 /* Capability MSRs. */
 #define MSR_FEATURE_CONTROL          0x03au

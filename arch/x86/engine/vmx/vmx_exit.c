@@ -302,6 +302,8 @@ static const exit_handler handlers[VMX_REASON_COUNT] = {
     [VMX_REASON_APIC_WRITE] = on_apic_write,
     [VMX_REASON_VMFUNC] = on_absent,
     [VMX_REASON_PAGE_LOG_FULL] = on_page_log_full,
+    [VMX_REASON_SEAMCALL] = on_absent, /* CPUs with TDX exit for them whatever the controls say */
+    [VMX_REASON_TDCALL] = on_absent,
 };
 
 /* The guest's state was refused: this guest stops, others go on. */
@@ -378,6 +380,8 @@ const char *vmx_exit_name(uint64_t code) {
         [VMX_REASON_APIC_WRITE] = "APIC write",
         [VMX_REASON_VMFUNC] = "VMFUNC",
         [VMX_REASON_PAGE_LOG_FULL] = "page log",
+        [VMX_REASON_SEAMCALL] = "SEAMCALL",
+        [VMX_REASON_TDCALL] = "TDCALL",
     };
 
     if (code & VMX_EXIT_FAILED)
