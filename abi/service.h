@@ -63,8 +63,10 @@ enum service_call {
     /* VM, address, length (1 to SERVICE_MAX_CONSOLE): what it prints; how many bytes were taken. If not all:
      * SERVICE_EVENT_CONSOLE comes once there is room. */
     SERVICE_CALL_CONSOLE_WRITE,
-    /* VM, address, room (1 to SERVICE_MAX_CONSOLE): fills in what was typed; how many bytes. If there is no
-     * more: SERVICE_EVENT_CONSOLE comes when there is. */
+    /* VM, address, room (0 to SERVICE_MAX_CONSOLE), from: fills in what was typed, from byte number `from`
+     * on, counted modulo 2^32 since the console was opened; how many bytes. Those before are forgotten, the
+     * others stay. If there is no more: SERVICE_EVENT_CONSOLE comes when there is. -ERANGE: what comes next
+     * has a lower number, or is forgotten. */
     SERVICE_CALL_CONSOLE_READ,
     /* device, clear, set: of its interrupt status, see SERVICE_REGION_STATUS, first these bits are cleared,
      * then those set. -ENODEV: it has none */

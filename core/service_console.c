@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Guests' virtio consoles, between the service VM and the operator's console: what is printed waits in a ring
-// until the host's devices take it without making anybody wait, what is typed until the service VM fetches
-// it.
+// until the host's devices take it without making anybody wait, what is typed until the service VM says
+// that the guest has it.
 #include <errno.h>
 #include <string.h>
 
 #include "core/console.h"
 #include "core/service_internal.h"
 
-#define INPUT     256u
+#define INPUT     1024u         /* bytes */
 #define OUTPUT    2048u         /* bytes */
 #define PIECE     64u           /* of output, handed over at once */
 #define PIECES    16u           /* in one run */
@@ -30,6 +30,7 @@ struct service_console {
     struct timer drain;
     uint64_t shown;             /* time_now() when output began to wait, or when some was shown last */
     struct bytes input, output; /* rings */
+    uint32_t input_at;          /* number of the first byte of `input`, since it was opened */
     uint8_t typed[INPUT], printed[OUTPUT];
 };
 
@@ -144,24 +145,36 @@ static size_t type(void *device, const uint8_t *bytes, size_t count) {
     return taken;
 }
 
-int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room) {
+/* The guest has what is before `from`. */
+static int forget(struct service_console *console, uint32_t from) {
+    uint32_t count = from - console->input_at;
+
+    if (count > console->input.count)
+        return -ERANGE;
+    ring_drop(&console->input, count);
+    console->input_at = from;
+    return 0;
+}
+
+int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room, uint32_t from) {
     struct service_console *console = console_of(vm);
     uint8_t bytes[SERVICE_MAX_CONSOLE];
+    uint32_t count = 0;
 
     if (!console)
         return -ENOENT;
-    if (!room || room > sizeof(bytes))
+    if (room > sizeof(bytes))
         return -EINVAL;
     spin_lock(&console->lock);
-    uint32_t count = ring_copy(&console->input, bytes, room);
-    int error = count ? guest_write(service.vm, address, bytes, count) : 0;
+    int error = forget(console, from);
     if (!error)
-        ring_drop(&console->input, count);
+        count = ring_copy(&console->input, bytes, room);
     spin_unlock(&console->lock);
     if (error)
         return error;
     console_guest_ready(console->vm);
-    return (int32_t)count;
+    error = count ? guest_write(service.vm, address, bytes, count) : 0;
+    return error ? error : (int32_t)count;
 }
 
 /* ---- whether it takes input */
@@ -169,8 +182,10 @@ int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room) {
 static void set_open(struct service_console *console, bool open) {
     spin_lock(&console->lock);
     __atomic_store_n(&console->open, open ? 1 : 0, __ATOMIC_RELEASE);
-    if (!open)
+    if (!open) {
         ring_drop(&console->input, console->input.count);
+        console->input_at = 0;
+    }
     spin_unlock(&console->lock);
     console_guest_ready(console->vm);
 }

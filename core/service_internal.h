@@ -57,7 +57,7 @@ void service_console_close(const struct vm *vm);
 /* SERVICE_CALL_CONSOLE_*, each argument checked. */
 int32_t service_console_open(uint32_t vm, uint32_t open);
 int32_t service_console_write(uint32_t vm, uint32_t address, uint32_t length);
-int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room);
+int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room, uint32_t from);
 /* The calls of the operator's shell (core/service_shell.c), as abi/service.h says. */
 int32_t service_shell_show(uint32_t address, uint32_t length);
 int32_t service_shell_prompt(uint32_t address, uint32_t length, uint32_t cursor);

@@ -363,7 +363,7 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
     case SERVICE_CALL_CONSOLE_WRITE:
         return service_console_write(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_CONSOLE_READ:
-        return service_console_read(arguments[0], arguments[1], arguments[2]);
+        return service_console_read(arguments[0], arguments[1], arguments[2], arguments[3]);
     case SERVICE_CALL_STATUS:
         return call_status(arguments[0], arguments[1], arguments[2]);
     case SERVICE_CALL_KEY:

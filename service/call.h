@@ -77,9 +77,9 @@ static inline int service_call_console_write(unsigned vm, const uint8_t *bytes, 
     return service_call(SERVICE_CALL_CONSOLE_WRITE, vm, arch_physical(bytes), size, 0);
 }
 
-/* How many bytes were filled in, up to `size`, 1 to SERVICE_MAX_CONSOLE. */
-static inline int service_call_console_read(unsigned vm, uint8_t *bytes, uint32_t size) {
-    return service_call(SERVICE_CALL_CONSOLE_READ, vm, arch_physical(bytes), size, 0);
+/* How many bytes were filled in, up to `size`, 0 to SERVICE_MAX_CONSOLE, from number `from` on; -ERANGE. */
+static inline int service_call_console_read(unsigned vm, uint8_t *bytes, uint32_t size, uint32_t from) {
+    return service_call(SERVICE_CALL_CONSOLE_READ, vm, arch_physical(bytes), size, from);
 }
 
 /* ---- the operator's console */

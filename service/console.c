@@ -13,13 +13,13 @@
 
 #define COLUMNS 80u /* of a terminal of which nothing is known */
 #define ROWS    24u
-#define ROUNDS  8u /* reads of SERVICE_MAX_CONSOLE bytes in one run */
+
+_Static_assert(VIRTIO_CONSOLE_PIECE <= SERVICE_MAX_CONSOLE, "a call takes a piece");
 
 struct console_device {
     struct device device;
     struct virtio_console console;
-    bool open;    /* as the hypervisor was told */
-    bool waiting; /* it may have input */
+    bool open; /* as the hypervisor was told */
 };
 
 static struct console_device *consoles[SERVICE_MAX_VMS];
@@ -42,22 +42,12 @@ static size_t output(void *context, const uint8_t *bytes, size_t size) {
     return taken < 0 || (uint32_t)taken > piece ? piece : (size_t)taken;
 }
 
-/* Fetches what was typed, as much as the device has room for. True: there may be more. */
-static bool fetch(struct console_device *made) {
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        uint8_t bytes[SERVICE_MAX_CONSOLE];
-        uint32_t room = VIRTIO_CONSOLE_INPUT - made->console.input_count;
+/* The hypervisor keeps it until it is told that the guest has it. */
+static size_t input(void *context, uint32_t from, uint8_t *bytes, size_t size) {
+    const struct console_device *made = context;
+    int count = service_call_console_read(made->device.plain.vm, bytes, (uint32_t)size, from);
 
-        if (!made->waiting || !made->open || !room)
-            return false;
-        if (room > sizeof(bytes))
-            room = sizeof(bytes);
-        int count = service_call_console_read(made->device.plain.vm, bytes, room);
-        made->waiting = count > 0 && (uint32_t)count >= room;
-        if (count > 0)
-            (void)virtio_console_input(&made->console, bytes, made->waiting ? room : (uint32_t)count);
-    }
-    return made->waiting;
+    return count < 0 || (size_t)count > size ? 0 : (size_t)count;
 }
 
 static bool work(struct device *device) {
@@ -66,10 +56,10 @@ static bool work(struct device *device) {
     virtio_console_run(&made->console);
     if (made->open && !virtio_running(&made->console.device))
         tell_open(made, false); /* its driver has broken the rules */
-    return fetch(made);
+    return false;               /* it asks for itself */
 }
 
-/* The guest may have given room for input that waits. */
+/* A doorbell may show that the driver breaks the rules: work() looks at that. */
 static void before(struct device *device) {
     device_again(device);
 }
@@ -83,7 +73,7 @@ void console_event(unsigned vm) {
 
     if (!made)
         return;
-    made->waiting = true;
+    virtio_console_typed(&made->console);
     device_again(&made->device);
 }
 
@@ -95,7 +85,7 @@ int console_make(unsigned vm, const struct device_place *place) {
     snprintf(made->device.name, sizeof(made->device.name), "console");
     made->device.before = before;
     made->device.run = work;
-    virtio_console_init(&made->console, output, made, again);
+    virtio_console_init(&made->console, output, input, made, again);
     made->console.opened = opened;
     made->console.columns = COLUMNS;
     made->console.rows = ROWS;
@@ -104,7 +94,6 @@ int console_make(unsigned vm, const struct device_place *place) {
         return error;
     /* After a restart, or a reset that we have not seen, the hypervisor may think otherwise. */
     tell_open(made, virtio_running(&made->console.device));
-    made->waiting = true;
     device_again(&made->device);
     consoles[vm] = made;
     return 0;

@@ -4,6 +4,7 @@
 #define SAGUARO_VIRTIO_BYTES_H
 
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t bytes_get16(const uint8_t *bytes) {
     return (uint16_t)(bytes[0] | bytes[1] << 8);
@@ -30,6 +31,18 @@ static inline void bytes_put32(uint8_t *bytes, uint32_t value) {
 static inline void bytes_put64(uint8_t *bytes, uint64_t value) {
     bytes_put32(bytes, (uint32_t)value);
     bytes_put32(bytes + 4, (uint32_t)(value >> 32));
+}
+
+/* At once, for a program that may end at any moment: all of it is there or nothing. `bytes` is aligned to 4.
+ * What our program stores before is there by then. */
+static inline void bytes_store32(uint8_t *bytes, uint32_t value) {
+    uint32_t word;
+    uint8_t little[sizeof(word)];
+    bytes_put32(little, value);
+    memcpy(&word, little, sizeof(word));
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n((uint32_t *)(void *)bytes, word, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* `size` bytes (1 to 4) as a register's value, and back. */

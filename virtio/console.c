@@ -14,15 +14,20 @@
 #define CONFIG_EMERGENCY 8u
 
 #define QUEUE_SIZE       64u
-#define PIECE            256u   /* bytes of output that are handed over at once */
+#define PIECE            VIRTIO_CONSOLE_PIECE
 #define BUDGET           16384u /* bytes of output in one run; a buffer counts EACH more */
 #define EACH             64u
+#define ROUNDS           8u /* buffers for input in one run */
 
 enum { RECEIVE, TRANSMIT, QUEUES };
 
-/* What lies in record->own, four bytes: how much of the oldest output buffer was handed over, so that nothing
- * is printed twice when this program starts anew. */
-#define OWN_SENT 0u
+/* What lies in record->own, four bytes each: how much of the oldest output buffer was handed over, so that
+ * nothing is printed twice when this program starts anew; and what settle() says. */
+#define OWN_SENT  0u
+#define OWN_GIVEN 4u
+#define OWN_NEXT  8u
+#define OWN_AT    12u
+#define OWN_SIZE  16u
 
 static struct virtio_console *console_of(struct virtio_device *device) {
     return (struct virtio_console *)((char *)device - offsetof(struct virtio_console, device));
@@ -43,46 +48,66 @@ static bool take(struct virtio_device *device, unsigned index, struct virtq_buff
 
 /* ---- input */
 
+/*
+ * How many bytes the guest has, so that none is lost and none comes twice when our program ends: before a
+ * buffer is given to it, OWN_NEXT says how many it has then and OWN_AT where the queue stands now. If a run
+ * finds the queue elsewhere, the guest has the buffer.
+ */
+static uint32_t settle(struct virtio_console *console) {
+    const struct virtio_device *device = &console->device;
+    uint8_t *own = device->record->own;
+
+    if (bytes_get32(own + OWN_AT) != device->record->queue[RECEIVE].position.used)
+        bytes_store32(own + OWN_GIVEN, bytes_get32(own + OWN_NEXT));
+    return bytes_get32(own + OWN_GIVEN);
+}
+
+static void give(struct virtio_console *console, const struct virtq_buffer *buffer, const uint8_t *bytes,
+                 uint32_t size) {
+    struct virtio_device *device = &console->device;
+    uint8_t *own = device->record->own;
+    const uint32_t given = bytes_get32(own + OWN_GIVEN);
+
+    virtq_write(&device->queue[RECEIVE], buffer, 0, bytes, size);
+    bytes_store32(own + OWN_NEXT, given);
+    bytes_store32(own + OWN_AT, device->record->queue[RECEIVE].position.used);
+    bytes_store32(own + OWN_NEXT, given + size);
+    virtio_device_finish(device, RECEIVE, buffer, size);
+}
+
+/* Who has the input may forget what the guest has. */
+static void forget(struct virtio_console *console) {
+    uint8_t none;
+    (void)console->input(console->context, settle(console), &none, 0);
+}
+
 static void deliver(struct virtio_console *console) {
     struct virtio_device *device = &console->device;
-    bool any = false;
+    unsigned rounds = 0;
     struct virtq_buffer buffer;
+    uint8_t bytes[PIECE];
 
-    while (console->input_count && take(device, RECEIVE, &buffer)) {
+    while (console->typed && rounds < ROUNDS && take(device, RECEIVE, &buffer)) {
         if (buffer.readable || !buffer.writable) {
             virtio_device_break(device, "a buffer for input is not writable");
             return;
         }
-        uint32_t written = 0;
-        while (console->input_count && written < buffer.write_size) {
-            const uint32_t to_end = VIRTIO_CONSOLE_INPUT - console->input_first;
-            uint32_t piece = console->input_count < to_end ? console->input_count : to_end;
-            if (piece > buffer.write_size - written)
-                piece = (uint32_t)buffer.write_size - written;
-            virtq_write(&device->queue[RECEIVE], &buffer, written, console->input + console->input_first,
-                        piece);
-            written += piece;
-            console->input_first = (console->input_first + piece) % VIRTIO_CONSOLE_INPUT;
-            console->input_count -= piece;
+        const size_t room = buffer.write_size < PIECE ? (size_t)buffer.write_size : PIECE;
+        const size_t size = console->input(console->context, settle(console), bytes, room);
+        console->typed = size == room; /* else it is told of more */
+        if (!size) {
+            virtq_untake(&device->queue[RECEIVE], 1);
+            break;
         }
-        virtio_device_finish(device, RECEIVE, &buffer, written);
-        any = true;
+        give(console, &buffer, bytes, (uint32_t)size);
+        rounds++;
     }
-    if (any)
-        virtio_device_flush(device, RECEIVE);
-}
-
-size_t virtio_console_input(struct virtio_console *console, const uint8_t *bytes, size_t size) {
-    size_t done = 0;
-    for (;;) {
-        while (done < size && console->input_count < VIRTIO_CONSOLE_INPUT)
-            console->input[(console->input_first + console->input_count++) % VIRTIO_CONSOLE_INPUT] =
-                bytes[done++];
-        const uint32_t before = console->input_count;
-        deliver(console);
-        if (done == size || console->input_count == before)
-            return done;
-    }
+    if (!rounds)
+        return;
+    forget(console);
+    virtio_device_flush(device, RECEIVE);
+    if (rounds == ROUNDS)
+        console->again(console);
 }
 
 /* ---- output */
@@ -100,7 +125,7 @@ static bool hand_over(struct virtio_console *console, uint32_t limit, uint32_t *
         const size_t taken = console->output(console->context, bytes, size);
         at += (uint32_t)taken;
         *spent += (uint32_t)taken;
-        bytes_put32(own, at);
+        bytes_store32(own, at);
         if (taken < size)
             return false;
     }
@@ -126,7 +151,7 @@ static void transmit(struct virtio_console *console) {
         if (!hand_over(console, BUDGET, &spent))
             break;
         /* First the offset: started anew in between, we print it twice rather than skip the next one's. */
-        bytes_put32(device->record->own + OWN_SENT, 0);
+        bytes_store32(device->record->own + OWN_SENT, 0);
         virtio_device_finish(device, TRANSMIT, &console->sent, 0);
         console->sending = false;
         any = true;
@@ -175,9 +200,8 @@ void virtio_console_resize(struct virtio_console *console, uint16_t columns, uin
 
 static void reset(struct virtio_device *device) {
     struct virtio_console *console = console_of(device);
-    console->sending = false;
-    console->input_first = console->input_count = 0;
-    bytes_put32(device->record->own + OWN_SENT, 0);
+    console->sending = console->typed = false;
+    memset(device->record->own, 0, OWN_SIZE);
     if (console->opened)
         console->opened(console->context, false);
 }
@@ -187,6 +211,8 @@ static void start(struct virtio_device *device) {
     struct virtio_console *console = console_of(device);
     if (console->opened)
         console->opened(console->context, true);
+    forget(console);
+    console->typed = true;
     virtio_console_run(console);
 }
 
@@ -206,11 +232,13 @@ static const struct virtio_class class = {.id = VIRTIO_ID_CONSOLE,
                                           .config_write = config_write};
 
 void virtio_console_init(struct virtio_console *console,
-                         size_t (*output)(void *context, const uint8_t *bytes, size_t size), void *context,
-                         void (*again)(struct virtio_console *console)) {
+                         size_t (*output)(void *context, const uint8_t *bytes, size_t size),
+                         size_t (*input)(void *context, uint32_t from, uint8_t *bytes, size_t size),
+                         void *context, void (*again)(struct virtio_console *console)) {
     struct virtio_device *device = &console->device;
     memset(console, 0, sizeof(*console));
     console->output = output;
+    console->input = input;
     console->context = context;
     console->again = again;
     device->class = &class;

@@ -136,7 +136,7 @@ static void test_arguments(void **state) {
             continue;
         assert_int_equal(service_console_open(vm, 1), -ENOENT);
         assert_int_equal(service_console_write(vm, MEMORY, 1), -ENOENT);
-        assert_int_equal(service_console_read(vm, MEMORY, 1), -ENOENT);
+        assert_int_equal(service_console_read(vm, MEMORY, 1, 0), -ENOENT);
     }
     assert_int_equal(service_console_open(UINT32_MAX, 1), -ENOENT);
     assert_int_equal(service_console_open(1, 2), -EINVAL);
@@ -144,17 +144,20 @@ static void test_arguments(void **state) {
     assert_int_equal(type("kept"), 4);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(service_console_write(1, MEMORY, wrong[i]), -EINVAL);
-        assert_int_equal(service_console_read(1, MEMORY, wrong[i]), -EINVAL);
+        if (wrong[i])
+            assert_int_equal(service_console_read(1, MEMORY, wrong[i], 0), -EINVAL);
     }
     assert_int_equal(service_console_write(1, MEMORY + SIZE - 4, 5), -EFAULT);
     assert_int_equal(service_console_write(1, 0, 5), -EFAULT);
     assert_null(armed);
-    assert_int_equal(service_console_read(1, MEMORY + SIZE - 2, 5), -EFAULT);
-    assert_int_equal(service_console_read(1, UINT32_MAX, 5), -EFAULT);
-    assert_int_equal(service_console_read(1, MEMORY + SIZE - 4, 5), 4); /* nothing was lost by that */
+    assert_int_equal(service_console_read(1, MEMORY + SIZE - 2, 5, 0), -EFAULT);
+    assert_int_equal(service_console_read(1, UINT32_MAX, 5, 0), -EFAULT);
+    assert_int_equal(service_console_read(1, MEMORY, 5, 5), -ERANGE);
+    assert_int_equal(service_console_read(1, MEMORY, 5, UINT32_MAX), -ERANGE);
+    assert_int_equal(service_console_read(1, MEMORY + SIZE - 4, 5, 0), 4); /* nothing was lost by that */
     assert_memory_equal(memory + SIZE - 4, "kept", 4);
     service_console_close(&vms[0]); /* has none */
-    assert_int_equal(service_console_read(1, MEMORY, 5), 0);
+    assert_int_equal(service_console_read(1, MEMORY, 5, 4), 0);
 }
 
 static void test_output(void **state) {
@@ -246,7 +249,7 @@ static void test_refused_once(void **state) {
 }
 
 static void test_input(void **state) {
-    char line[600];
+    char line[2000];
 
     (void)state;
     assert_false(receiver.open(receiver.device));
@@ -257,21 +260,31 @@ static void test_input(void **state) {
     assert_int_equal(readies, 1);
     assert_int_equal(type("ls\r"), 3);
     assert_int_equal(events, 1);
-    assert_int_equal(service_console_read(1, MEMORY, 2), 2);
-    assert_int_equal(service_console_read(1, MEMORY + 2, 2), 1);
+    assert_int_equal(service_console_read(1, MEMORY, 2, 0), 2);
+    assert_int_equal(service_console_read(1, MEMORY + 2, 2, 2), 1);
     assert_memory_equal(memory, "ls\r", 3);
-    assert_int_equal(service_console_read(1, MEMORY, 2), 0);
+    /* It is there until somebody has said that it is not needed any more: not so if one starts anew. */
+    assert_int_equal(service_console_open(1, 1), 0);
+    assert_int_equal(service_console_read(1, MEMORY + 8, 3, 2), 1);
+    assert_memory_equal(memory + 8, "\r", 1);
+    assert_int_equal(service_console_read(1, MEMORY, 2, 1), -ERANGE);
+    assert_int_equal(service_console_read(1, MEMORY, 2, 4), -ERANGE);
+    assert_int_equal(service_console_read(1, MEMORY, 2, 3), 0);
     /* As much as there is room for; the rest once some was fetched. */
     memset(line, 'x', sizeof(line));
-    line[599] = 0;
+    line[1999] = 0;
     readies = 0;
-    assert_int_equal(type(line), 256);
+    assert_int_equal(type(line), 1024);
     assert_int_equal(type(line), 0);
     assert_int_equal(events, 2);
-    assert_int_equal(service_console_read(1, MEMORY, 100), 100);
+    assert_int_equal(service_console_read(1, MEMORY, 100, 3), 100);
+    assert_int_equal(type(line), 0);
+    readies = 0;
+    assert_int_equal(service_console_read(1, MEMORY, 0, 103), 0);
     assert_int_equal(readies, 1);
     assert_int_equal(type(line), 100);
-    assert_int_equal(service_console_read(1, MEMORY, 256), 256);
+    assert_int_equal(service_console_read(1, MEMORY, 256, 103), 256);
+    assert_int_equal(service_console_read(1, MEMORY, 256, 103 + 1024), 0);
 }
 
 static void test_close(void **state) {
@@ -284,12 +297,13 @@ static void test_close(void **state) {
     assert_false(receiver.open(receiver.device));
     assert_int_equal(readies, 1); /* what is typed next has somewhere else to go */
     assert_int_equal(type("new"), 0);
-    assert_int_equal(service_console_read(1, MEMORY, 10), 0);
+    assert_int_equal(service_console_read(1, MEMORY, 10, 0), 0);
     expire();
     assert_memory_equal(shown, "last words", 10);
     assert_int_equal(service_console_open(1, 1), 0);
-    assert_int_equal(service_console_read(1, MEMORY, 10), 0); /* that was for the run before */
+    assert_int_equal(service_console_read(1, MEMORY, 10, 0), 0); /* that was for the run before */
     assert_int_equal(type("new"), 3);
+    assert_int_equal(service_console_read(1, MEMORY, 10, 3), 0);
     assert_int_equal(service_console_open(1, 0), 0);
     assert_int_equal(type("new"), 0);
 }

@@ -230,10 +230,10 @@ int32_t service_console_write(uint32_t vm, uint32_t address, uint32_t length) {
     got[2] = length;
     return 12;
 }
-int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room) {
+int32_t service_console_read(uint32_t vm, uint32_t address, uint32_t room, uint32_t from) {
     got[0] = vm;
     got[1] = address;
-    got[2] = room;
+    got[2] = room, got[3] = from;
     return 13;
 }
 
@@ -510,7 +510,7 @@ static void test_consoles(void **state) {
     assert_int_equal(call(SERVICE_CALL_CONSOLE_WRITE, 4, 5, 6, 7), 12);
     assert_true(got[0] == 4 && got[1] == 5 && got[2] == 6);
     assert_int_equal(call(SERVICE_CALL_CONSOLE_READ, 7, 8, 9, 10), 13);
-    assert_true(got[0] == 7 && got[1] == 8 && got[2] == 9);
+    assert_true(got[0] == 7 && got[1] == 8 && got[2] == 9 && got[3] == 10);
 }
 
 #define SLOT (1 * SERVICE_MAX_VCPUS + 1)

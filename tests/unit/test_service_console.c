@@ -50,11 +50,12 @@ struct device *device_of(const struct virtio_device *virtio) {
     return added;
 }
 
-/* The hypervisor: has room for so many bytes, and such input. */
+/* The hypervisor: has room for so many bytes, and such input, whose first byte has that number. */
 static size_t room;
 static char printed[4096], typed[4096];
+static uint32_t typed_first;
 static size_t printed_count;
-static int error;
+static int error, read_error;
 
 static void hypervisor(uint32_t number) {
     const struct call *call = &calls[call_count - 1];
@@ -71,13 +72,18 @@ static void hypervisor(uint32_t number) {
         room -= taken;
         call_result = (int)taken;
     } else if (number == SERVICE_CALL_CONSOLE_READ) {
-        assert_true(call->c > 0 && call->c <= SERVICE_MAX_CONSOLE);
+        const uint32_t had = call->d - typed_first;
+        assert_true(call->c <= SERVICE_MAX_CONSOLE);
+        assert_true(had <= strlen(typed));
+        memmove(typed, typed + had, strlen(typed + had) + 1);
+        typed_first = call->d;
         size_t count = strlen(typed) < call->c ? strlen(typed) : call->c;
         memcpy((void *)(uintptr_t)call_pointer, typed, count);
-        memmove(typed, typed + count, strlen(typed + count) + 1);
-        call_result = (int)count;
+        call_result = read_error ? read_error : (int)count;
     } else {
         assert_int_equal(number, SERVICE_CALL_CONSOLE_OPEN);
+        if (!call->b)
+            typed_first = 0;
     }
 }
 
@@ -115,7 +121,8 @@ static int setup(void **state) {
     room = SIZE_MAX;
     printed_count = 0;
     typed[0] = 0;
-    error = add_error = 0;
+    typed_first = 0;
+    error = read_error = add_error = 0;
     no_memory = queued = false;
     start();
     return 0;
@@ -226,13 +233,14 @@ static void test_input(void **state) {
     event();
     assert_memory_equal(mock_ram, "ls\r\0", 4);
     assert_int_equal(mock_queue[RX].finished, 1);
-    /* More than the device keeps: the rest stays with the hypervisor until the guest has given room. */
+    assert_int_equal(strlen(typed), 0);
+    /* It stays with the hypervisor until the guest has given room. */
     for (unsigned i = 0; i < 3000; i++)
         all[i] = (char)('a' + i % 26);
     all[3000] = 0;
     strcpy(typed, all);
     event();
-    assert_int_equal(strlen(typed), 3000 - VIRTIO_CONSOLE_INPUT);
+    assert_int_equal(strlen(typed), 3000);
     for (unsigned i = 0; i < 30; i++) {
         post(RX, 1000 + 100 * i, 100);
         ring(RX);
@@ -240,10 +248,20 @@ static void test_input(void **state) {
     assert_int_equal(strlen(typed), 0);
     assert_memory_equal(mock_ram + 1000, all, 3000);
     /* Once there is no more, it is not asked for with each doorbell. */
-    call_count = 0;
     post(RX, 0, 1);
     ring(RX);
+    call_count = 0;
+    post(RX, 0, 1);
+    added->virtio->class->notify(added->virtio, RX);
+    turns();
     assert_int_equal(calls_of(SERVICE_CALL_CONSOLE_READ), 0);
+    /* An answer that cannot be is no input. */
+    strcpy(typed, "x");
+    read_error = SERVICE_MAX_CONSOLE + 1;
+    event();
+    read_error = -EFAULT;
+    event();
+    assert_int_equal(mock_queue[RX].finished, 31);
 }
 
 /* Half a buffer was printed, and something was typed meanwhile. */
@@ -266,6 +284,17 @@ static void test_restart(void **state) {
     assert_int_equal(printed_count, 10);
     assert_memory_equal(printed, "0123456789", 10);
     assert_memory_equal(mock_ram + 100, "keys", 5);
+    /* Typed before, and the guest has no buffer until after it. */
+    strcpy(typed, "later");
+    event();
+    start();
+    assert_memory_equal(typed, "later", 6);
+    post(RX, 200, 50);
+    ring(RX);
+    assert_memory_equal(mock_ram + 200, "later", 6);
+    assert_int_equal(strlen(typed), 0);
+    start();
+    assert_int_equal(mock_queue[RX].finished, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

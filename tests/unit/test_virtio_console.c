@@ -25,13 +25,36 @@ static size_t output(void *context, const uint8_t *bytes, size_t size) {
     return size;
 }
 
+/* Who has what was typed. */
+static struct {
+    uint32_t first; /* number of the first byte */
+    size_t count;
+    uint8_t byte[8192];
+} source;
+static unsigned asked;
+
+static size_t input(void *context, uint32_t from, uint8_t *bytes, size_t size) {
+    const uint32_t had = from - source.first;
+    assert_ptr_equal(context, printed);
+    assert_true(size <= VIRTIO_CONSOLE_PIECE);
+    assert_true(had <= source.count);
+    asked++;
+    source.first = from;
+    source.count -= had;
+    memmove(source.byte, source.byte + had, source.count);
+    if (size > source.count)
+        size = source.count;
+    memcpy(bytes, source.byte, size);
+    return size;
+}
+
 static void again(struct virtio_console *of) {
     assert_ptr_equal(of, &console);
     again_count++;
 }
 
 static void make(void) {
-    virtio_console_init(&console, output, printed, again);
+    virtio_console_init(&console, output, input, printed, again);
 }
 
 static int set_up(void **state) {
@@ -39,7 +62,9 @@ static int set_up(void **state) {
     mock_power_on();
     printed_count = 0;
     room = SIZE_MAX;
-    again_count = 0;
+    again_count = asked = 0;
+    source.first = 0;
+    source.count = 0;
     make();
     mock_start(&console.device, console.device.features_offered, 2);
     return 0;
@@ -152,18 +177,28 @@ static struct mock_buffer *post_rx(uint32_t offset, uint32_t size) {
     return of;
 }
 
+static void type(const char *text) {
+    assert_true(source.count + strlen(text) <= sizeof(source.byte));
+    memcpy(source.byte + source.count, text, strlen(text));
+    source.count += strlen(text);
+    virtio_console_typed(&console);
+    virtio_console_run(&console);
+}
+
 static void test_input(void **state) {
     (void)state;
     struct mock_buffer *of = post_rx(0, 100);
-    assert_int_equal(virtio_console_input(&console, (const uint8_t *)"typed", 5), 5);
+    type("typed");
     assert_true(of->used);
     assert_int_equal(of->written, 5);
     assert_memory_equal(mock_ram, "typed\0", 6);
     assert_int_equal(mock_queue[RX].interrupts, 1);
+    assert_int_equal(source.count, 0); /* the source knows that the guest has it */
     /* Without a buffer it waits, and then fills as many as it needs. */
-    assert_int_equal(virtio_console_input(&console, (const uint8_t *)"abc", 3), 3);
-    assert_int_equal(virtio_console_input(&console, (const uint8_t *)"def", 3), 3);
+    type("abc");
+    type("def");
     assert_int_equal(mock_queue[RX].interrupts, 1);
+    assert_int_equal(source.count, 6);
     of = mock_buffer(RX);
     mock_segment(of, true, 0, 1);
     mock_segment(of, true, 50, 3);
@@ -177,34 +212,50 @@ static void test_input(void **state) {
     assert_memory_equal(mock_ram + 100, "ef\0", 3);
     assert_int_equal(mock_dirty[52], 1);
     assert_int_equal(mock_queue[RX].interrupts, 2);
-}
-
-static void test_input_full(void **state) {
-    static uint8_t much[5000];
-    (void)state;
-    for (unsigned i = 0; i < sizeof(much); i++)
-        much[i] = (uint8_t)(i * 3 + i / 256);
-    assert_int_equal(virtio_console_input(&console, much, sizeof(much)), VIRTIO_CONSOLE_INPUT);
-    assert_int_equal(virtio_console_input(&console, much, 1), 0);
-    post_rx(0, 100);
+    assert_int_equal(source.count, 0);
+    /* A buffer that found nothing is there for what comes next, and nobody asks again until then. */
+    of = post_rx(200, 10);
     mock_notify(&console.device, RX);
-    size_t taken = VIRTIO_CONSOLE_INPUT;
-    taken += virtio_console_input(&console, much + taken, sizeof(much) - taken);
-    assert_int_equal(taken, VIRTIO_CONSOLE_INPUT + 100);
-    for (uint32_t at = 100; at < sizeof(much); at += 700) {
-        post_rx(at, at + 700 <= sizeof(much) ? 700 : sizeof(much) - at);
-        mock_notify(&console.device, RX);
-        taken += virtio_console_input(&console, much + taken, sizeof(much) - taken);
-    }
-    assert_int_equal(taken, sizeof(much));
-    assert_memory_equal(mock_ram, much, sizeof(much));
-    /* A reset forgets it. */
-    virtio_console_input(&console, much, 10);
+    asked = 0;
+    virtio_console_run(&console);
+    assert_int_equal(asked, 0);
+    assert_false(of->used);
+    type("g");
+    assert_true(of->used);
+    assert_int_equal(mock_ram[200], 'g');
+    /* A reset forgets what the source had, too. */
+    type("old");
     mock_reset(&console.device);
+    source.first = source.count = 0;
     mock_start(&console.device, VIRTIO_VERSION_1, 2);
-    const struct mock_buffer *of = post_rx(0, 100);
+    of = post_rx(0, 100);
     mock_notify(&console.device, RX);
     assert_false(of->used);
+    type("new");
+    assert_memory_equal(mock_ram, "new", 3);
+}
+
+/* Much of it: in pieces, as buffers come, and not all in one run. */
+static void test_input_much(void **state) {
+    (void)state;
+    char all[4001];
+    for (unsigned i = 0; i < 4000; i++)
+        all[i] = (char)('!' + i % 89);
+    all[4000] = '\0';
+    post_rx(0, 4000);
+    type(all);
+    assert_int_equal(mock_queue[RX].buffer[0].written, VIRTIO_CONSOLE_PIECE);
+    assert_int_equal(source.count, 4000 - VIRTIO_CONSOLE_PIECE);
+    for (unsigned i = 1; i < 40; i++)
+        post_rx(VIRTIO_CONSOLE_PIECE + 100 * (i - 1), 100);
+    mock_notify(&console.device, RX);
+    assert_int_equal(mock_queue[RX].finished, 9);
+    for (unsigned i = 0; i < 10 && again_count; i++) {
+        again_count = 0;
+        virtio_console_run(&console);
+    }
+    assert_int_equal(source.count, 0);
+    assert_memory_equal(mock_ram, all, 4000);
 }
 
 static void test_emergency(void **state) {
@@ -271,7 +322,7 @@ static void test_wrong(void **state) {
     of = mock_buffer(RX);
     mock_segment(of, false, 0, 4);
     mock_post(RX);
-    assert_int_equal(virtio_console_input(&console, (const uint8_t *)"x", 1), 1);
+    type("x");
     assert_string_equal(mock_broken, "a buffer for input is not writable");
     assert_false(of->used);
 }
@@ -280,7 +331,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_output, set_up),    cmocka_unit_test_setup(test_flow, set_up),
         cmocka_unit_test_setup(test_restart, set_up),   cmocka_unit_test_setup(test_bounded, set_up),
-        cmocka_unit_test_setup(test_input, set_up),     cmocka_unit_test_setup(test_input_full, set_up),
+        cmocka_unit_test_setup(test_input, set_up),     cmocka_unit_test_setup(test_input_much, set_up),
         cmocka_unit_test_setup(test_emergency, set_up), cmocka_unit_test_setup(test_size, set_up),
         cmocka_unit_test_setup(test_wrong, set_up),     cmocka_unit_test_setup(test_opened, set_up),
     };

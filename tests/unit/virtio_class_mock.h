@@ -149,6 +149,7 @@ void virtio_device_finish(struct virtio_device *device, unsigned index, const st
     of->used = true;
     of->written = written;
     mock->order[mock->finished++] = buffer->id;
+    device->record->queue[index].position.used++;
     mock->pending++;
 }
 
