@@ -224,7 +224,9 @@ void virtio_balloon_power_on(struct virtio_balloon *balloon) {
 void virtio_balloon_set_target(struct virtio_balloon *balloon, uint32_t pages) {
     if (virtio_balloon_target(balloon) == pages)
         return;
-    bytes_put32(balloon->device.record->own + CONFIG_TARGET, pages);
+    /* First that the driver is to be told: a run that ends in between does that in the next. */
+    balloon->device.record->config_untold = 1;
+    bytes_store32(balloon->device.record->own + CONFIG_TARGET, pages);
     if (virtio_running(&balloon->device))
         virtio_device_config_changed(&balloon->device);
 }

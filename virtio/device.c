@@ -44,11 +44,13 @@ static void clear_queue_record(struct virtio_device *device, unsigned index) {
     queue->vector = VIRTIO_NO_VECTOR;
 }
 
-/* The buffers that were in flight are forgotten, by the queues and by the class. */
+/* The buffers that were in flight are forgotten, by the queues and by the class. The status goes first: see
+ * virtio_device_init(). */
 void virtio_device_reset(struct virtio_device *device) {
     struct virtio_record *record = device->record;
 
     record->status = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < device->queue_count; i++) {
         virtq_disable(&device->queue[i]);
         clear_queue_record(device, i);
@@ -333,6 +335,16 @@ static const char *record_fault(struct virtio_device *device) {
     return NULL;
 }
 
+/* The program ended within a reset: what it had not come to yet does not go with a status of 0. The record is
+ * this device's, and what the class keeps there over resets is still wanted. */
+static bool reset_half(const struct virtio_device *device) {
+    const struct virtio_record *record = device->record;
+
+    return record->magic == VIRTIO_RECORD_MAGIC && record->version == VIRTIO_RECORD_VERSION &&
+           record->offered == device->features_offered && record->queue_count == device->queue_count &&
+           !record->status;
+}
+
 /* Enables the queues again, and completes what was being given to the driver. A broken device's stay as they
  * are: nothing will be done with them. */
 static const char *restore_queues(struct virtio_device *device) {
@@ -373,6 +385,10 @@ int virtio_device_init(struct virtio_device *device) {
         fault = record_fault(device);
         if (!fault)
             fault = restore_queues(device);
+    }
+    if (fault && reset_half(device)) {
+        virtio_device_reset(device);
+        return 0;
     }
     if (fresh || fault) {
         memset(device->record, 0, sizeof(*device->record));
