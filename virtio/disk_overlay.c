@@ -94,16 +94,20 @@ static void ask_base(struct disk_overlay *overlay, uint64_t sector, uint64_t cou
     disk_submit(overlay->base, &overlay->part);
 }
 
-/* Makes block `number`, whose entry is at *place, one that has memory. `whole`: all of it is about to be set.
+static bool is_present(const uint8_t *block) {
+    return block && block != ZEROES;
+}
+
+/* Makes block `number`, whose entry is at *place, one that has memory, with what it holds.
  * 0: it is; 1: it is being filled from the base; -ENOSPC. */
-static int make_present(struct disk_overlay *overlay, uint64_t number, uint8_t **place, bool whole) {
+static int make_present(struct disk_overlay *overlay, uint64_t number, uint8_t **place) {
     uint8_t *block;
-    if (*place && *place != ZEROES)
+    if (is_present(*place))
         return 0;
     block = take(overlay);
     if (!block)
         return -ENOSPC;
-    if (whole || *place == ZEROES) {
+    if (*place == ZEROES) {
         memset(block, 0, DISK_OVERLAY_BLOCK);
         set_entry(place, block);
         return 0;
@@ -151,7 +155,7 @@ static int step_clear(struct disk_overlay *overlay, const struct disk_request *r
             if (block)
                 give(overlay, block);
         } else {
-            int made = make_present(overlay, number, place, whole);
+            int made = make_present(overlay, number, place);
             if (made)
                 return made;
             memset(*place + at * DISK_SECTOR, 0, count * DISK_SECTOR);
@@ -160,19 +164,29 @@ static int step_clear(struct disk_overlay *overlay, const struct disk_request *r
     return 0;
 }
 
+/* A block that is written whole, and has no memory yet, is there once all of it is: our program may end in
+ * between, and the guest with it. */
 static int step_write(struct disk_overlay *overlay, const struct disk_request *request, uint64_t number,
                       uint32_t at, uint32_t count) {
     uint8_t **place = entry_place(overlay, number);
     struct disk_cursor cursor;
     if (!place)
         return -ENOSPC;
-    int made = make_present(overlay, number, place, count == block_sectors(overlay, number));
+    const bool whole = count == block_sectors(overlay, number) && !is_present(*place);
+    int made = whole ? 0 : make_present(overlay, number, place);
     if (made)
         return made;
+    uint8_t *block = whole ? take(overlay) : *place;
+    if (!block)
+        return -ENOSPC;
     disk_cursor_init(&cursor, &(struct disk_request){.segment = request->segment,
                                                      .segments = request->segments,
                                                      .skip = request->skip + overlay->done * DISK_SECTOR});
-    disk_cursor_read(&cursor, *place + at * DISK_SECTOR, count * DISK_SECTOR);
+    disk_cursor_read(&cursor, block + at * DISK_SECTOR, count * DISK_SECTOR);
+    if (whole) {
+        memset(block + count * DISK_SECTOR, 0, DISK_OVERLAY_BLOCK - count * DISK_SECTOR);
+        set_entry(place, block);
+    }
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tests/unit/any_moment.h"
 #include "virtio/disk_memory.h"
 #include "virtio/disk_overlay.h"
 
@@ -181,6 +182,7 @@ static void test_part(void **state) {
 /* ---- overlays */
 
 static unsigned blocks_out, blocks_max, log_lines;
+static void *next_block; /* that is handed out; NULL: any */
 static char log_text[128];
 
 static void *take(void *context) {
@@ -188,7 +190,8 @@ static void *take(void *context) {
     if (blocks_out >= blocks_max)
         return NULL;
     blocks_out++;
-    void *block = malloc(DISK_OVERLAY_BLOCK);
+    void *block = next_block ? next_block : malloc(DISK_OVERLAY_BLOCK);
+    next_block = NULL;
     memset(block, 0xbb, DISK_OVERLAY_BLOCK); /* from somebody else */
     return block;
 }
@@ -381,6 +384,54 @@ static void test_overlay_space(void **state) {
     check_all();
 }
 
+static uint64_t written_block;
+
+static void write_whole(void) {
+    uint64_t first = written_block * BLOCK;
+    assert_int_equal(submit(&overlay.disk, DISK_WRITE, first,
+                            first + BLOCK < SECTORS ? BLOCK : SECTORS - first, 1 << 20, 0),
+                     0);
+}
+
+/* The program ends at any moment of writing a whole block, and the guest with it, so that it is not written
+ * again: the block holds what it held before, or all that was written. Watched are its entry, and its end,
+ * which is copied last. */
+static void test_overlay_any_moment(void **state) {
+    static uint8_t before[BLOCK * 512], after[BLOCK * 512];
+
+    (void)state;
+    assert_int_equal(submit_plain(&overlay.disk, DISK_WRITE_ZEROES, BLOCK, BLOCK, true), 0);
+    for (written_block = 0; written_block <= SECTORS / BLOCK; written_block += written_block ? 4 : 1) {
+        const uint64_t first = written_block * BLOCK;
+        const uint64_t count = first + BLOCK < SECTORS ? BLOCK : SECTORS - first;
+        uint8_t *block = malloc(DISK_OVERLAY_BLOCK);
+        assert_int_equal(submit(&overlay.disk, DISK_READ, first, count, 1 << 20, 0), 0);
+        memcpy(before, data, count * 512);
+        fill(data, count * 512);
+        memcpy(after, data, count * 512);
+        memset(block, 0xbb, DISK_OVERLAY_BLOCK);
+        next_block = block;
+        uint8_t **leaf = overlay.table[0];
+        unsigned moments_seen =
+            moments_of(write_whole, &leaf[written_block], sizeof(*leaf), block + count * 512 - 16, 16);
+        assert_ptr_equal(leaf[written_block], block);
+        for (unsigned n = 0; n < moments_seen; n++) {
+            moment_restore(n);
+            claims = 0;
+            claims_max = UINT32_MAX;
+            assert_int_equal(disk_overlay_resume(&other, &base.disk, &overlay_memory, overlay.table), 0);
+            assert_int_equal(submit(&other.disk, DISK_READ, first, count, 1 << 20, 0), 0);
+            assert_true(!memcmp(data, before, count * 512) || !memcmp(data, after, count * 512));
+        }
+        assert_memory_equal(data, after, count * 512);
+    }
+    /* What lies behind the last sector is nobody else's. */
+    uint8_t **leaf = overlay.table[0];
+    const uint8_t *last = leaf[SECTORS / BLOCK];
+    for (unsigned i = SECTORS % BLOCK * 512; i < DISK_OVERLAY_BLOCK; i++)
+        assert_int_equal(last[i], 0);
+}
+
 /* Requests wait for one another in order. */
 static struct disk_request queued[3];
 static struct virtq_segment queued_segment[3];
@@ -480,6 +531,7 @@ int main(void) {
         cmocka_unit_test_setup(test_part, set_up),
         cmocka_unit_test_setup_teardown(test_overlay, set_up_overlay, tear_down_overlay),
         cmocka_unit_test_setup_teardown(test_overlay_space, set_up_overlay, tear_down_overlay),
+        cmocka_unit_test_setup_teardown(test_overlay_any_moment, set_up_overlay, tear_down_overlay),
         cmocka_unit_test_setup_teardown(test_overlay_queue, set_up_overlay, tear_down_overlay),
         cmocka_unit_test_setup_teardown(test_overlay_errors, set_up_overlay, tear_down_overlay),
         cmocka_unit_test_setup_teardown(test_overlay_memory, set_up_overlay, tear_down_overlay),
