@@ -54,8 +54,10 @@ enum service_call {
     SERVICE_CALL_PCI_MASTER,  /* function, 0 or 1: whether it may do DMA. -ENOENT: it was not claimed */
     SERVICE_CALL_PCI_VECTORS, /* function, wanted (1 to SERVICE_PCI_VECTORS): how many interrupts it has from
                                  now on, numbered from 0. 0: none come, it is to be polled. -ENOENT */
-    SERVICE_CALL_PCI_UNMASK,  /* function: its line interrupt, masked since it came, may come again. Does
-                                 nothing  where the function has messages. -ENOENT */
+    SERVICE_CALL_PCI_UNMASK, /* function, 0 or 1: its line interrupt, masked since it came, may come again; 1:
+                                the function had a reason for one since the last such call. Does nothing where
+                                it has messages. -ENXIO: no interrupts come of it any more, since its line was
+                                held for no reason, it is to be polled. -ENOENT */
 
     /* Virtio consoles. -ENOENT: the VM has none. */
     /* VM, 0 or 1: whether its driver takes what the user types; 0 from each of its resets on. */

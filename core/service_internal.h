@@ -84,6 +84,6 @@ uint64_t service_host_rest(void);
 int32_t service_host_claim(uint32_t number);
 int32_t service_host_master(uint32_t number, uint32_t on);
 int32_t service_host_vectors(uint32_t number, uint32_t wanted);
-int32_t service_host_unmask(uint32_t number);
+int32_t service_host_unmask(uint32_t number, uint32_t mine);
 
 #endif

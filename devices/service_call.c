@@ -389,7 +389,7 @@ int32_t service_call(struct vcpu *vcpu, uint32_t number, const uint32_t argument
     case SERVICE_CALL_PCI_VECTORS:
         return service_host_vectors(arguments[0], arguments[1]);
     case SERVICE_CALL_PCI_UNMASK:
-        return service_host_unmask(arguments[0]);
+        return service_host_unmask(arguments[0], arguments[1]);
     case SERVICE_CALL_DMA_CONFINE:
     case SERVICE_CALL_DMA_MAP:
     case SERVICE_CALL_DMA_UNMAP:

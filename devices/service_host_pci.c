@@ -15,6 +15,9 @@
 #define CLASS_NETWORK 0x02u
 
 #define NO_LINE       (-1)
+#define UNCLAIMED     4096u          /* interrupts of a line in a row for which nobody on it had a reason */
+#define CLAIMED       16u            /* of these one that somebody had a reason for outweighs so many */
+#define LOOKS         16u            /* the last of them: who holds the line is looked at */
 #define PIECES        (PCI_BARS + 1) /* of its BARs, without the pages of the MSI-X table */
 
 #define PAGE_DOWN(at) ((at) & ~(PAGE_SIZE - 1))
@@ -45,7 +48,10 @@ struct claim {
     int line;                   /* arch_host_pin()'s; NO_LINE: not known, or not asked for yet */
     bool master, intx;          /* as in the command register */
     bool polled_said;
-    unsigned vectors; /* that come now */
+    bool stuck;         /* no interrupt by its line in this run of the service VM any more */
+    unsigned unclaimed; /* of its line, as UNCLAIMED */
+    unsigned held;      /* at so many of the last of these the function held it */
+    unsigned vectors;   /* that come now */
     struct message message[SERVICE_PCI_VECTORS];
 };
 
@@ -319,15 +325,70 @@ static void message_came(void *context) {
         service_event(SERVICE_EVENT_PCI);
 }
 
+static void line_off(struct claim *claim) {
+    char name[HOST_PCI_NAME];
+
+    claim->intx = false;
+    claim->vectors = 0;
+    claim->stuck = true;
+    write_command(claim);
+    host_pci_name(claim->pci, name);
+    log_warning("PCI %s: it is polled until the service VM starts anew", name);
+}
+
+/* With the lock. Who has its pin up each time, for no reason that its driver finds, is told not to; if that
+ * is nobody, or it does not help, the line stays masked for all. Those that lose their interrupts hear of it
+ * when they have been looked at once more. */
+static void line_stuck(int line) {
+    char name[HOST_PCI_NAME];
+    bool found = false;
+
+    for (unsigned i = 0; i < claim_count; i++)
+        found = found || (claims[i]->intx && claims[i]->line == line && claims[i]->held == LOOKS);
+    for (unsigned i = 0; i < claim_count; i++) {
+        struct claim *claim = claims[i];
+        if (!claim->intx || claim->line != line)
+            continue;
+        claim->unclaimed = 0;
+        if (found && claim->held < LOOKS)
+            continue;
+        host_pci_name(claim->pci, name);
+        if (found)
+            log_warning(
+                "PCI %s: holds its interrupt line without a reason: is the device broken? Its interrupt "
+                "is off",
+                name);
+        else
+            log_warning("PCI %s: something holds its interrupt line without a reason, perhaps a device that "
+                        "nobody uses: switch that off in the firmware, or move it. The line is off",
+                        name);
+        line_off(claim);
+    }
+}
+
+/* With the lock: another interrupt of the line. */
+static void line_count(struct claim *claim) {
+    claim->unclaimed++;
+    if (claim->unclaimed <= UNCLAIMED - LOOKS)
+        claim->held = 0;
+    else if (host_pci_read(claim->pci, PCI_STATUS, 2) & PCI_STATUS_INTX)
+        claim->held++;
+}
+
 /* `context` is the first claim that asked for the line; others may share it. */
 static void line_came(void *context) {
     const struct claim *first = context;
-    bool tell = false;
+    bool tell = false, stuck = false;
 
     spin_lock(&lock);
     for (unsigned i = 0; i < claim_count; i++)
-        if (claims[i]->intx && claims[i]->line == first->line)
+        if (claims[i]->intx && claims[i]->line == first->line) {
             tell = note(claims[i], 0) || tell;
+            line_count(claims[i]);
+            stuck = stuck || claims[i]->unclaimed >= UNCLAIMED;
+        }
+    if (stuck)
+        line_stuck(first->line);
     spin_unlock(&lock);
     if (tell)
         service_event(SERVICE_EVENT_PCI);
@@ -392,6 +453,8 @@ static unsigned line_on(struct claim *claim) {
     const struct host_pci *root;
     unsigned pin = host_pci_pin(claim->pci, &root);
 
+    if (claim->stuck)
+        return 0;
     if (claim->line == NO_LINE && pin)
         claim->line = arch_host_pin(root->segment, root->bus, root->devfn, pin, line_came, claim);
     if (claim->line < 0) {
@@ -400,6 +463,9 @@ static unsigned line_on(struct claim *claim) {
     }
     claim->vectors = 1;
     claim->intx = true;
+    for (unsigned i = 0; i < claim_count; i++)
+        if (claims[i]->line == claim->line)
+            claims[i]->unclaimed = 0; /* all of a line count together */
     write_command(claim);
     arch_host_pin_unmask(claim->line);
     return 1;
@@ -436,14 +502,24 @@ int32_t service_host_vectors(uint32_t number, uint32_t wanted) {
     return (int32_t)count;
 }
 
-int32_t service_host_unmask(uint32_t number) {
+int32_t service_host_unmask(uint32_t number, uint32_t mine) {
+    int32_t result = 0;
+
+    if (mine > 1)
+        return -EINVAL;
     spin_lock(&lock);
     const struct claim *claim = claimed(number);
-    bool line = claim && claim->intx;
-    if (line)
+    for (unsigned i = 0; claim && claim->intx && mine && i < claim_count; i++)
+        if (claims[i]->intx && claims[i]->line == claim->line)
+            claims[i]->unclaimed = claims[i]->unclaimed > CLAIMED ? claims[i]->unclaimed - CLAIMED : 0;
+    if (!claim)
+        result = -ENOENT;
+    else if (claim->intx)
         arch_host_pin_unmask(claim->line);
+    else if (claim->stuck)
+        result = -ENXIO;
     spin_unlock(&lock);
-    return claim ? 0 : -ENOENT;
+    return result;
 }
 
 /* ---- the end of a run */
@@ -468,6 +544,7 @@ void service_host_release(bool last) {
         if (!pci->claimed)
             continue;
         interrupts_off(claim);
+        claim->stuck = false;
         host_pci_write(pci, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
         for (unsigned j = 0; j < SERVICE_PCI_VECTORS; j++)
             service_dma_forget(&claim->message[j].interrupt);

@@ -27,6 +27,7 @@
 #define PCI_COMMAND_MEMORY     0x002u
 #define PCI_COMMAND_MASTER     0x004u
 #define PCI_COMMAND_NO_INTX    0x400u
+#define PCI_STATUS_INTX        0x008u /* it asserts its pin, or would (PCI Local Bus 3.0, 6.2.3) */
 
 #define PCI_CAPABILITY_MSI     0x05u
 #define PCI_CAPABILITY_EXPRESS 0x10u

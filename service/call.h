@@ -147,8 +147,9 @@ static inline int service_call_pci_vectors(unsigned function, unsigned wanted) {
     return service_call(SERVICE_CALL_PCI_VECTORS, function, wanted, 0, 0);
 }
 
-static inline int service_call_pci_unmask(unsigned function) {
-    return service_call(SERVICE_CALL_PCI_UNMASK, function, 0, 0, 0);
+/* `mine`: it had a reason for its interrupt. -ENXIO: it is to be polled from now on. */
+static inline int service_call_pci_unmask(unsigned function, bool mine) {
+    return service_call(SERVICE_CALL_PCI_UNMASK, function, mine, 0, 0);
 }
 
 #endif

@@ -43,8 +43,8 @@ static int host_master(unsigned number, bool on) {
 static int host_vectors(unsigned number, unsigned wanted) {
     return service_call_pci_vectors(number, wanted);
 }
-static int host_unmask(unsigned number) {
-    return service_call_pci_unmask(number);
+static int host_unmask(unsigned number, bool mine) {
+    return service_call_pci_unmask(number, mine);
 }
 
 static void *host_map(uint64_t physical, uint64_t size) {
@@ -102,9 +102,20 @@ int host_pci_find(const struct config_pci *address, unsigned kind) {
 
 /* ---- when drivers look at them */
 
+static void watch(struct host_function *function) {
+    if (!function->told)
+        service_log(LOG_INFO, "%s has no interrupts: it is looked at every millisecond, or ten",
+                    function->name);
+    function->told = true;
+    loop_set_timer(&function->look, clock_now() + LOOK_BUSY);
+}
+
 static void attend(struct host_function *function, uint32_t vectors) {
     if (function->running && function->poll(function, vectors))
         loop_queue(&function->again);
+    /* The hypervisor may have taken its interrupts away. */
+    if (function->running && !function->pci.vectors && !function->look.set)
+        watch(function);
 }
 
 static void interrupt(struct loop_pci *events, uint32_t vectors) {
@@ -172,13 +183,8 @@ void host_pci_run(struct host_function *function) {
 
     function->running = true;
     loop_set_timer(&function->second, now + CLOCK_SECOND);
-    if (function->pci.vectors)
-        return;
-    if (!function->told)
-        service_log(LOG_INFO, "%s has no interrupts: it is looked at every millisecond, or ten",
-                    function->name);
-    function->told = true;
-    loop_set_timer(&function->look, now + LOOK_BUSY);
+    if (!function->pci.vectors)
+        watch(function);
 }
 
 void host_pci_rest(struct host_function *function) {

@@ -60,8 +60,10 @@ static void poll(struct block *block, uint32_t vectors) {
 
     if (vectors)
         block->counters.interrupts++;
-    if (comes_up(nvme))
+    if (comes_up(nvme)) {
+        pci_mine(block->pci); /* its answers to commands of the start */
         come_up(nvme, 0);
+    }
     if (nvme->state == NVME_RUNNING)
         nvme_request_poll(nvme);
     if (nvme->state == NVME_RUNNING && nvme->broken)

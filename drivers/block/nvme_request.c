@@ -219,6 +219,7 @@ void nvme_request_poll(struct nvme *nvme) {
     for (unsigned i = 1; i < queue->entries && nvme->state == NVME_RUNNING && !nvme->broken; i++) {
         if (!nvme_queue_take(queue, &completion))
             break;
+        pci_mine(nvme->block.pci);
         /* The controller always has room for the completions of all that can be open. */
         if (nvme_queue_untold(queue) + nvme->slots >= queue->entries)
             nvme_queue_tell(queue);

@@ -359,6 +359,8 @@ static bool e1000_poll(struct nic *nic, uint32_t vectors) {
     e1000_write(e1000, E1000_IMC, 0xffffffff);
     uint32_t causes = e1000_read(e1000, E1000_ICR);
     fence();
+    if (causes)
+        pci_mine(nic->pci);
     if (causes & INTERRUPT_LSC) /* all bits are set of a card that is gone: that is seen there, too */
         look_at_link(e1000);
     if (!works(e1000))

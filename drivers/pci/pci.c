@@ -3,6 +3,7 @@
 // registers behind BARs, interrupts and mastering by the host's functions.
 #include "drivers/pci/pci.h"
 
+#include <errno.h>
 #include <string.h>
 #include "lib/pci.h"
 #include "virtio/bytes.h"
@@ -80,6 +81,9 @@ int pci_set_master(struct pci_device *device, bool on) {
 }
 
 void pci_unmask(struct pci_device *device) {
-    /* It can only fail for a function that is not claimed. */
-    device->host->unmask(device->number);
+    const bool mine = device->mine;
+
+    device->mine = false;
+    if (device->host->unmask(device->number, mine) == -ENXIO)
+        device->vectors = 0;
 }

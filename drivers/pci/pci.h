@@ -17,7 +17,7 @@ struct pci_host {
     int (*claim)(unsigned number);
     int (*master)(unsigned number, bool on);
     int (*vectors)(unsigned number, unsigned wanted);
-    int (*unmask)(unsigned number);
+    int (*unmask)(unsigned number, bool mine);
     /* Registers, [physical, physical + size), mapped uncached; NULL: no room. Stays for this run. */
     void *(*map)(uint64_t physical, uint64_t size);
     /* `size` bytes that lie together for a device, zeroed, aligned to 4096, cached and coherent; *dma is the
@@ -34,6 +34,7 @@ struct pci_device {
     unsigned number;  /* in board.pci[] */
     unsigned vectors; /* after pci_set_vectors(): how many there are; 0: the driver is polled */
     void *bar[6];     /* what pci_map() has mapped; NULL: not yet */
+    bool mine;        /* pci_mine() was called since pci_unmask() was */
 };
 
 /* Identity, from the configuration space as it was found. */
@@ -53,7 +54,13 @@ volatile void *pci_map(struct pci_device *device, unsigned bar, uint64_t offset,
 /* Asks for `wanted` interrupts; device->vectors says what came of it. */
 int pci_set_vectors(struct pci_device *device, unsigned wanted);
 int pci_set_master(struct pci_device *device, bool on);
+/* The line interrupt was looked at and may come again. If it came for no reason again and again, there are
+ * none any more: device->vectors is 0 then. */
 void pci_unmask(struct pci_device *device);
+/* The device had a reason for an interrupt: it is not somebody else's on the line, or nobody's. */
+static inline void pci_mine(struct pci_device *device) {
+    device->mine = true;
+}
 
 /* Registers are little-endian whatever the CPU is. `at` is aligned to its size. */
 uint8_t pci_read8(const volatile void *at);

@@ -199,6 +199,8 @@ bool vpci_acknowledge(struct vpci *device, uint32_t vectors) {
         return vectors & 1;
     /* One for all: perhaps a line, which reading this register lowers (4.1.4.5). */
     uint8_t isr = pci_read8(device->isr);
+    if (isr)
+        pci_mine(device->pci);
     if (vectors)
         pci_unmask(device->pci);
     return isr & VIRTIO_ISR_CONFIG;

@@ -26,7 +26,7 @@ static struct card {
     bool eerd_stays;  /* EERD is never done */
     unsigned vectors; /* that it can have */
     bool line_masked;
-    unsigned messages, unmasks, resets;
+    unsigned messages, unmasks, mine, resets;
     bool asserted;
     uint8_t sent[SENT_MAX][E1000_BUFFER];
     uint32_t sent_size[SENT_MAX];
@@ -285,8 +285,9 @@ int pci_set_master(struct pci_device *device, bool on) {
 }
 
 void pci_unmask(struct pci_device *device) {
-    (void)device;
     card.unmasks++;
+    card.mine += device->mine;
+    device->mine = false;
     card.line_masked = false;
     if (card.asserted && !card.express) { /* the line is still up */
         card.messages++;

@@ -56,7 +56,7 @@ static struct model {
     struct model_command held[64];
     bool master, claimed_vectors;
     unsigned commands[256]; /* I/O commands by opcode */
-    unsigned most_open, enables, unmasks, shutdowns;
+    unsigned most_open, enables, unmasks, mine, shutdowns;
     uint32_t last_size; /* bytes of the last data */
     uint32_t last_words[6];
     uint64_t clock;
@@ -136,8 +136,9 @@ int pci_set_master(struct pci_device *device, bool on) {
 }
 
 void pci_unmask(struct pci_device *device) {
-    (void)device;
     model.unmasks++;
+    model.mine += device->mine;
+    device->mine = false;
 }
 
 /* ---- commands */

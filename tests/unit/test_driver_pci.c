@@ -30,10 +30,12 @@ static int vectors(unsigned number, unsigned wanted) {
     assert_int_equal(number, 3);
     return host_result < 0 ? host_result : wanted < 4 ? (int)wanted : 4;
 }
-static int unmask(unsigned number) {
+static bool mine;
+static int unmask(unsigned number, bool had_reason) {
     assert_int_equal(number, 3);
     unmasks++;
-    return 0;
+    mine = had_reason;
+    return host_result;
 }
 static void *map(uint64_t physical, uint64_t size) {
     maps++;
@@ -154,6 +156,19 @@ static void test_host(void **state) {
     assert_int_equal(device.vectors, 4);
     pci_unmask(&device);
     assert_int_equal(unmasks, 1);
+    assert_false(mine);
+    pci_mine(&device);
+    pci_unmask(&device);
+    assert_true(mine);
+    device.vectors = 1;
+    host_result = -ENOENT;
+    pci_unmask(&device);
+    assert_false(mine);
+    assert_int_equal(device.vectors, 1);
+    host_result = -ENXIO; /* it has none any more */
+    pci_unmask(&device);
+    assert_int_equal(device.vectors, 0);
+    host_result = 0;
     assert_int_equal(pci_set_master(&device, true), 0);
     assert_int_equal(masters, 1);
     host_result = -ENOENT;

@@ -287,7 +287,11 @@ static void test_line(void **state) {
     start();
     assert_int_equal(run(DISK_READ, 0, 100, data + 8), 0);
     assert_int_equal(card.unmasks, 1);
+    assert_int_equal(card.mine, 1);
     assert_false(card.level);
+    block->class->poll(block, 1); /* another's on the line */
+    assert_int_equal(card.unmasks, 2);
+    assert_int_equal(card.mine, 1);
 }
 
 static void test_polled(void **state) {

@@ -396,6 +396,12 @@ static void test_receive(void **state) {
     assert_true(card_receive(data, 60));
     assert_int_equal(card.messages, 2);
     assert_int_equal(card.unmasks, 2); /* start() and poll() */
+    nic->class->poll(nic, 1);
+    const unsigned mine = card.mine;
+    assert_in_range(mine, 2, 3);
+    nic->class->poll(nic, 1); /* another's on the line */
+    assert_int_equal(card.unmasks, 4);
+    assert_int_equal(card.mine, mine);
 }
 
 static void test_receive_full(void **state) {

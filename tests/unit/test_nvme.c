@@ -217,6 +217,7 @@ static void write_and_read(void) {
     assert_int_equal(block->counters.resets, 0);
     assert_int_equal(block->counters.interrupts, 14 * INTERRUPTS);
     assert_int_equal(model.unmasks, pci.vectors == 1 ? 14 * INTERRUPTS : 0); /* of a line alone */
+    assert_int_equal(model.mine, pci.vectors == 1 ? 14 : 0);
 }
 
 static void test_data(void **state) {

@@ -113,8 +113,8 @@ int32_t service_host_master(uint32_t number, uint32_t on) {
 int32_t service_host_vectors(uint32_t number, uint32_t wanted) {
     return pci_called(number, wanted, 3);
 }
-int32_t service_host_unmask(uint32_t number) {
-    return pci_called(number, 0, 4);
+int32_t service_host_unmask(uint32_t number, uint32_t mine) {
+    return pci_called(number, mine, 4);
 }
 static uint64_t marked_at, marked_size;
 int guest_mark_backing(struct vm *vm, uint64_t offset, uint64_t size) {

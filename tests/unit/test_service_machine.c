@@ -115,8 +115,9 @@ static void test_host(void **state) {
     vectors_result[1] = 3;
     assert_int_equal(host->vectors(1, 5), 3);
     assert_int_equal(calls[call_count - 1].b, 5);
-    assert_int_equal(host->unmask(1), 0);
+    assert_int_equal(host->unmask(1, true), 0);
     assert_int_equal(calls[call_count - 1].number, SERVICE_CALL_PCI_UNMASK);
+    assert_int_equal(calls[call_count - 1].b, 1);
     assert_ptr_equal(host->map(0xfe000000, 0x4000), heap);
     assert_true(mapped[0] == 0xfe000000 && mapped[1] == 0x4000);
     uint8_t *memory = host->dma(4097, &dma);
@@ -212,6 +213,21 @@ static void test_polled(void **state) {
     assert_int_equal(polls, 0);
 }
 
+/* One whose interrupts were taken away, as its driver hears when it was looked at, is polled from then on. */
+static void test_interrupts_lost(void **state) {
+    (void)state;
+    assert_non_null(claim(NULL));
+    function.pci.vectors = 1;
+    host_pci_run(&function);
+    pass(100 * MS);
+    assert_int_equal(polls, 0);
+    function.pci.vectors = 0;
+    interrupt(1, 1);
+    assert_non_null(said("0000:00:02.0 has no interrupts"));
+    pass(100 * MS);
+    assert_in_range(polls, 10, 13);
+}
+
 static void test_lists(void **state) {
     struct log_list list;
     char item[64];
@@ -252,7 +268,12 @@ static void test_lists(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_find), TEST(test_host), TEST(test_interrupts), TEST(test_polled), TEST(test_lists),
+        TEST(test_find),
+        TEST(test_host),
+        TEST(test_interrupts),
+        TEST(test_polled),
+        TEST(test_interrupts_lost),
+        TEST(test_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static struct {
     bool no_vectors; /* it takes none */
     bool level;
     uint32_t pending; /* interrupts since they were last taken */
-    unsigned kicks, resets, unmasks;
+    unsigned kicks, resets, unmasks, mine;
     struct service_pci info;
     struct pci_device pci;
 } card;
@@ -133,9 +133,10 @@ static int card_set_vectors(unsigned number, unsigned wanted) {
     assert_int_equal(number, CARD_NUMBER);
     return (int)(wanted < card.most ? wanted : card.most);
 }
-static int card_unmask(unsigned number) {
+static int card_unmask(unsigned number, bool mine) {
     assert_int_equal(number, CARD_NUMBER);
     card.unmasks++;
+    card.mine += mine;
     return 0;
 }
 static void *card_map(uint64_t physical, uint64_t size) {
