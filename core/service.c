@@ -19,7 +19,7 @@
 #define LIMIT         (1ull << 32) /* its memory lies below: devices of 32 bits reach it */
 #define WINDOWS       (1ull << 32) /* the first window's address at the earliest */
 #define READY_TIME    (10 * 1000000000ull)
-#define SETTLE_TIME   (100 * 1000000000ull) /* longer than a driver waits for a disk, twice */
+#define SETTLE_TIME   (100 * 1000000000ull) /* longer than a driver waits for most disks, twice */
 #define SETTLE_SAID   2000000000ull         /* when a guest's wait for it is worth a line */
 #define WATCH_PERIOD  1000000000ull
 #define WATCH_LIMIT   3000000000ull /* ns of CPU time without SERVICE_CALL_WAIT */
@@ -94,6 +94,10 @@ void service_settle(void) {
                    service.unsettled_said[number] != service.resets[number]) {
             service.unsettled_said[number] = service.resets[number];
             log_warning("guest %s: its start waits for what its disks still do for the last one", vm->name);
+        } else if (time_now() - service.reset_at[number] > SETTLE_TIME && service.vm->end == VM_END_NONE) {
+            vm_crash(service.vm->vcpu[0],
+                     "a disk of guest %s has not finished for %u s, and the guest is to start", vm->name,
+                     (unsigned)(SETTLE_TIME / 1000000000ull));
         }
     }
 }
@@ -502,9 +506,17 @@ void service_guest_reset(struct vm *vm) {
     entry_change(entry, true);
     entry->resets = ++service.resets[vm->id];
     service.reset_at[vm->id] = time_now();
+    service.reset_in[vm->id] = service.starts;
     entry_change(entry, false);
     spin_unlock(&service.lock);
     tell(vm);
+}
+
+/* The run of the service VM that the guest's devices were at work in before the reset goes on: what a disk
+ * read for them may still be written to the guest's memory. One that has begun since knows nothing of that.
+ */
+static bool holds(unsigned number) {
+    return service.reset_in[number] == service.starts && service.vm->state != VM_OFF;
 }
 
 bool service_guest_settled(struct vm *vm) {
@@ -512,7 +524,7 @@ bool service_guest_settled(struct vm *vm) {
         return true;
     const struct service_board *board = service.board;
     return __atomic_load_n(&board->vm_settled[vm->id], __ATOMIC_ACQUIRE) == service.resets[vm->id] ||
-           time_now() - service.reset_at[vm->id] > SETTLE_TIME;
+           (time_now() - service.reset_at[vm->id] > SETTLE_TIME && !holds(vm->id));
 }
 
 /* It is noted before the scheduler looks whether the vCPU is still held; service_settle() looks at the note

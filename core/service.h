@@ -49,7 +49,7 @@ bool service_has_event(void);
 /* A guest's machine is reset; has changed its state (also the service VM's own); shows other memory. */
 void service_guest_reset(struct vm *vm);
 /* Whether the service VM has let go of the guest's memory since service_guest_reset(): a disk may still be at
- * work on what the last run asked for. Or it does not do so in SETTLE_TIME. */
+ * work on what the last run asked for. If it does not do so in SETTLE_TIME it is started anew. */
 bool service_guest_settled(struct vm *vm);
 /* Its vCPU 0 sleeps until then (VCPU_HOLD_SETTLE). */
 void service_guest_waits(struct vm *vm);

@@ -28,6 +28,7 @@ struct service {
     uint64_t wake_at;                 /* what the last SERVICE_CALL_WAIT asked for */
     uint32_t resets[SERVICE_MAX_VMS]; /* as in the board */
     uint64_t reset_at[SERVICE_MAX_VMS];
+    unsigned reset_in[SERVICE_MAX_VMS];       /* `starts` then */
     uint32_t unsettled;                       /* VMs whose start waits; atomic */
     uint32_t unsettled_said[SERVICE_MAX_VMS]; /* for which of `resets` there was a line about that */
     struct spinlock lock;                     /* guards what follows, and the board's VMs */

@@ -428,6 +428,7 @@ static void test_settled(void **state) {
     service_guest_reset(vm);
     assert_true(service_guest_settled(vm)); /* it has no devices yet */
     service.ready_said = 1;
+    machine.state = VM_RUNNING;
     assert_false(service_guest_settled(vm));
     board->vm_settled[1] = 1;
     assert_true(service_guest_settled(vm));
@@ -439,8 +440,24 @@ static void test_settled(void **state) {
     assert_true(service_guest_settled(&machine));
     test_time += 100 * SECOND;
     assert_false(service_guest_settled(vm));
-    test_time += 1; /* long enough */
+    test_time += 1; /* long enough: but it may still be written there */
+    assert_false(service_guest_settled(vm));
+    service_guest_waits(vm);
+    assert_int_equal(crashes, 0);
+    service.unsettled_said[1] = service.resets[1];
+    service_settle();
+    assert_int_equal(crashes, 1);
+    machine.end = VM_END_CRASH;
+    service_settle();
+    assert_int_equal(crashes, 1);
+    machine.end = VM_END_NONE;
+    machine.state = VM_OFF; /* nobody writes there */
     assert_true(service_guest_settled(vm));
+    machine.state = VM_RUNNING;
+    assert_false(service_guest_settled(vm));
+    service.starts++; /* it was started anew, and knows nothing of that memory */
+    assert_true(service_guest_settled(vm));
+    service.unsettled = 0;
     service_guest_reset(vm); /* that time from here on, whenever the guest was started */
     assert_false(service_guest_settled(vm));
     /* Its vCPU is woken when it is; a line says that it waits long. */
