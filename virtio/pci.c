@@ -387,12 +387,12 @@ static void write_common(struct virtio_device *device, unsigned offset, unsigned
     }
 }
 
-/* Reading it clears it and lowers INTA (4.1.4.5). */
+/* Reading it clears it and lowers INTA (4.1.4.5). The program may end before the answer is with the guest,
+ * which then reads again: record->config_untold stays until the driver has looked at the configuration.
+ * Queues are told of anew by every run. */
 static uint8_t read_isr(struct virtio_device *device) {
     uint8_t isr = device->record->isr;
 
-    if (isr & VIRTIO_ISR_CONFIG)
-        device->record->config_untold = 0;
     device->record->isr = 0;
     set_line(device->owner, false);
     return isr;

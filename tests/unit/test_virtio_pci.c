@@ -481,6 +481,11 @@ static void test_restart(void **state) {
     assert_true(level);
     assert_int_equal(rd(0x1000, 1), 2);
     assert_false(level);
+    /* The guest has not got that answer, and reads again. */
+    assert_int_equal(start(true), 0);
+    assert_true(level);
+    assert_int_equal(rd(0x1000, 1), 2);
+    rd(0x2000, 1);
     level = true;
     assert_int_equal(start(true), 0);
     assert_false(level);
