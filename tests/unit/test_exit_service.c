@@ -115,6 +115,25 @@ static enum engine_next step_ask_ins(void) {
 }
 
 /* INS to a device's register, which the CPU says no address of: the port must not be read again. */
+static enum engine_next step_sleep(void) {
+    return ENGINE_BLOCK;
+}
+
+/* What the last VM left in the CPU is emptied before another one runs there, and only then. */
+static void test_barriers(void **unused) {
+    (void)unused;
+    struct vm other;
+    barriers = 0;
+    cpu.window_vm = NULL;
+    run(1, step_sleep);
+    run(1, step_sleep);
+    assert_int_equal(barriers, 1);
+    cpu.window_vm = &other;
+    run(1, step_sleep);
+    assert_int_equal(barriers, 2);
+    assert_ptr_equal(cpu.window_vm, vcpu.core.vm);
+}
+
 static void test_answered_ins(void **unused) {
     (void)unused;
     mock.waits = true;
@@ -163,8 +182,9 @@ static void test_service_wait(void **unused) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_service_call),       TEST(test_asked),        TEST(test_answered), TEST(test_answered_ins),
-        TEST(test_asked_with_request), TEST(test_service_wait),
+        TEST(test_service_call), TEST(test_asked),        TEST(test_answered),
+        TEST(test_barriers),     TEST(test_answered_ins), TEST(test_asked_with_request),
+        TEST(test_service_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which engine this machine's CPUs can run, and switching it on.
 #include "arch/x86/engine/engine.h"
+#include "arch/x86/barrier.h"
 #include "arch/x86/errata.h"
 #include "arch/x86/fpu.h"
 #include "core/log.h"
@@ -36,6 +37,7 @@ int arch_engine_cpu_init(void) {
     if (!engine)
         return -ENOTSUP;
     errata_cpu_init();
+    barrier_cpu_init();
     fpu_cpu_init();
     int error = engine->cpu_enable();
     if (error)

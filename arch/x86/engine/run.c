@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loop that runs a vCPU: requests from outside, the choice of what to inject, exceptions; the same for
 // every engine.
+#include "arch/x86/barrier.h"
 #include "arch/x86/engine/engine.h"
 #include "arch/x86/engine/mmio.h"
 #include "arch/x86/fpu.h"
@@ -173,6 +174,7 @@ static void load(struct x86_vcpu *vcpu) {
     struct cpu *cpu = vcpu->core.cpu;
 
     if (cpu->window_vm != vcpu->core.vm) {
+        barrier_between_vms();
         window_forget();
         cpu->window_vm = vcpu->core.vm;
     }
