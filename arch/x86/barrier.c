@@ -10,22 +10,21 @@
 #include "core/cpu.h"
 #include "core/log.h"
 
-#define MSR_SPEC_CTRL         0x48u
-#define MSR_PRED_CMD          0x49u
-#define MSR_ARCH_CAPABILITIES 0x10au
-#define MSR_FLUSH_CMD         0x10bu
+#define MSR_SPEC_CTRL       0x48u
+#define MSR_PRED_CMD        0x49u
+#define MSR_FLUSH_CMD       0x10bu
 
-#define IBRS                  1u /* SPEC_CTRL */
-#define IBPB                  1u /* PRED_CMD */
-#define L1D_FLUSH             1u /* FLUSH_CMD */
-#define EFER_AUTOMATIC_IBRS   (1ull << 21)
+#define IBRS                1u /* SPEC_CTRL */
+#define IBPB                1u /* PRED_CMD */
+#define L1D_FLUSH           1u /* FLUSH_CMD */
+#define EFER_AUTOMATIC_IBRS (1ull << 21)
 
-/* IA32_ARCH_CAPABILITIES */
-#define RDCL_NO               (1u << 0) /* no L1TF either */
-#define IBRS_ALL              (1u << 1) /* IBRS may be left on */
-#define SKIP_L1D              (1u << 3) /* the hypervisor below does it */
-#define MDS_NO                (1u << 5)
-#define TAA_NO                (1u << 8)
+/* MSR_ARCH_CAPS */
+#define RDCL_NO             (1u << 0) /* no L1TF either */
+#define IBRS_ALL            (1u << 1) /* IBRS may be left on */
+#define SKIP_L1D            (1u << 3) /* the hypervisor below does it */
+#define MDS_NO              (1u << 5)
+#define TAA_NO              (1u << 8)
 
 static uint8_t kinds[MAX_CPUS];
 
@@ -34,7 +33,7 @@ uint32_t barrier_kinds(void) {
 }
 
 static bool is_intel(void) {
-    return cpuid_read(0, 0).ecx == 0x6c65746eu; /* "ntel" */
+    return cpuid_read(0, 0).ecx == CPUID_INTEL;
 }
 
 /* A thread of this core may run another VM at the same time. */
@@ -45,7 +44,7 @@ static bool has_threads(void) {
 void barrier_cpu_init(void) {
     uint32_t features = cpuid_read(0, 0).eax >= 7 ? cpuid_read(7, 0).edx : 0;
     uint32_t extended = cpuid_read(0x80000000u, 0).eax;
-    uint64_t capabilities = features & 1u << 29 ? msr_read(MSR_ARCH_CAPABILITIES) : 0;
+    uint64_t capabilities = features & 1u << 29 ? msr_read(MSR_ARCH_CAPS) : 0;
     unsigned number = cpu_this()->number;
     uint32_t found = 0;
 

@@ -30,7 +30,7 @@ void errata_cpu_init(void) {
     struct cpuid_registers one = cpuid_read(1, 0);
     unsigned family = one.eax >> 8 & 15, model = one.eax >> 4 & 15;
 
-    if (cpuid_read(0, 0).ecx != 0x444d4163u /* "cAMD" */ || one.ecx >> 31)
+    if (cpuid_read(0, 0).ecx != CPUID_AMD || one.ecx >> 31)
         return;
     if (family == 15) { /* AMD APM vol. 3, E.3.2 */
         family += one.eax >> 20 & 0xff;

@@ -20,7 +20,7 @@ static void xcr0_write(uint64_t value) {
  * nothing that counts, and has no such registers of its own. */
 static bool cpu_keeps_pointers(void) {
     struct cpuid_registers vendor = cpuid_read(0, 0);
-    bool amd = vendor.ecx == 0x444d4163u || vendor.ecx == 0x656e6975u; /* "cAMD", "uine" (Hygon) */
+    bool amd = vendor.ecx == CPUID_AMD || vendor.ecx == 0x656e6975u; /* "uine" (Hygon) */
 
     if (!amd || cpu_model_emulated())
         return false;

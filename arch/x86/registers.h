@@ -38,6 +38,7 @@
 
 #define MSR_APIC_BASE    0x0000001bu
 #define MSR_TSC_ADJUST   0x0000003bu
+#define MSR_ARCH_CAPS    0x0000010au /* IA32_ARCH_CAPABILITIES, where CPUID 7 EDX[29] says so */
 #define MSR_MCG_CAP      0x00000179u
 #define MSR_MCG_STATUS   0x0000017au
 #define MSR_PAT          0x00000277u
@@ -56,6 +57,10 @@
 #define RFLAGS_TF        (1ull << 8)
 #define RFLAGS_IF        (1ull << 9)
 #define RFLAGS_RF        (1ull << 16)
+
+/* CPUID 0 ECX, the end of the maker's name. */
+#define CPUID_INTEL      0x6c65746eu /* "ntel" */
+#define CPUID_AMD        0x444d4163u /* "cAMD" */
 
 struct cpuid_registers {
     uint32_t eax, ebx, ecx, edx;

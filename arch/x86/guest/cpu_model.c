@@ -198,7 +198,7 @@ static void brand(struct x86_cpu_model *model, const char *name) {
 
 static void fill(struct x86_cpu_model *model, const char *name) {
     const uint32_t *features = model->features;
-    bool amd = cpuid_read(0, 0).ecx == 0x444d4163u; /* "cAMD" */
+    bool amd = cpuid_read(0, 0).ecx == CPUID_AMD;
     struct cpuid_registers vendor = cpuid_read(0, 0);
     struct cpuid_registers signature = cpuid_read(1, 0);
 

@@ -266,8 +266,7 @@
 #define MSR_VMX_TRUE_EXIT            0x48fu
 #define MSR_VMX_TRUE_ENTRY           0x490u
 
-#define MSR_ARCH_CAPABILITIES        0x10au
-#define PSCHANGE_MC_NO               (1ull << 6)
+#define PSCHANGE_MC_NO               (1ull << 6) /* MSR_ARCH_CAPS */
 
 #define FEATURE_CONTROL_LOCK         (1ull << 0)
 #define FEATURE_CONTROL_VMX          (1ull << 2) /* outside SMX */

@@ -27,10 +27,10 @@ struct vmx_cpu vmx_cpu[MAX_CPUS];
 static bool fails_on_page_sizes(void) {
     uint64_t capabilities = 0;
 
-    if (cpuid_read(0, 0).ecx != 0x6c65746eu) /* "ntel" */
+    if (cpuid_read(0, 0).ecx != CPUID_INTEL)
         return false;
     if (cpuid_read(0, 0).eax >= 7 && (cpuid_read(7, 0).edx & 1u << 29))
-        rdmsr_safe(MSR_ARCH_CAPABILITIES, &capabilities);
+        rdmsr_safe(MSR_ARCH_CAPS, &capabilities);
     return !(capabilities & PSCHANGE_MC_NO);
 }
 
